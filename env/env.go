@@ -1,0 +1,162 @@
+package env
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"time"
+)
+
+// Env is the world of one host as the engine sees it: every file, connection, clock reading,
+// random number and task passes through one. OS returns the real one; the simulator is another.
+// All methods are safe for concurrent use.
+type Env interface {
+	FS() FS
+	Net() Net
+	Clock() Clock
+	Rand() Rand
+	Facts() Facts
+
+	// Run starts f as a task: a goroutine in production, a coroutine of the scheduler in the
+	// simulator. name appears in traces. A task may park in a Waiter, a file or a connection.
+	Run(name string, f func())
+	// NewWaiter returns a place where one task at a time parks until it is woken.
+	NewWaiter() Waiter
+	// Enter and Leave bracket a turn: between them nothing may park, sync or block (A11). The
+	// simulator asserts it; in production they cost nothing.
+	Enter()
+	Leave()
+}
+
+// A Waiter is a place where one task parks until another wakes it. A Wake that finds nobody is
+// remembered, once. Wait is called by one task at a time; Wake by anybody, also on a turn.
+type Waiter interface {
+	// Wait parks the calling task until Wake (nil), until the end of ctx (ctx.Err()), or until
+	// the clock reaches until, where until is above zero (ErrTimeout). ctx may be nil. In the
+	// simulator a context that can end but is not the simulator's own gives ErrContext.
+	Wait(ctx context.Context, until time.Duration) error
+	// Wake ends the present Wait, or else the next one at once. It never blocks.
+	Wake()
+}
+
+// Errors of a Waiter.
+var (
+	// ErrTimeout says that the clock reached the bound of a Wait before anybody woke it.
+	ErrTimeout = errors.New("wait timed out")
+	// ErrContext says that, in a simulation, a context can end on the real clock.
+	ErrContext = errors.New("context does not belong to the simulated world: make it with the simulator's WithTimeout or WithCancel")
+)
+
+// Clock is the host's sense of time.
+type Clock interface {
+	// Now is monotonic time since an arbitrary origin of this process. It never goes back.
+	Now() time.Duration
+	// Wall is the calendar, as the host believes it. It may jump.
+	Wall() time.Time
+	// AfterFunc calls f once after d on a turn of its own. f must not park.
+	AfterFunc(d time.Duration, f func()) Timer
+}
+
+// Timer is one pending AfterFunc.
+type Timer interface {
+	// Stop prevents the call, and says whether it did.
+	Stop() bool
+	// Reset makes the call come d from now, whether or not it has come before.
+	Reset(d time.Duration)
+}
+
+// Rand is the host's randomness: unpredictable in production, drawn from the seed in the simulator.
+type Rand interface {
+	Uint64() uint64
+	// Fill overwrites p with random bytes.
+	Fill(p []byte)
+}
+
+// Facts are what the host knows about itself.
+type Facts struct {
+	BootID string // changes when the operating system starts anew: power loss tells from process kill
+	PID    int
+}
+
+// Mode says how FS.Open opens a file.
+type Mode uint8
+
+// The modes. Create makes a new file and refuses an existing one (fs.ErrExist).
+const (
+	Read Mode = 1 << iota
+	Write
+	Create
+	Direct // bypass the page cache where the file system can; see File.WriteSync
+)
+
+// FS is the host's disk. Names are slash-separated paths. Errors satisfy errors.Is with fs.ErrExist,
+// fs.ErrNotExist, syscall.ENOSPC and syscall.EIO. A new or renamed file survives a power loss
+// only after SyncDir of its directory.
+type FS interface {
+	Open(name string, mode Mode) (File, error)
+	Stat(name string) (FileInfo, error)
+	ReadDir(dir string) ([]FileInfo, error) // sorted by name
+	MkdirAll(dir string) error              // durable on return
+	Rename(from, to string) error           // replaces to
+	Remove(name string) error
+	RemoveAll(name string) error
+	SyncDir(dir string) error
+	// Lock takes the exclusive lock of the file name, making the file if need be. A lock held by
+	// another process is a *LockedError. Closing gives it back; so does the end of the process.
+	Lock(name string) (io.Closer, error)
+	// Free is the space that a write could still take, in bytes.
+	Free(dir string) (int64, error)
+}
+
+// FileInfo describes one file of a directory.
+type FileInfo struct {
+	Name string // without its directory
+	Size int64
+	Dir  bool
+}
+
+// A LockedError names who holds a lock, as far as the holder wrote it down.
+type LockedError struct {
+	Name  string // the lock file
+	Owner string // such as "pid 4711"; empty if unknown
+}
+
+// Error implements error.
+func (e *LockedError) Error() string {
+	if e.Owner == "" {
+		return e.Name + " is locked by another process"
+	}
+	return e.Name + " is locked by " + e.Owner
+}
+
+// File is an open file. ReadAt and WriteAt may run at once on several tasks.
+type File interface {
+	io.ReaderAt
+	io.WriterAt
+	io.Closer
+	// WriteSync writes p at off and returns when p is durable: pwrite and fdatasync, or one
+	// synchronous write where the file was opened Direct. For Direct, off, len(p) and the
+	// address of p are multiples of BlockSize: see Aligned.
+	WriteSync(p []byte, off int64) error
+	// Sync makes everything written so far durable (fdatasync). After an error the file's
+	// unsynced contents are unknown for ever: do not try again.
+	Sync() error
+	Size() (int64, error)
+	Truncate(size int64) error
+	// Allocate reserves size bytes on disk and writes zeroes over what was never written.
+	Allocate(size int64) error
+	// DropCache makes later reads come from the medium, not from the page cache. Call Sync first.
+	DropCache() error
+}
+
+// BlockSize is the unit of Direct writes, in bytes.
+const BlockSize = 4096
+
+// Net is the host's network: streams, as in TCP. In the simulator, one Write call is lost,
+// doubled or reordered as a whole, so writers hand over whole frames per Write.
+type Net interface {
+	// Dial connects to addr. errors.Is(err, syscall.ECONNREFUSED): the host is up and nobody listens.
+	Dial(ctx context.Context, addr string) (net.Conn, error)
+	Listen(addr string) (net.Listener, error)
+}

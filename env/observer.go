@@ -1,0 +1,49 @@
+package env
+
+import "time"
+
+// Observer is told what the engine does as it happens: metrics and traces in production,
+// checkers in the simulator. Observe is called on the engine's turn: it must not park.
+type Observer interface {
+	Observe(e Event)
+}
+
+// An Event is one fact about one replica. Which of the fields mean something depends on Kind.
+type Event struct {
+	Kind    EventKind
+	At      time.Duration // the host's monotonic clock
+	Host    uint64
+	Group   uint64
+	Replica uint64
+	Term    uint64
+	Index   uint64
+	Peer    uint64 // the other replica: the candidate voted for, the leader followed
+	Digest  uint64 // of the entry at Index, or of the state at a mark
+	Count   uint64 // commands, bytes, or what the kind says
+	Text    string // a reason, where there is one
+}
+
+// EventKind says what an Event tells.
+type EventKind uint8
+
+// The events.
+const (
+	TermChanged       EventKind = iota + 1 // Term
+	VoteGranted                            // durable: Term, Peer
+	LeaderElected                          // this replica leads Term; Text: why it campaigned
+	LeaderKnown                            // this replica follows Peer in Term
+	SteppedDown                            // this replica led Term; Text: why no more
+	EntryAppended                          // to the log in memory: Term, Index, Digest of its identity
+	LogTruncated                           // Index is the first that is gone
+	EntriesSaved                           // durable through Index, written under leader Term
+	CommitAdvanced                         // Index
+	EntriesApplied                         // through Index; Count commands
+	MarkReported                           // Index, Digest of the state
+	SnapshotSealed                         // Index; Count bytes
+	SnapshotInstalled                      // Index
+	LogCompacted                           // Index is the first that remains
+	ReplicaStopped                         // quarantined or diverged: Index, Text
+	WALSynced                              // Count bytes; Digest is the duration in nanoseconds
+	LinkUp                                 // Peer is the host
+	LinkLost                               // Peer is the host; Text: refused, reset, timeout
+)
