@@ -1,0 +1,184 @@
+package raft
+
+// InputKind says what happened.
+type InputKind uint8
+
+// The inputs of Step. Each also carries Now: there are no ticks (A2).
+const (
+	InClock        InputKind = iota + 1 // nothing but the time: a deadline has come
+	InMessage                           // Message arrived
+	InPropose                           // Proposal: append one entry, if this replica leads
+	InRead                              // Token: confirm a read index
+	InSaved                             // Seq: every Save up to Seq is durable
+	InApplied                           // Index: the machine has executed through Index
+	InMark                              // Mark: the machine's digest at a marked entry
+	InCompact                           // Snapshot: sealed, agreed and verified; forget the log up to it
+	InInstalled                         // Snapshot: received, sealed, durable; replaces the log up to it
+	InSnapshotSent                      // Replica: a stream to it ended; Failed says how
+	InTrim                              // Index: drop payloads through it from memory
+	InHostUp                            // Host: a link to it is up
+	InHostLost                          // Host: the link closed or timed out: no hint of anything
+	InHostRefused                       // Host: the redial was refused: nobody listens there
+	InStorageStuck                      // the log's writes stall: a leader steps down
+	InTransfer                          // Replica: hand leadership to it; 0: the best placed
+	InWantMark                          // a replica here wants a mark soon (to pin a snapshot)
+	InStop                              // this replica is quarantined: lead and vote no more
+)
+
+// Input is one thing that happened to a replica. Only the fields its kind names are read.
+type Input struct {
+	Kind     InputKind
+	Now      Instant
+	Wall     int64 // the host's calendar in Unix nanoseconds, toward which log time is steered; 0: unknown
+	Message  *Message
+	Proposal Proposal
+	Token    uint64
+	Seq      uint64
+	Index    Index
+	Mark     Mark
+	Snapshot *SnapshotMeta
+	Replica  ReplicaID
+	Host     HostID
+	Failed   bool
+}
+
+// Proposal asks the leader to append one entry. Data becomes the log's: the caller does not
+// touch it again. Payload is its digest, computed by whoever encoded it.
+type Proposal struct {
+	Ref     uint64 // the caller's name for it, given back in Ready.Proposed
+	Kind    Kind
+	Data    []byte
+	Payload Digest
+	Term    Term // if not 0: only as leader of this term
+}
+
+// Refusal says why a proposal was not appended; zero: it was.
+type Refusal uint8
+
+// The refusals. A refused proposal is in no log and never will be.
+const (
+	Appended     Refusal = iota
+	NotLeader            // this replica does not lead (or not in Proposal.Term)
+	Overloaded           // the bound on uncommitted bytes is met
+	Transferring         // leadership is being handed over
+	Halted
+)
+
+// Proposed answers one Proposal.
+type Proposed struct {
+	Ref     uint64
+	Refused Refusal
+	Term    Term
+	Index   Index
+}
+
+// ReadReady answers one InRead: once the machine has applied Index, a read is linearizable. Failed:
+// nobody could confirm it in this leadership; ask anew with another token.
+type ReadReady struct {
+	Token  uint64
+	Index  Index
+	Failed bool
+}
+
+// Save is what must become durable, in order of Seq.
+type Save struct {
+	Seq      uint64
+	Hard     HardState
+	HardSet  bool          // Hard changed
+	TwoBatch bool          // a vote or candidacy: durable only after its second batch (DESIGN §3)
+	Entries  []Entry       // replace the log from the first one's index on
+	Base     *SnapshotMeta // the log now begins after this snapshot (install or compaction)
+	Replaces bool          // with Base: no entry of the former log remains
+}
+
+// Empty says that there is nothing to save.
+func (s *Save) Empty() bool { return !s.HardSet && len(s.Entries) == 0 && s.Base == nil }
+
+// Ready is everything a replica asks for after its inputs. The slices are the caller's; entries
+// and their payloads are shared and never written again.
+type Ready struct {
+	// Messages may leave at once; those of AfterSave only when Save is durable (A3).
+	Messages  []Message
+	Save      Save
+	AfterSave []Message
+
+	// Apply are entries that are committed and saved here, in order, each given once. Payloads
+	// may have to be read from the log.
+	Apply []Entry
+	// Install asks the machine to restore this snapshot before it applies anything more.
+	Install *SnapshotMeta
+
+	Proposed []Proposed
+	Reads    []ReadReady
+	// NeedSnapshot are followers whose next entry is no longer in the log.
+	NeedSnapshot []ReplicaID
+	// Agreed is set when a majority of voters has reported this digest at this mark.
+	Agreed *Mark
+	// Events of these inputs, in order, for the host's Observer.
+	Events []Event
+
+	// Deadline is when Step wants an InClock at the latest; 0: never.
+	Deadline Instant
+}
+
+// Event is one fact for the observer; kinds are those of env.EventKind, by number.
+type Event struct {
+	Kind   uint8
+	Term   Term
+	Index  Index
+	Peer   ReplicaID
+	Digest Digest
+	Count  uint64
+	Text   string
+}
+
+// Options of one replica. Times are nanoseconds.
+type Options struct {
+	Self    Member
+	Group   GroupID
+	Birth   Birth
+	Hard    HardState
+	Base    SnapshotMeta // the snapshot the log begins after; Identity.Index 0: none
+	Entries []Entry      // after Base, in order; saved
+	Applied Index        // what the machine holds already: Base's index, or 0
+
+	Heartbeat       int64
+	ElectionTimeout int64  // the shorter bound; drawn up to twice of it
+	MaxAppendBytes  int64  // of one append message
+	MaxWindow       int    // append messages in flight per follower
+	MaxWindowBytes  int64  // bytes in flight per follower
+	MaxUncommitted  int64  // bytes appended and not committed; beyond: Overloaded
+	MarkEvery       Index  // entries between marks
+	MarkInterval    int64  // at the latest, if there were entries
+	Seed            uint64 // of election timeouts
+	Campaign        bool   // the sole voter, or founder: do not wait for the first timeout
+	Check           bool   // whole-state assertions after every Step
+}
+
+// Status is a replica's view of itself and, as leader, of its followers.
+type Status struct {
+	Role          Role
+	Term          Term
+	Vote          ReplicaID
+	Leader        ReplicaID // 0: unknown
+	Commit        Index
+	Applied       Index
+	Saved         Index
+	First         Index // of the log
+	Last          Position
+	LastSum       Digest
+	Configuration Configuration
+	Agreed        Mark
+	Progress      []Progress // of every other member, while leading
+	Uncommitted   int64
+}
+
+// Progress is what a leader knows of one follower.
+type Progress struct {
+	Member   Member
+	Match    Index
+	Next     Index
+	Recent   bool // heard from within an election timeout
+	Snapshot bool // waiting for a snapshot to arrive
+	Learner  bool
+}
