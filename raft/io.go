@@ -61,7 +61,9 @@ const (
 	NotLeader            // this replica does not lead (or not in Proposal.Term)
 	Overloaded           // the bound on uncommitted bytes is met
 	Transferring         // leadership is being handed over
-	Halted
+	Halted               // the group's configuration says so
+	Unsettled            // a configuration change is uncommitted, or none of this term is committed yet
+	Invalid              // not a kind, or not a configuration, that may follow the one in force
 )
 
 // Proposed answers one Proposal.
@@ -114,6 +116,12 @@ type Ready struct {
 	NeedSnapshot []ReplicaID
 	// Agreed is set when a majority of voters has reported this digest at this mark.
 	Agreed *Mark
+	// Diverged is this replica's own mark where the agreed one has another digest: its machine is
+	// not to be trusted any more.
+	Diverged *Mark
+	// Failed says, once, that this replica cannot go on: an undecodable configuration, or a log
+	// that differs where it must not. From then on it ignores every input.
+	Failed error
 	// Events of these inputs, in order, for the host's Observer.
 	Events []Event
 
@@ -152,7 +160,13 @@ type Options struct {
 	MarkInterval    int64  // at the latest, if there were entries
 	Seed            uint64 // of election timeouts
 	Campaign        bool   // the sole voter, or founder: do not wait for the first timeout
-	Check           bool   // whole-state assertions after every Step
+	NoVote          bool   // the head of the log or the hard state is uncertain: never vote, never campaign
+
+	// DecodeConfiguration reads the payload of a KindConfiguration entry (raft knows no bytes). It
+	// is called when such an entry enters the log; Index is set by the caller.
+	DecodeConfiguration func(payload []byte) (Configuration, error)
+
+	Check bool // whole-state assertions after every Step
 }
 
 // Status is a replica's view of itself and, as leader, of its followers.

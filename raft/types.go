@@ -180,9 +180,9 @@ const (
 	MsgVote                                  // Term, Prev: its last position; Transfer: stickiness does not bind
 	MsgVoteReply                             // Reject
 	MsgAppend                                // Prev, PrevSum, Entries, Commit, Round, Agreed
-	MsgAppendReply                           // Index: match (or, with Reject, the refused Prev.Index), Hint, Round, Mark
-	MsgHeartbeat                             // Commit (at most what the follower is known to match), Round, Agreed
-	MsgHeartbeatReply                        // Round, Index: last saved; Mark
+	MsgAppendReply                           // Index: match (or, with Reject, the refused Prev.Index), Hint, Round, Mark, WantMark
+	MsgHeartbeat                             // Commit (at most what the follower is known to match), Round (0: a notice, not answered), Agreed
+	MsgHeartbeatReply                        // Round, Index: saved and verified; Hint: the same in memory; Mark, WantMark
 	MsgReadIndex                             // Token: a follower asks the leader for a read index
 	MsgReadIndexReply                        // Token, Index; Reject: ask again later
 	MsgSnapshotOffer                         // Index, Sum of a snapshot about to be streamed to a follower
@@ -207,6 +207,7 @@ type Message struct {
 	FromIncarnation Incarnation
 	ToIncarnation   Incarnation
 	ToHost          HostID // where To lives; for routing, not sent
+	FromHost        HostID // whence it came, set by the receiving host; routes replies to a stranger; not sent
 	Term            Term
 
 	Prev    Position // of the entry before Entries; of the last entry in vote requests
@@ -218,6 +219,7 @@ type Message struct {
 	Index    Index
 	Reject   bool
 	Transfer bool
+	WantMark bool     // in replies: a snapshot waits there for a mark
 	Hint     Position // with Reject: the follower's last position whose term is at most Prev's
 	Token    uint64
 	Mark     Mark // the sender's newest mark
