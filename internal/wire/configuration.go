@@ -1,0 +1,111 @@
+package wire
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/lockstep-rsm/lockstep/raft"
+)
+
+// configurationVersion 1: the first. docs/formats/payload.md.
+const configurationVersion = 1
+
+// Bounds of a configuration.
+const (
+	MaxMembers      = 1024 // in each of its three lists
+	MaxMachineBytes = 255  // of the name of a machine's kind
+)
+
+// memberSize is the least length of an encoded member.
+const memberSize = 10
+
+// AppendConfiguration appends c, the payload of a KindConfiguration entry. Its Index is not in the
+// bytes: it is the entry's. It panics on lists that are not strictly ordered by Replica.
+func AppendConfiguration(dst []byte, c *raft.Configuration) []byte {
+	dst = append(dst, configurationVersion)
+	dst = appendMembers(dst, c.Voters)
+	dst = appendMembers(dst, c.Outgoing)
+	dst = appendMembers(dst, c.Learners)
+	dst = binary.AppendUvarint(dst, uint64(c.NextReplica))
+	s := &c.Settings
+	dst = appendText(dst, "machine name", s.Machine, MaxMachineBytes)
+	dst = binary.AppendUvarint(dst, uint64(s.Version))
+	dst = binary.AppendUvarint(dst, uint64(s.FeatureLevel))
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(s.MaxEntryBytes))
+	dst = binary.AppendUvarint(dst, uint64(s.MaxSessions))
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(s.SessionTTL))
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(s.Lease))
+	dst = binary.AppendUvarint(dst, uint64(s.MaxDriftPPM))
+	dst = appendFlag(dst, s.Halt)
+	dst = binary.AppendUvarint(dst, uint64(s.SkipIndex))
+	dst = binary.AppendUvarint(dst, uint64(s.SkipOrdinal))
+	return binary.AppendUvarint(dst, uint64(s.SnapshotFormat))
+}
+
+func appendMembers(dst []byte, members []raft.Member) []byte {
+	assertf(len(members) <= MaxMembers, "configuration lists %d members, at most %d", len(members), MaxMembers)
+	dst = binary.AppendUvarint(dst, uint64(len(members)))
+	var last raft.ReplicaID
+	for _, m := range members {
+		assertf(m.Replica > last, "configuration lists replica %d after %d", m.Replica, last)
+		last = m.Replica
+		dst = binary.AppendUvarint(dst, uint64(m.Replica))
+		dst = binary.AppendUvarint(dst, uint64(m.Host))
+		dst = binary.LittleEndian.AppendUint64(dst, uint64(m.Incarnation))
+	}
+	return dst
+}
+
+// DecodeConfiguration reads a configuration that fills p. Its Index is zero: the caller sets it
+// from the entry. Nothing in it aliases p.
+func DecodeConfiguration(p []byte) (raft.Configuration, error) {
+	c := cursor{what: "configuration", p: p}
+	c.version(configurationVersion)
+	var out raft.Configuration
+	out.Voters = c.members("voters")
+	out.Outgoing = c.members("outgoing voters")
+	out.Learners = c.members("learners")
+	out.NextReplica = raft.ReplicaID(c.uvarint("next replica"))
+	out.Settings = raft.Settings{
+		Machine:        c.text("machine", MaxMachineBytes),
+		Version:        c.uvarint32("machine version"),
+		FeatureLevel:   c.uvarint32("feature level"),
+		MaxEntryBytes:  int64(c.u64("longest command")),
+		MaxSessions:    c.uvarint32("most sessions"),
+		SessionTTL:     int64(c.u64("session lifetime")),
+		Lease:          int64(c.u64("lease")),
+		MaxDriftPPM:    c.uvarint32("drift bound"),
+		Halt:           c.flag("halt"),
+		SkipIndex:      raft.Index(c.uvarint("skipped index")),
+		SkipOrdinal:    c.uvarint32("skipped ordinal"),
+		SnapshotFormat: c.uvarint32("snapshot format"),
+	}
+	c.end()
+	if c.err != nil {
+		return raft.Configuration{}, c.err
+	}
+	return out, nil
+}
+
+// members reads a list ordered strictly by Replica. An empty one is nil.
+func (c *cursor) members(field string) []raft.Member {
+	n := c.count(field, memberSize, MaxMembers)
+	if n == 0 {
+		return nil
+	}
+	out := make([]raft.Member, n)
+	var last raft.ReplicaID
+	for i := range out {
+		at := c.off
+		out[i] = raft.Member{
+			Replica:     raft.ReplicaID(c.uvarint(field)),
+			Host:        raft.HostID(c.uvarint(field)),
+			Incarnation: raft.Incarnation(c.u64(field)),
+		}
+		if c.err == nil && out[i].Replica <= last {
+			c.fail(field, at, fmt.Sprintf("a replica above %d", last), fmt.Sprint(out[i].Replica))
+		}
+		last = out[i].Replica
+	}
+	return out
+}

@@ -1,0 +1,84 @@
+package wire
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+
+	"github.com/lockstep-rsm/lockstep/raft"
+)
+
+const hostMagic = 0x4854534f484b534c // "LSKHOSTH" as bytes
+
+// HostFormat is the version of the host identity's body, and of the directory under it. Version
+// 1: the first. docs/formats/host.md.
+const HostFormat = 1
+
+// HostIdentity is the body of the identity file: who the owner of a directory is. It lies in
+// several copies, and each is checked alone.
+type HostIdentity struct {
+	Format       uint32
+	FeatureLevel uint32
+	State        uint8 // StateEmpty, StateBound or StateFounded
+	Incarnation  uint64
+	Nonce        uint64
+	Epoch        uint64
+	Host         raft.HostID
+	Mint         Mint
+}
+
+// AppendHostIdentity appends h, with its magic and checksum.
+func AppendHostIdentity(dst []byte, h *HostIdentity) []byte {
+	assertf(h.Format == HostFormat, "host identity of format %d", h.Format)
+	assertf(h.State >= StateEmpty && h.State <= StateFounded, "host identity of unknown state %d", h.State)
+	start := len(dst)
+	dst = binary.LittleEndian.AppendUint64(dst, hostMagic)
+	dst = binary.LittleEndian.AppendUint32(dst, h.Format)
+	dst = append(dst, 0, 0, 0, 0)
+	body := len(dst)
+	dst = binary.LittleEndian.AppendUint32(dst, h.FeatureLevel)
+	dst = append(dst, h.State)
+	dst = binary.LittleEndian.AppendUint64(dst, h.Incarnation)
+	dst = binary.LittleEndian.AppendUint64(dst, h.Nonce)
+	dst = binary.LittleEndian.AppendUint64(dst, h.Epoch)
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(h.Host))
+	dst = AppendMint(dst, &h.Mint)
+	binary.LittleEndian.PutUint32(dst[start+12:], uint32(len(dst)-body))
+	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[start:], castagnoli))
+}
+
+// DecodeHostIdentity reads the identity at the front of p; what stands behind it, such as padding,
+// is not looked at.
+func DecodeHostIdentity(p []byte) (HostIdentity, error) {
+	c := cursor{what: "host identity", p: p}
+	c.want("magic", 0, hostMagic, c.u64("magic"))
+	h := HostIdentity{Format: c.u32("format")}
+	c.want("format", 8, HostFormat, uint64(h.Format))
+	c.bytes("body", uint64(c.u32("length")))
+	end := c.off
+	sum := c.u32("checksum")
+	if c.err == nil {
+		if got := crc32.Checksum(p[:end], castagnoli); got != sum {
+			c.fail("checksum", end, fmt.Sprintf("%08x", got), fmt.Sprintf("%08x", sum))
+		}
+	}
+	if c.err != nil {
+		return HostIdentity{}, c.err
+	}
+	c = cursor{what: "host identity", p: p[:end], off: 16}
+	h.FeatureLevel = c.u32("feature level")
+	at := c.off
+	if h.State = c.u8("state"); h.State < StateEmpty || h.State > StateFounded {
+		c.fail("state", at, "1 to 3", fmt.Sprint(h.State))
+	}
+	h.Incarnation = c.u64("incarnation")
+	h.Nonce = c.u64("nonce")
+	h.Epoch = c.u64("epoch")
+	h.Host = raft.HostID(c.u64("host"))
+	h.Mint = c.mint()
+	c.end()
+	if c.err != nil {
+		return HostIdentity{}, c.err
+	}
+	return h, nil
+}
