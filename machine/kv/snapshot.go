@@ -180,8 +180,11 @@ func (l *loader) check(edge int64, want uint64) error {
 // key reads the versions of one key.
 func (l *loader) key(key []byte) {
 	n := l.uint()
-	if l.err == nil && n == 0 {
+	switch {
+	case l.err == nil && n == 0:
 		l.fail(fmt.Errorf("key %q has no version", key))
+	case l.err == nil && l.last != nil && bytes.Compare(l.last.Key, key) >= 0:
+		l.fail(fmt.Errorf("key %q is out of order", key))
 	}
 	for i := uint64(0); i < n && l.err == nil; i++ {
 		v := &version{KeyValue: KeyValue{Key: key}}
