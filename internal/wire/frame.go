@@ -73,8 +73,9 @@ func FinishFrame(dst []byte, start int, seq uint64) {
 // FinishFrameOf completes the frame of kind k that begins at start and ends with dst.
 func FinishFrameOf(k FrameKind, dst []byte, start int, seq uint64) {
 	p := dst[start:]
-	assertf(len(p) >= FrameHeaderSize && len(p) <= MaxFrameBytes, "frame of %d bytes", len(p))
-	assertf(k > 0 && k < frameKindEnd, "frame of unknown kind %d", k)
+	if len(p) < FrameHeaderSize || len(p) > MaxFrameBytes || k == 0 || k >= frameKindEnd {
+		panic(fmt.Sprintf("A7: frame of %d bytes and kind %d", len(p), k))
+	}
 	binary.LittleEndian.PutUint32(p, frameMagic)
 	p[4] = frameVersion
 	p[frameKindAt] = byte(k)

@@ -20,9 +20,6 @@ const MaxReasonBytes = 1024
 // read.
 const MaxHandshakeBytes = 2048
 
-// helloSize is the length of an encoded Hello.
-const helloSize = 1 + 4 + 16 + 8 + 8 + 8 + 4 + 1 + 8 + 8
-
 // Purposes of a connection.
 const (
 	PurposeLink     = 1 // packets, from who dialled to who accepted
@@ -43,8 +40,9 @@ type Hello struct {
 	To           raft.HostID
 }
 
-// AppendHello appends h.
+// AppendHello appends h. It panics on an unknown Purpose.
 func AppendHello(dst []byte, h *Hello) []byte {
+	assertf(h.Purpose >= PurposeLink && h.Purpose <= PurposeCall, "hello of unknown purpose %d", h.Purpose)
 	dst = append(dst, helloVersion)
 	dst = binary.LittleEndian.AppendUint32(dst, h.Protocol)
 	dst = append(dst, h.Cluster[:]...)

@@ -40,7 +40,9 @@ const entrySizeMost = 48
 // AppendMessage appends m. Payloads are copied once, into dst. ToHost is not sent. It panics on
 // entries that are not loaded, or do not follow Prev and PrevSum in one chain.
 func AppendMessage(dst []byte, m *raft.Message) []byte {
-	assertf(m.Type.Known(), "message of unknown type %d", m.Type)
+	if !m.Type.Known() {
+		panic(fmt.Sprintf("A7: message of unknown type %d", m.Type))
+	}
 	fields := messageFields(m)
 	dst = append(dst, messageVersion, byte(m.Type))
 	dst = binary.LittleEndian.AppendUint16(dst, fields)
@@ -124,10 +126,10 @@ func appendEntries(dst []byte, m *raft.Message) []byte {
 	for i := range m.Entries {
 		e := &m.Entries[i]
 		index++
-		assertf(e.Group == m.Group && e.Birth == m.Birth, "entry of group %d/%x in a message of group %d/%x", e.Group, e.Birth, m.Group, m.Birth)
-		assertf(e.Index == index, "entry %d at the place of %d in a message", e.Index, index)
-		assertf(e.Prev == prev, "entry %d follows digest %v, not %v", e.Index, e.Prev, prev)
-		assertf(int(e.Length) == len(e.Data), "entry %d of %d bytes has %d bytes in memory", e.Index, e.Length, len(e.Data))
+		if e.Group != m.Group || e.Birth != m.Birth || e.Index != index || e.Prev != prev || int(e.Length) != len(e.Data) {
+			panic(fmt.Sprintf("A7: entry %+v with %d bytes in memory, at the place of %d/%x/%d after digest %v in a message",
+				e.Identity, len(e.Data), m.Group, m.Birth, index, prev))
+		}
 		prev = e.Sum
 		dst = append(dst, byte(e.Kind), byte(e.Flags))
 		dst = binary.AppendUvarint(dst, uint64(e.Term))

@@ -87,7 +87,9 @@ func AppendPacket(dst []byte, p *Packet) []byte {
 		dst = appendForwardReply(dst, p.Reply)
 	}
 	n := len(dst) - start - PacketHeaderSize
-	assertf(n <= 1<<32-1, "packet of %d bytes", n)
+	if n > MaxFrameBytes {
+		panic(fmt.Sprintf("A7: packet of %d bytes, at most %d", n, MaxFrameBytes))
+	}
 	binary.LittleEndian.PutUint32(dst[start+1:], uint32(n))
 	return dst
 }
@@ -101,7 +103,9 @@ func appendForward(dst []byte, f *Forward) []byte {
 	dst = binary.AppendUvarint(dst, f.Origin.Seq)
 	dst = binary.AppendUvarint(dst, uint64(len(f.Commands)))
 	for _, cmd := range f.Commands {
-		assertf(len(cmd) <= MaxCommandBytes, "command of %d bytes, at most %d", len(cmd), MaxCommandBytes)
+		if len(cmd) > MaxCommandBytes {
+			panic(fmt.Sprintf("A7: command of %d bytes, at most %d", len(cmd), MaxCommandBytes))
+		}
 		dst = binary.AppendUvarint(dst, uint64(len(cmd)))
 		dst = append(dst, cmd...)
 	}
@@ -109,7 +113,9 @@ func appendForward(dst []byte, f *Forward) []byte {
 }
 
 func appendForwardReply(dst []byte, r *ForwardReply) []byte {
-	assertf(r.Refused <= maxRefusal, "forward reply with unknown refusal %d", r.Refused)
+	if r.Refused > maxRefusal {
+		panic(fmt.Sprintf("A7: forward reply with unknown refusal %d", r.Refused))
+	}
 	dst = binary.AppendUvarint(dst, uint64(r.Group))
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(r.Birth))
 	dst = binary.AppendUvarint(dst, uint64(r.Term))

@@ -57,7 +57,9 @@ func (b *PayloadBuilder) Reset(buf []byte) { *b = PayloadBuilder{buf: buf[:0]} }
 // sequence numbers share a section, and so do neighbours without origin. It panics beyond
 // MaxCommandBytes.
 func (b *PayloadBuilder) Add(o Origin, cmd []byte) {
-	assertf(len(cmd) <= MaxCommandBytes, "command of %d bytes, at most %d", len(cmd), MaxCommandBytes)
+	if len(cmd) > MaxCommandBytes {
+		panic(fmt.Sprintf("A7: command of %d bytes, at most %d", len(cmd), MaxCommandBytes))
+	}
 	if o.Host == 0 {
 		o = Origin{}
 	}

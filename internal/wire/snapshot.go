@@ -14,9 +14,9 @@ import (
 const SnapshotFormat = 1
 
 const (
-	snapshotMagic = 0x50414e534b53314c // "L1SKSNAP" as bytes
+	snapshotMagic = 0x5350414e534b534c // "LSKSNAPS" as bytes
 	chunkMagic    = 0x4b4e4843         // "CHNK" as bytes
-	footerMagic   = 0x444e4553         // "SEND" as bytes
+	footerMagic   = 0x4c494154         // "TAIL" as bytes
 )
 
 // Sizes of the parts of a snapshot file, in bytes.

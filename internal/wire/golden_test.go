@@ -1,0 +1,59 @@
+package wire
+
+import (
+	"encoding/hex"
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+var rewrite = flag.Bool("rewrite", false, "write the golden files of versions that have none yet")
+
+// TestGolden compares the bytes of every format with those of its released versions. A golden file
+// that exists is never rewritten: other bytes need another version, with a file of its own.
+func TestGolden(t *testing.T) {
+	conf, hello, request, reply := sampleConfiguration(), sampleHello(), sampleFoundingRequest(), sampleFoundingReply()
+	appending, heartbeat, full := sampleAppend(), sampleHeartbeat(), sampleFull()
+	identity, header := sampleHostIdentity(), sampleSnapshotHeader()
+	for _, c := range []struct {
+		name string
+		got  []byte
+	}{
+		{"configuration_v1", AppendConfiguration(nil, &conf)},
+		{"payload_v1", samplePayload()},
+		{"message_append_v1", AppendMessage(nil, &appending)},
+		{"message_heartbeat_v1", AppendMessage(nil, &heartbeat)},
+		{"message_full_v1", AppendMessage(nil, &full)},
+		{"packet_raft_v1", AppendPacket(nil, &Packet{Raft: &heartbeat})},
+		{"packet_forward_v1", AppendPacket(nil, &Packet{Forward: sampleForward()})},
+		{"packet_forward_reply_v1", AppendPacket(nil, &Packet{Reply: sampleForwardReply()})},
+		{"frame_v1", sampleFrame()},
+		{"hello_v1", AppendHello(nil, &hello)},
+		{"hello_reply_v1", AppendHelloReply(nil, &HelloReply{OK: true, Reason: "none", Hello: hello})},
+		{"founding_request_v1", AppendFoundingRequest(nil, &request)},
+		{"founding_reply_v1", AppendFoundingReply(nil, &reply)},
+		{"host_v1", AppendHostIdentity(nil, &identity)},
+		{"snapshot_header_v1", AppendSnapshotHeader(nil, &header)},
+		{"snapshot_chunk_v1", sampleChunk()},
+		{"snapshot_footer_v1", AppendFooter(nil, &Footer{Chunks: 4, Total: 3<<20 + 19, Digest: 0xd16e57})},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			name := filepath.Join("testdata", c.name+".hex")
+			got := hex.Dump(c.got)
+			want, err := os.ReadFile(name)
+			if os.IsNotExist(err) && *rewrite {
+				if err := os.WriteFile(name, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got != string(want) {
+				t.Errorf("the bytes changed without a new version:\n%s\nwant:\n%s", got, want)
+			}
+		})
+	}
+}
