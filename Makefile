@@ -1,0 +1,107 @@
+# make verify   all checks; changes no tracked file
+# make fix      formats what can be formatted
+# make test     what the README tells users to run
+# make soak     fuzzes and simulates for as long as SOAK says
+# make rename TO=example.com/you/lockstep   moves the module to another path
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := verify
+
+TAGS  := grpcnotrace
+SEEDS ?= 500
+SOAK  ?= 1h
+FUZZ  ?= 1m
+
+TOOL    := go tool -modfile=tools/go.mod
+GOFILES  = $(shell git ls-files --cached --others --exclude-standard '*.go')
+NESTED  := $(patsubst %/go.mod,%,$(wildcard */go.mod))
+
+# Steps that stand here only when their part of the tree does.
+HAS_PROGRAM := $(wildcard cmd/lockstep/main.go)
+HAS_SIM     := $(and $(HAS_PROGRAM),$(wildcard sim/*.go))
+HAS_MUTANTS := $(wildcard sim/mutants/*.patch)
+HAS_E2E     := $(wildcard e2e/go.mod)
+
+VERIFY := format vet staticcheck cross test race nested
+VERIFY += $(if $(HAS_SIM),simulate) $(if $(HAS_MUTANTS),mutants) $(if $(HAS_E2E),e2e)
+
+.PHONY: verify format vet staticcheck cross test race nested simulate mutants e2e fix build soak rename
+
+# Each step runs alone and says how long it took; at the end the tree must be as it was.
+verify:
+	@before=$$(git status --porcelain | sha256sum; git diff | sha256sum); \
+	for step in $(VERIFY); do \
+		echo "==> $$step"; start=$$SECONDS; \
+		$(MAKE) --no-print-directory $$step || { echo "verify: $$step failed" >&2; exit 1; }; \
+		echo "    $$step: $$((SECONDS - start)) s"; \
+	done; \
+	after=$$(git status --porcelain | sha256sum; git diff | sha256sum); \
+	[ "$$before" = "$$after" ] || { echo "verify: a step changed the tree" >&2; git status --short >&2; exit 1; }; \
+	echo "verify: all steps passed: $(VERIFY)"
+
+format:
+	@bad=$$($(TOOL) gofumpt -l $(GOFILES)); \
+	[ -z "$$bad" ] || { echo "not formatted (make fix):" >&2; echo "$$bad" >&2; exit 1; }
+
+vet:
+	go vet -tags $(TAGS) ./...
+
+staticcheck:
+	$(TOOL) staticcheck -tags $(TAGS) ./...
+
+# The product needs no C compiler and builds for these; only Linux is supported.
+cross:
+	GOOS=linux GOARCH=arm64 CGO_ENABLED=0 go build -tags $(TAGS) ./...
+	GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 go build -tags $(TAGS) ./...
+
+# The architecture (arch_test.go), the scripts and the fuzz tests' seeds are part of it.
+test:
+	go test -tags $(TAGS) ./...
+
+race:
+	CGO_ENABLED=1 go test -race -short -tags $(TAGS) ./...
+
+# Other modules of the tree; e2e's tests are a step of their own.
+nested:
+	@for dir in $(NESTED); do \
+		echo "$$dir: vet, build the tests"; \
+		(cd $$dir && go vet -tags $(TAGS) ./...); \
+		[ $$dir = e2e ] || (cd $$dir && go test -short -tags $(TAGS) ./...); \
+	done
+
+build:
+	CGO_ENABLED=0 go build -tags $(TAGS) -o bin/lockstep ./cmd/lockstep
+
+# Each seed runs twice and must give one trace.
+simulate: build
+	bin/lockstep sim run --seeds $(SEEDS)
+
+mutants:
+	cd tools && go run ./mutants -root ..
+
+e2e: build
+	cd e2e && go test -count=1 -tags $(TAGS) ./...
+
+fix:
+	$(TOOL) gofumpt -w $(GOFILES)
+
+# All fuzz tests in turn, each for FUZZ, then the simulator with new seeds, until SOAK has passed.
+soak: $(if $(HAS_SIM),build)
+	@end=$$((SECONDS + $$(echo $(SOAK) | sed 's/h/*3600/; s/m/*60/; s/s//'))); round=0; \
+	while [ $$SECONDS -lt $$end ]; do \
+		round=$$((round + 1)); echo "==> round $$round"; \
+		git ls-files '*_test.go' | xargs grep -HoE '^func Fuzz[A-Za-z0-9_]+' | sed 's/:func / /' | while read -r file name; do \
+			[ $$SECONDS -lt $$end ] || break; \
+			echo "fuzz $$name ($$(dirname $$file))"; \
+			go test -tags $(TAGS) -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZ) ./$$(dirname $$file); \
+		done; \
+		$(if $(HAS_SIM),bin/lockstep sim run --seed $$(date +%s)000 --seeds $(SEEDS);) \
+	done
+
+rename:
+	@[ -n "$(TO)" ] || { echo "usage: make rename TO=example.com/you/lockstep" >&2; exit 2; }
+	@from=$$(go list -m); \
+	git grep -lIF "$$from" | xargs sed -i "s|$${from//./\\.}|$(TO)|g"; \
+	$(MAKE) --no-print-directory fix; \
+	echo "renamed $$from to $(TO); now: make verify"
