@@ -180,7 +180,7 @@ const (
 	MsgVote                                  // Term, Prev: its last position; Transfer: stickiness does not bind
 	MsgVoteReply                             // Reject
 	MsgAppend                                // Prev, PrevSum, Entries, Commit, Round, Agreed
-	MsgAppendReply                           // Index: match (or, with Reject, the refused Prev.Index), Hint, Round, Mark, WantMark
+	MsgAppendReply                           // Index: match (or, with Reject, the refused Prev.Index); Hint: the same in memory; Round, Mark, WantMark
 	MsgHeartbeat                             // Commit (at most what the follower is known to match), Round (0: a notice, not answered), Agreed
 	MsgHeartbeatReply                        // Round, Index: saved and verified; Hint: the same in memory; Mark, WantMark
 	MsgReadIndex                             // Token: a follower asks the leader for a read index
@@ -220,7 +220,7 @@ type Message struct {
 	Reject   bool
 	Transfer bool
 	WantMark bool     // in replies: a snapshot waits there for a mark
-	Hint     Position // with Reject: the follower's last position whose term is at most Prev's
+	Hint     Position // what is verified in memory; with Reject: the last position whose term is at most Prev's
 	Token    uint64
 	Mark     Mark // the sender's newest mark
 	Agreed   Mark // the newest mark on which a majority of voters agrees

@@ -1,0 +1,2 @@
+// Package raft is the algorithm.
+package raft

@@ -1,0 +1,21 @@
+package raft
+
+// The kinds of env.EventKind that the algorithm emits, by number: raft knows no env. A test holds
+// them equal. EntriesApplied is the host's: it knows the count of commands.
+const (
+	evTermChanged       = 1
+	evVoteGranted       = 2
+	evLeaderElected     = 3
+	evLeaderKnown       = 4
+	evSteppedDown       = 5
+	evEntryAppended     = 6
+	evLogTruncated      = 7
+	evEntriesSaved      = 8
+	evCommitAdvanced    = 9
+	evMarkReported      = 11
+	evSnapshotInstalled = 13
+	evLogCompacted      = 14
+	evReplicaStopped    = 15
+)
+
+func (r *Replica) event(e Event) { r.ready.Events = append(r.ready.Events, e) }

@@ -1,0 +1,170 @@
+package raft
+
+import "github.com/lockstep-rsm/lockstep/raft/quorum"
+
+// marks are the newest few reports of one reporter, by index.
+type marks struct {
+	ring [8]Mark
+	n    int // ever added
+}
+
+// add notes a report; older ones than the newest are late mail.
+func (s *marks) add(m Mark) bool {
+	if m.Index <= s.newest().Index {
+		return false
+	}
+	s.ring[s.n%len(s.ring)] = m
+	s.n++
+	return true
+}
+
+// newest report; zero: none.
+func (s *marks) newest() Mark {
+	if s.n == 0 {
+		return Mark{}
+	}
+	return s.ring[(s.n-1)%len(s.ring)]
+}
+
+// at returns the report for index i.
+func (s *marks) at(i Index) (Mark, bool) {
+	for _, m := range s.ring {
+		if m.Index == i && i > 0 {
+			return m, true
+		}
+	}
+	return Mark{}, false
+}
+
+// marker decides which entries are marked.
+type marker struct {
+	last Index   // the newest marked entry, or where counting began
+	at   Instant // when it was appended
+
+	wanted bool
+	wantAt Instant // at the latest
+}
+
+// startMarks finds where a new leader counts from.
+func (r *Replica) startMarks() {
+	k := &r.marker
+	k.at = r.now
+	k.last = r.log.base.Index
+	for i := r.log.last(); i >= r.log.first() && i+r.o.MarkEvery > r.log.last(); i-- {
+		if r.log.at(i).Flags&FlagMark != 0 {
+			k.last = i
+			break
+		}
+	}
+	if k.wanted {
+		k.wantAt = r.now + Instant(r.o.Heartbeat)
+	}
+}
+
+// flags of the entry that a leader is about to append at i.
+func (r *Replica) flags(i Index) Flags {
+	k := &r.marker
+	if k.wanted || r.o.MarkEvery > 0 && i >= k.last+r.o.MarkEvery ||
+		r.o.MarkInterval > 0 && r.now-k.at >= Instant(r.o.MarkInterval) {
+		return FlagMark
+	}
+	return 0
+}
+
+// appended follows the log, here and at followers: a mark is what was wanted.
+func (k *marker) appended(e *Entry, now Instant) {
+	if e.Flags&FlagMark != 0 {
+		k.last, k.at, k.wanted, k.wantAt = e.Index, now, false, 0
+	}
+}
+
+// onWantMark: a snapshot here waits for a mark. A follower's wish travels in its replies.
+func (r *Replica) onWantMark() { r.marker.want(r) }
+
+func (k *marker) want(r *Replica) {
+	if !k.wanted {
+		k.wanted = true
+		k.wantAt = r.now + Instant(r.o.Heartbeat)
+	}
+}
+
+// marksDue is when a leader must append an empty entry to bear a mark, as no other came.
+func (r *Replica) marksDeadline() (at Instant) {
+	k := &r.marker
+	if r.handover.target != 0 {
+		return 0
+	}
+	if k.wanted {
+		at = k.wantAt
+	}
+	if r.o.MarkInterval > 0 && r.log.last() > k.last {
+		at = earlier(at, k.at+Instant(r.o.MarkInterval))
+	}
+	return at
+}
+
+func (r *Replica) ringMarks() {
+	if at := r.marksDeadline(); at != 0 && r.now >= at && r.role == Leader {
+		r.append(KindEmpty, nil, emptyPayload)
+	}
+}
+
+// onMark takes the digest of this replica's machine at a marked entry.
+func (r *Replica) onMark(m Mark) {
+	if !r.own.add(m) {
+		return
+	}
+	r.event(Event{Kind: evMarkReported, Index: m.Index, Digest: m.Digest})
+	if a, ok := r.agreed.at(m.Index); ok && a.Digest != m.Digest {
+		r.ready.Diverged = &m
+	}
+	if r.role == Leader {
+		r.seekAgreement(m)
+	}
+}
+
+// reported takes a follower's.
+func (r *Replica) reported(p *progress, m Mark) {
+	if p.marks.add(m) {
+		r.seekAgreement(m)
+	}
+}
+
+// seekAgreement: has a majority of voters reported this very digest?
+func (r *Replica) seekAgreement(m Mark) {
+	if m.Index <= r.agreed.newest().Index {
+		return
+	}
+	same := func(r *Replica, id ReplicaID) quorum.Result {
+		reports := &r.own
+		if id != r.o.Self.Replica {
+			p := r.follower(id)
+			if p == nil {
+				return quorum.Pending
+			}
+			reports = &p.marks
+		}
+		if have, ok := reports.at(m.Index); ok && have == m {
+			return quorum.Won
+		}
+		return quorum.Pending
+	}
+	if r.tally(same) == quorum.Won {
+		r.agree(m)
+	}
+}
+
+// learnAgreed takes what the leader says a majority agrees on.
+func (r *Replica) learnAgreed(m Mark) {
+	if m.Index > r.agreed.newest().Index {
+		r.agree(m)
+	}
+}
+
+func (r *Replica) agree(m Mark) {
+	r.agreed.add(m)
+	r.ready.Agreed = &m
+	if own, ok := r.own.at(m.Index); ok && own.Digest != m.Digest {
+		r.ready.Diverged = &own
+	}
+}

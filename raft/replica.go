@@ -1,0 +1,327 @@
+package raft
+
+import "fmt"
+
+// Replica is one member of one group: the whole algorithm, without the world. It is touched by one
+// turn at a time (A11); it starts nothing, waits for nothing, and reads no clock.
+type Replica struct {
+	o    Options
+	now  Instant
+	wall int64
+	rand random
+
+	role   Role
+	hard   HardState // term and vote, as the algorithm knows them
+	leader ReplicaID // of the term; 0: unknown
+	// Where answers to a leader go that the configuration does not name.
+	leaderHost        HostID
+	leaderIncarnation Incarnation
+
+	durable   HardState // term and vote, as the disk knows them
+	hardDirty bool      // hard is to be in the next Save
+	twoBatch  bool      // and is a vote
+	base      *SnapshotMeta
+	replaces  bool
+	seq       uint64
+	saving    []pendingSave
+	stuck     bool // the host said that writes stall; cleared by the next one that ends
+
+	log            entryLog
+	configurations []Configuration // of the log from its base on; the last is in force
+	clock          logClock
+
+	commit   Index
+	applying Index // through it, entries were given to Apply
+	applied  Index
+
+	electionAt Instant
+	resendAt   Instant // of vote requests
+	contact    Instant // last sign of life of the leader
+	ballots    []ballot
+	transfer   bool // this candidacy was asked for by the leader
+
+	verified Index // follower: through it, the log is known to equal this leader's
+	acked    Index // follower: told to this leader as durable
+	ackDue   bool
+	ackRound uint64
+
+	followers   []*progress
+	round       uint64
+	firstOwn    Index // leader: its first entry; nothing is known committed before it is
+	heartbeatAt Instant
+	uncommitted int64
+	feedDue     bool
+	handover    handover
+
+	reads reads
+
+	own    marks // of this replica's machine
+	agreed marks
+	marker marker
+
+	stopped bool
+	failed  error
+	started bool
+	asked   Instant // the deadline last told to the host
+	scratch [2][]uint64
+	ready   Ready
+}
+
+// New makes the replica that left this state behind. It panics if Options cannot be meant, and
+// fails (Ready.Failed) if the saved log contradicts itself.
+func New(o Options) *Replica {
+	assertOptions(&o)
+	r := &Replica{
+		o:       o,
+		rand:    random(o.Seed ^ uint64(o.Self.Replica)*0x9e3779b97f4a7c15),
+		hard:    o.Hard,
+		durable: o.Hard,
+	}
+	base := o.Base.Identity
+	r.log = entryLog{base: base, baseSum: o.Base.Sum, saved: base.Index, handed: base.Index, trim: base.Index}
+	r.configurations = []Configuration{o.Base.Configuration}
+	r.commit = max(base.Index, o.Applied)
+	r.applying, r.applied = r.commit, r.commit
+	r.reads.serial = r.rand.next()
+	for i := range o.Entries {
+		if err := r.load(&o.Entries[i]); err != nil {
+			r.fail(err)
+			return r
+		}
+	}
+	last, _ := r.log.lastIdentity()
+	if r.commit > last.Index {
+		r.fail(fmt.Errorf("open replica: machine has applied %d, log ends at %d", r.commit, last.Index))
+	}
+	// The disk may have kept an entry of a term whose hard state it lost: it was a follower's
+	// there, so no vote is forgotten.
+	if last.Term > r.hard.Term {
+		r.hard = HardState{Term: last.Term}
+		r.hardDirty = true
+	}
+	r.clock.appended(last.Time, 0)
+	return r
+}
+
+func assertOptions(o *Options) {
+	switch {
+	case o.Self.Replica == 0 || o.Self.Incarnation == 0:
+		panic("raft: Options.Self has no replica id or no incarnation")
+	case o.Heartbeat <= 0 || o.ElectionTimeout < 2*o.Heartbeat:
+		panic("raft: Options.ElectionTimeout is not at least two heartbeats")
+	case o.MaxAppendBytes <= 0 || o.MaxWindow <= 0 || o.MaxWindowBytes <= 0 || o.MaxUncommitted <= 0:
+		panic("raft: a bound of Options is not positive")
+	}
+}
+
+// load takes one saved entry at start.
+func (r *Replica) load(e *Entry) error {
+	last, sum := r.log.lastIdentity()
+	if e.Index != last.Index+1 || e.Prev != sum || e.Term < last.Term {
+		return fmt.Errorf("open replica: entry %d (term %d) does not follow entry %d (term %d)",
+			e.Index, e.Term, last.Index, last.Term)
+	}
+	if e.Kind == KindConfiguration {
+		c, err := r.decode(e)
+		if err != nil {
+			return err
+		}
+		r.enter(c)
+	}
+	r.log.push(*e)
+	r.log.saved, r.log.handed = e.Index, e.Index
+	return nil
+}
+
+// Step takes one input. It never blocks; what it causes is in the next Ready.
+func (r *Replica) Step(in Input) {
+	if r.failed != nil {
+		return
+	}
+	r.now = max(r.now, in.Now)
+	r.wall = in.Wall
+	if !r.started {
+		r.start()
+	}
+	r.handle(&in)
+	if r.failed == nil {
+		r.ring()
+	}
+	if r.o.Check {
+		r.check()
+	}
+}
+
+func (r *Replica) start() {
+	r.started = true
+	r.clock.at = r.now
+	r.resetElection()
+	if r.o.Campaign || r.sole() {
+		r.electionAt = r.now
+	}
+}
+
+// handle is the table of inputs.
+func (r *Replica) handle(in *Input) {
+	switch in.Kind {
+	case InClock: // the deadlines are looked at after every input
+	case InMessage:
+		r.onMessage(in.Message)
+	case InPropose:
+		r.onPropose(&in.Proposal)
+	case InRead:
+		r.onRead(in.Token)
+	case InSaved:
+		r.onSaved(in.Seq)
+	case InApplied:
+		r.applied = max(r.applied, min(in.Index, r.applying))
+	case InMark:
+		r.onMark(in.Mark)
+	case InCompact:
+		r.onCompact(in.Snapshot)
+	case InInstalled:
+		r.onInstalled(in.Snapshot)
+	case InSnapshotSent:
+		r.onSnapshotSent(in.Replica, in.Failed)
+	case InTrim:
+		r.log.release(min(in.Index, r.applied))
+	case InHostUp:
+		r.onHostUp(in.Host)
+	case InHostLost:
+		r.onHostLost(in.Host)
+	case InHostRefused:
+		r.onHostRefused(in.Host)
+	case InStorageStuck:
+		r.onStorageStuck()
+	case InTransfer:
+		r.onTransfer(in.Replica)
+	case InWantMark:
+		r.onWantMark()
+	case InStop:
+		r.onStop()
+	default:
+		panic(fmt.Sprintf("raft: unknown input kind %d", in.Kind))
+	}
+}
+
+// ring does what the time has come for.
+func (r *Replica) ring() {
+	if r.role == Leader {
+		r.ringLeader()
+	} else {
+		r.ringElection()
+	}
+	r.expireReads()
+}
+
+// Pending says whether Ready has anything that the host does not know yet.
+func (r *Replica) Pending() bool {
+	rd := &r.ready
+	if len(rd.Messages)+len(rd.AfterSave)+len(rd.Proposed)+len(rd.Reads)+len(rd.Events)+len(rd.NeedSnapshot) > 0 ||
+		rd.Install != nil || rd.Agreed != nil || rd.Diverged != nil || rd.Failed != nil {
+		return true
+	}
+	if r.failed != nil {
+		return false
+	}
+	if r.hardDirty || r.base != nil || r.log.handed < r.log.last() || r.feedDue || r.ackDue || r.reads.due {
+		return true
+	}
+	if r.applyEnd() > r.applying {
+		return true
+	}
+	at := r.deadline()
+	return at != 0 && (r.asked == 0 || at < r.asked)
+}
+
+// Ready returns everything asked for since the last one, and forgets it.
+func (r *Replica) Ready() Ready {
+	if r.failed == nil {
+		r.flushReads()
+		r.flushFollowers()
+		r.flushAck()
+		r.takeSave()
+		r.takeApply()
+		if r.o.Check {
+			r.checkReady()
+		}
+	}
+	rd := r.ready
+	r.ready = Ready{}
+	rd.Deadline = r.deadline()
+	r.asked = rd.Deadline
+	return rd
+}
+
+// deadline is the earliest moment at which the time alone changes something.
+func (r *Replica) deadline() Instant {
+	if r.failed != nil {
+		return 0
+	}
+	if !r.started {
+		return 1
+	}
+	var at Instant
+	if r.role == Leader {
+		at = r.leaderDeadline()
+	} else {
+		at = r.electionDeadline()
+	}
+	return earlier(at, r.reads.deadline(r))
+}
+
+// earlier of two deadlines; 0 is never.
+func earlier(a, b Instant) Instant {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
+}
+
+// fail stops the replica for good: the world, or we, are wrong in a way that going on makes worse.
+func (r *Replica) fail(err error) {
+	r.stepDown("failed")
+	r.failed = err
+	r.ready.Failed = err
+	r.ready.Messages, r.ready.AfterSave, r.ready.Apply = nil, nil, nil
+	r.event(Event{Kind: evReplicaStopped, Index: r.log.last(), Text: err.Error()})
+}
+
+// onStop: the machine here is quarantined. The log is still kept and acknowledged.
+func (r *Replica) onStop() {
+	r.stopped = true
+	r.stepDown("stopped")
+}
+
+// onStorageStuck: a leader that cannot write must not keep a group from those who can (bug 62).
+func (r *Replica) onStorageStuck() {
+	r.stuck = len(r.saving) > 0
+	r.stepDown("storage stuck")
+}
+
+// Status returns a copy of the replica's view.
+func (r *Replica) Status() Status {
+	last, sum := r.log.lastIdentity()
+	s := Status{
+		Role: r.role, Term: r.hard.Term, Vote: r.hard.Vote, Leader: r.leader,
+		Commit: r.commit, Applied: r.applied, Saved: r.log.saved,
+		First: r.log.first(), Last: last.Position(), LastSum: sum,
+		Configuration: *r.configuration(), Agreed: r.agreed.newest(), Uncommitted: r.uncommitted,
+	}
+	for _, p := range r.followers {
+		s.Progress = append(s.Progress, Progress{
+			Member: p.member, Match: p.match, Next: p.next, Learner: p.learner,
+			Recent: r.recent(p), Snapshot: p.pace == snapshotted,
+		})
+	}
+	return s
+}
+
+// Entries appends to dst the entries of [lo, hi) that the log holds; payloads may be nil.
+func (r *Replica) Entries(lo, hi Index, dst []Entry) []Entry {
+	lo, hi = max(lo, r.log.first()), min(hi, r.log.last()+1)
+	return append(dst, r.log.slice(lo, max(lo, hi))...)
+}
+
+// Configuration in force; read only, valid until the next Step.
+func (r *Replica) Configuration() *Configuration { return r.configuration() }

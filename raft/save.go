@@ -1,0 +1,117 @@
+package raft
+
+// pendingSave is a Save given to the host and not yet durable.
+type pendingSave struct {
+	seq      uint64
+	hard     HardState
+	hardSet  bool
+	twoBatch bool
+	term     Term  // of the replica when it was given
+	through  Index // the log is durable so far when it is done; a truncation lowers it
+	entries  bool
+}
+
+// takeSave puts into Ready what must become durable.
+func (r *Replica) takeSave() {
+	s := &r.ready.Save
+	// Messages that wait for a former Save need one of their own to wait for: saves end in order.
+	if r.hardDirty || len(r.ready.AfterSave) > 0 && r.log.handed == r.log.last() && r.base == nil {
+		s.Hard, s.HardSet, s.TwoBatch = r.hard, true, r.twoBatch
+	}
+	s.Entries = r.log.slice(r.log.handed+1, r.log.last()+1)
+	s.Base, s.Replaces = r.base, r.replaces
+	if s.Empty() {
+		return
+	}
+	r.seq++
+	s.Seq = r.seq
+	r.log.handed = r.log.last()
+	r.saving = append(r.saving, pendingSave{
+		seq: s.Seq, hard: r.hard, hardSet: s.HardSet, twoBatch: s.TwoBatch, term: r.hard.Term,
+		through: r.log.handed, entries: len(s.Entries) > 0,
+	})
+	r.hardDirty, r.twoBatch, r.base, r.replaces = false, false, nil, false
+}
+
+// truncate forgets the log from i on, and what older writes will claim to have saved of it (R3):
+// their completions may come after the entries there are others (bugs 21 and 31).
+func (r *Replica) truncate(i Index) {
+	r.log.truncate(i)
+	for k := range r.saving {
+		r.saving[k].through = min(r.saving[k].through, i-1)
+	}
+	r.verified = min(r.verified, i-1)
+	r.marker.last = min(r.marker.last, i-1)
+	r.revert(i)
+	last, _ := r.log.lastIdentity()
+	r.clock.appended(last.Time, r.now)
+	r.event(Event{Kind: evLogTruncated, Term: r.hard.Term, Index: i})
+}
+
+// onSaved: every Save up to seq is durable.
+func (r *Replica) onSaved(seq uint64) {
+	n := 0
+	for ; n < len(r.saving) && r.saving[n].seq <= seq; n++ {
+		r.saved(&r.saving[n])
+	}
+	if n == 0 {
+		return
+	}
+	r.saving = r.saving[:copy(r.saving, r.saving[n:])]
+	r.stuck = false
+	switch r.role {
+	case Leader:
+		r.advanceCommit()
+	case Candidate:
+		r.countVotes()
+	default:
+		r.ackDue = r.ackDue || r.leader != 0 && min(r.log.saved, r.verified) > r.acked
+	}
+}
+
+func (r *Replica) saved(s *pendingSave) {
+	if s.hardSet {
+		r.durable = s.hard
+		if s.twoBatch && s.hard.Vote != 0 {
+			r.event(Event{Kind: evVoteGranted, Term: s.hard.Term, Peer: s.hard.Vote})
+		}
+	}
+	if s.through > r.log.saved {
+		r.log.saved = s.through
+		_, sum, _ := r.log.position(s.through)
+		r.event(Event{Kind: evEntriesSaved, Term: s.term, Index: s.through, Digest: sum})
+	}
+}
+
+// send lets a message leave at once if the disk knows the term and vote it speaks of; else after
+// the save of them (bugs 23 and 24).
+func (r *Replica) send(m Message) {
+	if r.durable != r.hard {
+		r.sendAfterSave(m)
+		return
+	}
+	m.Group, m.Birth = r.o.Group, r.o.Birth
+	m.From, m.FromIncarnation = r.o.Self.Replica, r.o.Self.Incarnation
+	r.ready.Messages = append(r.ready.Messages, m)
+}
+
+// sendAfterSave holds a message back until the next Save is durable.
+func (r *Replica) sendAfterSave(m Message) {
+	m.Group, m.Birth = r.o.Group, r.o.Birth
+	m.From, m.FromIncarnation = r.o.Self.Replica, r.o.Self.Incarnation
+	r.ready.AfterSave = append(r.ready.AfterSave, m)
+}
+
+// to begins a message to a member, in this term.
+func (r *Replica) to(t MessageType, m *Member) Message {
+	return Message{Type: t, To: m.Replica, ToIncarnation: m.Incarnation, ToHost: m.Host, Term: r.hard.Term}
+}
+
+// reply begins an answer to whoever sent m: a member, or a stranger where m came from.
+func (r *Replica) reply(t MessageType, m *Message) Message {
+	a := Message{Type: t, To: m.From, ToIncarnation: m.FromIncarnation, ToHost: m.FromHost, Term: r.hard.Term}
+	if member, ok := r.configuration().Member(m.From); ok {
+		a.ToHost = member.Host
+	}
+	return a
+}

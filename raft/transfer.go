@@ -1,0 +1,56 @@
+package raft
+
+// handover is a leadership transfer under way (thesis §3.10).
+type handover struct {
+	target   ReplicaID // 0: none
+	deadline Instant   // given up then, and proposals are taken again
+	resend   Instant
+}
+
+// onTransfer begins to hand leadership to a voter; 0: to the best placed one.
+func (r *Replica) onTransfer(id ReplicaID) {
+	if r.role != Leader || r.handover.target != 0 {
+		return
+	}
+	var best *progress
+	for _, p := range r.followers {
+		if p.learner || !r.recent(p) || id != 0 && p.member.Replica != id || !r.configuration().votes(p.member) {
+			continue
+		}
+		if best == nil || p.match > best.match {
+			best = p
+		}
+	}
+	if best == nil {
+		return
+	}
+	r.handover = handover{target: best.member.Replica, deadline: r.now + Instant(r.o.ElectionTimeout)}
+	r.feedDue = true
+	r.ringTransfer()
+}
+
+// ringTransfer tells the target to campaign once its disk has everything (bug 69), and gives up in
+// time: a group must not refuse proposals because one replica does not answer.
+func (r *Replica) ringTransfer() {
+	h := &r.handover
+	if h.target == 0 {
+		return
+	}
+	p := r.follower(h.target)
+	if p == nil || r.now >= h.deadline {
+		r.handover = handover{}
+		return
+	}
+	if p.match == r.log.last() && r.now >= h.resend {
+		h.resend = r.now + Instant(r.o.Heartbeat)
+		r.send(r.to(MsgTransfer, &p.member))
+	}
+}
+
+// onTransferMessage: the leader wants this replica to lead. Its word lifts the stickiness of the
+// others, and there is no pre-vote: nothing is to be found out.
+func (r *Replica) onTransferMessage(*Message) {
+	if r.mayCampaign() {
+		r.campaign(true)
+	}
+}
