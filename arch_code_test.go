@@ -297,7 +297,7 @@ func checkNames(h *tree) (problems []string) {
 				problems = append(problems, fmt.Sprintf("%s: %q in the name of a file or package: docs/GLOSSARY.md has the word for it", f.path, word))
 			}
 		}
-		if f.generated {
+		if f.generated || f.test {
 			continue
 		}
 		for _, id := range exported(f.ast) {

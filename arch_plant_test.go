@@ -78,9 +78,19 @@ var planted = []struct {
 		files: files{"internal/wal/a.go": "package wal\nimport s \"sync\"\nvar w = s.NewCond(nil)\n"},
 	},
 	{
-		rule: "A5 the world is reached through env", want: "os is reached through env",
-		files:   files{"internal/wal/a.go": "package wal\nimport _ \"os\"\n"},
-		allowed: files{"env/a.go": "package env\nimport _ \"os\"\n", "internal/wal/a_test.go": "package wal\nimport _ \"os\"\n"},
+		rule: "A5 the world is reached through env", want: "os/exec is reached through env",
+		files:   files{"internal/wal/a.go": "package wal\nimport _ \"os/exec\"\n"},
+		allowed: files{"env/a.go": "package env\nimport _ \"os/exec\"\n", "internal/wal/a_test.go": "package wal\nimport _ \"os/exec\"\n"},
+	},
+	{
+		rule: "A5 the world is reached through env", want: "os.Open touches",
+		files:   files{"internal/wal/a.go": "package wal\nimport \"os\"\nvar open = os.Open\n"},
+		allowed: files{"internal/wal/a.go": "package wal\nimport \"os\"\nvar late = os.ErrDeadlineExceeded\n"},
+	},
+	{
+		rule: "A5 the world is reached through env", want: "syscall.Fsync touches",
+		files:   files{"internal/wal/a.go": "package wal\nimport \"syscall\"\nvar sync = syscall.Fsync\n"},
+		allowed: files{"internal/wal/a.go": "package wal\nimport \"syscall\"\nvar full = syscall.EDQUOT\n"},
 	},
 	{
 		rule: "A5 the world is reached through env", want: "time.Now touches",
