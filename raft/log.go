@@ -87,7 +87,7 @@ func (l *entryLog) truncate(i Index) {
 }
 
 // compact makes the entry at id the base. If the log holds it, what comes after stays, else the
-// log is empty.
+// log is empty. Saved does not rise: that the log begins there is not yet on disk.
 func (l *entryLog) compact(id Identity, sum Digest) {
 	if _, have, ok := l.position(id.Index); ok && have == sum {
 		rest := l.entries[id.Index-l.base.Index:]
@@ -98,12 +98,12 @@ func (l *entryLog) compact(id Identity, sum Digest) {
 	} else {
 		l.entries = nil
 		l.handed = id.Index
-		l.saved = id.Index
 	}
 	l.base, l.baseSum = id, sum
 	l.handed = max(l.handed, id.Index)
-	l.saved = max(l.saved, id.Index)
-	l.trim = max(l.trim, id.Index)
+	if l.trim <= id.Index {
+		l.trim, l.trimBytes = id.Index, 0
+	}
 }
 
 // release lets the payloads through i leave memory. They do so when there are enough of them to

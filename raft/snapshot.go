@@ -23,9 +23,10 @@ func (r *Replica) onInstalled(s *SnapshotMeta) {
 	}
 	replaces := !ok || sum != s.Sum // else the suffix stays: it follows the very same entry
 	if replaces {
-		// Nothing that older writes will have saved is of this log any more.
+		// What older writes have saved, or will have, is of this log up to the commit index only.
+		r.log.saved = min(r.log.saved, r.commit)
 		for k := range r.saving {
-			r.saving[k].through = 0
+			r.saving[k].through = min(r.saving[k].through, r.commit)
 		}
 	}
 	r.cut(s, replaces)
