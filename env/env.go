@@ -160,3 +160,13 @@ type Net interface {
 	Dial(ctx context.Context, addr string) (net.Conn, error)
 	Listen(addr string) (net.Listener, error)
 }
+
+// Unwinding is what a task's stack unwinds with when the life of its host ends in a simulation.
+// Code that recovers from panics lets it pass: see Dead.
+type Unwinding interface{ EnvUnwinding() }
+
+// Dead says whether a recovered panic is the end of the host's life, to be panicked on with.
+func Dead(p any) bool {
+	_, ok := p.(Unwinding)
+	return ok
+}
