@@ -65,10 +65,7 @@ func TestHouse(t *testing.T) {
 
 // The README's program is the first thing a reader runs: it must build.
 func TestReadmeProgramBuilds(t *testing.T) {
-	if _, err := os.Stat("examples/readme/main.go"); err != nil {
-		if roots, _ := filepath.Glob("*.go"); slices.ContainsFunc(roots, isProduct) {
-			t.Fatal("examples/readme/main.go: the README's program is missing")
-		}
+	if root, err := filepath.Glob("*.go"); err != nil || !slices.ContainsFunc(root, isProduct) {
 		t.Skip("the root package does not exist yet")
 	}
 	out, err := exec.Command("go", "build", "-tags", "grpcnotrace", "-o", os.DevNull, "./examples/readme").CombinedOutput()
