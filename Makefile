@@ -23,10 +23,10 @@ HAS_SIM     := $(and $(HAS_PROGRAM),$(wildcard sim/*.go))
 HAS_MUTANTS := $(wildcard sim/mutants/*.patch)
 HAS_E2E     := $(wildcard e2e/go.mod)
 
-VERIFY := format vet staticcheck cross test race nested
+VERIFY := format tidy vet staticcheck cross test race nested
 VERIFY += $(if $(HAS_SIM),simulate) $(if $(HAS_MUTANTS),mutants) $(if $(HAS_E2E),e2e)
 
-.PHONY: verify format vet staticcheck cross test race nested simulate mutants e2e fix build soak rename
+.PHONY: verify format tidy vet staticcheck cross test race nested simulate mutants e2e fix build soak rename
 
 # Each step runs alone and says how long it took; at the end the tree must be as it was.
 verify:
@@ -43,6 +43,10 @@ verify:
 format:
 	@bad=$$($(TOOL) gofumpt -l $(GOFILES)); \
 	[ -z "$$bad" ] || { echo "not formatted (make fix):" >&2; echo "$$bad" >&2; exit 1; }
+
+# go.mod and go.sum say what the code needs, no more and no less.
+tidy:
+	@go mod tidy -diff || { echo "go.mod or go.sum is not tidy (make fix)" >&2; exit 1; }
 
 vet:
 	go vet -tags $(TAGS) ./...
@@ -85,6 +89,7 @@ e2e: build
 
 fix:
 	$(TOOL) gofumpt -w $(GOFILES)
+	go mod tidy
 
 # All fuzz tests in turn, each for FUZZ, then the simulator with new seeds, until SOAK has passed.
 soak: $(if $(HAS_SIM),build)
