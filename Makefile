@@ -54,10 +54,12 @@ vet:
 staticcheck:
 	$(TOOL) staticcheck -tags $(TAGS) ./...
 
-# The product needs no C compiler and builds for these; only Linux is supported.
+# The product needs no C compiler and builds for these, of which Linux is supported; the simulator and
+# what it runs also build for a browser.
 cross:
 	GOOS=linux GOARCH=arm64 CGO_ENABLED=0 go build -tags $(TAGS) ./...
 	GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 go build -tags $(TAGS) ./...
+	GOOS=js GOARCH=wasm go build -tags $(TAGS) ./sim/...
 
 # The architecture (arch_test.go), the scripts and the fuzz tests' seeds are part of it.
 test:
