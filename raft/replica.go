@@ -64,6 +64,7 @@ type Replica struct {
 	started bool
 	asked   Instant // the deadline last told to the host
 	scratch [2][]uint64
+	former  former
 	ready   Ready
 }
 

@@ -1,0 +1,24 @@
+package raft
+
+// Role of the replica now.
+func (r *Replica) Role() Role { return r.role }
+
+// Term the replica is in.
+func (r *Replica) Term() Term { return r.hard.Term }
+
+// Leader of the term; 0: unknown.
+func (r *Replica) Leader() ReplicaID { return r.leader }
+
+// Commit is the highest index known to be committed.
+func (r *Replica) Commit() Index { return r.commit }
+
+// Silent is how many voters a leader has not heard from within an election timeout; 0 on others.
+func (r *Replica) Silent() int {
+	n := 0
+	for _, p := range r.followers {
+		if r.role == Leader && !p.learner && !r.recent(p) {
+			n++
+		}
+	}
+	return n
+}
