@@ -50,7 +50,22 @@ func (s *suite) snapshots() {
 		s.play(used, 0, s.r.IntN(len(s.script)+1), s.anyCut)
 		s.load(used, saved, at)
 		s.play(used, at, len(s.script), s.anyCut)
+		s.equal(fresh, used)
 	}
+}
+
+// equal asks two machines the same.
+func (s *suite) equal(a, b machine.StateMachine) {
+	s.t.Helper()
+	x, y := s.view(a), s.view(b)
+	for range 12 {
+		q := s.query(s.r)
+		if got, want := s.ask(y, q), s.ask(x, q); got != want {
+			s.fatalf("loaded into a machine that was not empty, the state answers %q with %s, else with %s", q, got, want)
+		}
+	}
+	s.close(x)
+	s.close(y)
 }
 
 // views asks Views the same before and after they are overtaken, and asks a loaded machine too.
