@@ -1,21 +1,276 @@
 package wal
 
-import "github.com/lockstep-rsm/lockstep/raft"
+import (
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/lockstep-rsm/lockstep/env"
+	"github.com/lockstep-rsm/lockstep/internal/wire"
+	"github.com/lockstep-rsm/lockstep/raft"
+)
+
+const (
+	// maxBatchBytes is where a batch stops taking more requests; the first one may be longer.
+	maxBatchBytes = 4 << 20
+	// promiseDelay is how long an unpromised batch may be the log's last while nothing is queued.
+	// At once would put a second sync in front of the next write of a client that waits for each.
+	promiseDelay = 2 * time.Millisecond
+)
 
 // Log is an open log. All methods are safe for concurrent use.
-type Log struct{}
+type Log struct {
+	o    Options
+	life uint64
+	boot string
 
-// Open reads the log of o.Dir and makes it ready for appends. It blocks.
-func Open(o Options) (*Log, *Recovered, error) { return nil, nil, ErrDamaged }
+	wake    env.Waiter // the writer's
+	prepare env.Waiter // the preparer's
+	ended   env.Waiter // Close's
 
-// Append queues saves as one unit and returns at once.
-func (l *Log) Append(saves []GroupSave, done func(err error)) {}
+	// What follows is the writer's alone.
+	batch    *wire.Batch
+	scratch  []byte
+	repeat   repeat // of the batch before
+	next     repeat // of the one being built
+	taken    []*request
+	waiting  []*request // written or refused, not yet reported; in order
+	written  uint64     // batches of this life
+	promised bool       // nothing but a promise was written since the last promise
+	second   bool       // a two-batch save waits for the next batch
+	idleAt   time.Duration
+	carry    carrying
+	requests uint64
 
-// Read fills the payloads of entries of group that are not loaded.
-func (l *Log) Read(group raft.GroupID, want []raft.Entry) error { return ErrNotHeld }
+	mu       sync.Mutex // guards what follows; nothing parks under it
+	queue    []*request
+	queued   int64
+	groups   map[raft.GroupID]*group
+	chain    []*segment // oldest first; the last is written to
+	ids      uint32     // of the newest segment
+	spares   []file
+	trash    []file // to be removed
+	total    int64  // bytes of all files
+	number   uint64 // of the newest file
+	wanted   uint32 // blocks that a batch needs and no segment has; 0: none
+	trouble  error  // why the newest preparation failed
+	full     bool   // entries were refused and the cause lasts
+	failed   error
+	closing  bool
+	tasks    int
+	started  time.Duration // of the running write
+	syncs    uint64
+	batches  uint64
+	retryAt  time.Duration
+	carried  uint64
+	live     int64
+	damaged  bool
+	timings  [256]time.Duration
+	timing   uint64
+	lastSync time.Duration
+}
 
-// Stats returns the log's state.
-func (l *Log) Stats() Stats { return Stats{} }
+// repeat is what a batch held, as the next one repeats it: its second place.
+type repeat struct {
+	position uint64
+	count    uint32
+	records  []byte
+}
 
-// Close writes what is queued and closes the files.
-func (l *Log) Close() error { return nil }
+// request is one Append on its way.
+type request struct {
+	saves   []GroupSave
+	done    func(error)
+	size    int  // of its records, at most
+	entries bool // carries entries: may be refused for lack of space
+	two     bool
+	need    uint64 // batches that must be durable
+	err     error
+}
+
+// Append queues saves, which become durable together: at most one per group. It never blocks. It
+// copies what it needs of the slices; payloads are shared and must not change any more. done is
+// called on the writer's task, in the order of the calls, when all of it is durable, a TwoBatch
+// save twice; or with ErrFull, ErrGap (nothing of it is saved), ErrFailed or ErrClosed. done may
+// call Append.
+func (l *Log) Append(saves []GroupSave, done func(err error)) {
+	r := &request{saves: append([]GroupSave(nil), saves...), done: done}
+	for i := range r.saves {
+		s := &r.saves[i]
+		s.Save.Entries = append([]raft.Entry(nil), s.Save.Entries...)
+		r.two = r.two || s.Save.TwoBatch && !s.Destroy
+		r.entries = r.entries || len(s.Save.Entries) > 0 && !s.Destroy
+		r.size += saveSize(s)
+	}
+	l.mu.Lock()
+	gone := l.closing
+	if !gone {
+		l.queue = append(l.queue, r)
+		l.queued += int64(r.size)
+	}
+	l.mu.Unlock()
+	if gone {
+		l.o.Env.Run("wal refuse", func() { done(ErrClosed) })
+		return
+	}
+	l.wake.Wake()
+}
+
+// saveSize bounds the bytes of a save's records.
+func saveSize(s *GroupSave) int {
+	n := 2 * (wire.RecordHeaderSize + 16 + wire.HardStateSize)
+	for i := range s.Save.Entries {
+		n += wire.EntryRecordSize(len(s.Save.Entries[i].Data))
+	}
+	if b := s.Save.Base; b != nil {
+		n += wire.EntryRecordSize(0) + 32 + len(wire.AppendConfiguration(nil, &b.Configuration))
+	}
+	return n
+}
+
+// write is the writer's task: it alone writes to segments.
+func (l *Log) write() {
+	for {
+		l.take()
+		switch {
+		case l.err() != nil:
+			l.refuseAll(ErrFailed)
+			if l.isClosing() {
+				l.end()
+				return
+			}
+			l.park(0)
+		case len(l.taken) > 0 || l.second || l.carryDue():
+			l.turn()
+		case l.isClosing():
+			if !l.promised {
+				l.turn() // a clean end: what a later scan finds is promised
+				continue
+			}
+			l.end()
+			return
+		case !l.promised && l.now() >= l.idleAt:
+			l.turn()
+		case !l.promised:
+			l.park(l.idleAt)
+		default:
+			l.park(0)
+		}
+	}
+}
+
+func (l *Log) park(until time.Duration) { _ = l.wake.Wait(nil, until) }
+
+func (l *Log) now() time.Duration { return l.o.Env.Clock().Now() }
+
+func (l *Log) err() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.failed
+}
+
+func (l *Log) isClosing() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.closing && len(l.queue) == 0
+}
+
+// take moves the queue to the writer.
+func (l *Log) take() {
+	l.mu.Lock()
+	if len(l.taken) == 0 {
+		l.taken, l.queue = l.queue, l.taken[:0]
+	}
+	l.mu.Unlock()
+}
+
+// end says that one of the log's tasks is over.
+func (l *Log) end() {
+	l.mu.Lock()
+	l.tasks--
+	l.mu.Unlock()
+	l.prepare.Wake()
+	l.ended.Wake()
+}
+
+// Close writes what is queued, ends the log's tasks and closes the files. Appends that come later
+// are refused. It blocks. It returns ErrFailed if the log has failed.
+func (l *Log) Close() error {
+	l.mu.Lock()
+	was := l.closing
+	l.closing = true
+	l.mu.Unlock()
+	if was {
+		return ErrClosed
+	}
+	l.wake.Wake()
+	l.prepare.Wake()
+	for l.running() {
+		_ = l.ended.Wait(nil, 0)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, s := range l.chain {
+		_ = s.f.Close() // everything in it is synced, or the log has failed
+	}
+	for _, s := range append(l.spares, l.trash...) {
+		_ = s.f.Close()
+	}
+	return l.failed
+}
+
+func (l *Log) running() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.tasks > 0
+}
+
+// fail latches: nothing is written any more.
+func (l *Log) fail(err error) {
+	l.mu.Lock()
+	if l.failed == nil {
+		l.failed = &FailedError{Cause: err}
+	}
+	l.mu.Unlock()
+	l.o.Logger.Error("log has failed", slog.Any("err", err))
+}
+
+// FailedError is ErrFailed with its cause.
+type FailedError struct{ Cause error }
+
+// Error implements error.
+func (e *FailedError) Error() string { return ErrFailed.Error() + ": " + e.Cause.Error() }
+
+// Is makes it an ErrFailed.
+func (e *FailedError) Is(target error) bool { return target == ErrFailed }
+
+// Unwrap returns what the disk said.
+func (e *FailedError) Unwrap() error { return e.Cause }
+
+// refuseAll answers everything that is queued or waits.
+func (l *Log) refuseAll(err error) {
+	if failed := l.err(); failed != nil {
+		err = failed
+	}
+	for len(l.waiting)+len(l.taken) > 0 {
+		all := append(l.waiting, l.taken...)
+		l.waiting, l.taken = nil, nil
+		for _, r := range all {
+			if r.err == nil {
+				r.err = err
+			}
+			l.report(r)
+		}
+		l.take()
+	}
+	l.second = false
+}
+
+func (l *Log) report(r *request) {
+	l.mu.Lock()
+	l.queued -= int64(r.size)
+	l.mu.Unlock()
+	if r.done != nil {
+		r.done(r.err)
+	}
+}

@@ -1,0 +1,144 @@
+package wal
+
+import (
+	"log/slog"
+
+	"github.com/lockstep-rsm/lockstep/internal/wire"
+	"github.com/lockstep-rsm/lockstep/raft"
+)
+
+// maxCarryBytes is how much one batch carries forward at most, beside what was appended.
+const maxCarryBytes = 256 << 10
+
+// carrying is the oldest segment's live entries on their way to the newest.
+type carrying struct {
+	segment uint32 // whose; 0: nothing is being carried
+	left    []carriedEntry
+	blocked uint32 // the segment without room for the next entry
+	moved   []movedEntry
+}
+
+// movedEntry is in the batch being written; the index follows once it is durable.
+type movedEntry struct {
+	carriedEntry
+	from, to place
+}
+
+type carriedEntry struct {
+	group raft.GroupID
+	index raft.Index
+}
+
+// carryDue says whether the oldest segment is to be emptied: when the chain has half of MaxBytes
+// and few of its bytes are live, so that a group that sleeps never pins the log. Where most is
+// live, carrying would only copy: the host has to compact.
+func (l *Log) carryDue() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	oldest := l.chain[min(l.dead(), len(l.chain)-1)]
+	if oldest == l.current() || oldest.stuck || l.failed != nil {
+		return false
+	}
+	var chain int64
+	for _, s := range l.chain {
+		chain += s.bytes()
+	}
+	if chain < l.o.MaxBytes/2 {
+		return false
+	}
+	few := oldest.liveBytes <= oldest.bytes()/2
+	press := chain >= l.o.MaxBytes/4*3 && l.live <= chain/2
+	if !few && !press || l.carryRoom() < 2 || l.carry.blocked == l.current().id {
+		return false
+	}
+	if l.carry.segment != oldest.id {
+		l.carry.segment, l.carry.left = oldest.id, nil
+	}
+	return true
+}
+
+// carryRoom is how many blocks a carried batch may have: it takes half of the reserve too, as it
+// is what makes a segment free.
+func (l *Log) carryRoom() int { return l.room(false) - int(l.current().blocks)/16 }
+
+// collect lists the live entries of the segment being carried.
+func (l *Log) collect() {
+	l.carry.left = nil
+	for _, id := range sortedGroups(l.groups) {
+		g := l.groups[id]
+		for i, p := range g.places {
+			if p.segment == l.carry.segment {
+				l.carry.left = append(l.carry.left, carriedEntry{id, g.first + raft.Index(i)})
+			}
+		}
+	}
+}
+
+// carryInto writes the next live entries of the oldest segment into the batch, identity untouched.
+// The old segment is freed by a later head, after this batch's sync.
+func (l *Log) carryInto() bool {
+	if !l.carryDue() {
+		return false
+	}
+	l.mu.Lock()
+	if len(l.carry.left) == 0 {
+		l.collect()
+	}
+	s := l.segment(l.carry.segment)
+	l.mu.Unlock()
+	done, bytes := false, 0
+	for len(l.carry.left) > 0 && bytes < maxCarryBytes {
+		c := l.carry.left[0]
+		l.mu.Lock()
+		var p place
+		held := false
+		if g := l.groups[c.group]; g != nil {
+			p, held = g.place(c.index)
+		}
+		l.mu.Unlock()
+		if held && p.segment == s.id {
+			if wire.BlocksFor(l.batch.Len()+int(p.size)) > l.carryRoom() {
+				l.carry.blocked = l.current().id
+				break
+			}
+			if err := l.carryOne(s, c, p); err != nil {
+				l.mu.Lock()
+				s.stuck, l.damaged = true, true
+				l.mu.Unlock()
+				l.o.Logger.Error("entry cannot be carried forward", slog.Uint64("group", uint64(c.group)),
+					slog.Uint64("index", uint64(c.index)), slog.Any("err", err))
+				break
+			}
+			bytes += int(p.size)
+			done = true
+		}
+		l.carry.left = l.carry.left[1:]
+	}
+	return done
+}
+
+func (l *Log) carryOne(s *segment, c carriedEntry, p place) error {
+	raw, err := s.read(p.at, p.size)
+	if err != nil {
+		return err
+	}
+	r, _, err := wire.DecodeRecord(raw)
+	if err != nil {
+		return s.corrupt(p.at/wire.BlockBodySize, err)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	to := l.putEntry(wire.RecordCarried, &r.Identity, r.Data)
+	l.carry.moved = append(l.carry.moved, movedEntry{c, p, to})
+	return nil
+}
+
+// moveCarried enters in the index what the batch just synced has carried.
+func (l *Log) moveCarried() {
+	for _, m := range l.carry.moved {
+		l.drop(m.from)
+		l.groups[m.group].places[m.index-l.groups[m.group].first] = m.to
+		l.carried++
+	}
+	l.carry.moved = l.carry.moved[:0]
+}

@@ -1,0 +1,215 @@
+package wal
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/lockstep-rsm/lockstep/env"
+	"github.com/lockstep-rsm/lockstep/internal/wire"
+	"github.com/lockstep-rsm/lockstep/raft"
+)
+
+const (
+	defaultSegmentBytes = 64 << 20
+	defaultMaxBytes     = 4 << 30
+	defaultLoadBytes    = 64 << 20
+	minSegmentBytes     = 64 << 10
+	minSegments         = 6
+)
+
+// withDefaults fills in and fits together what the caller left open.
+func (o Options) withDefaults() (Options, error) {
+	if o.Env == nil || o.Dir == "" {
+		return o, errors.New("open log: Env and Dir must be set")
+	}
+	if o.SegmentBytes == 0 {
+		o.SegmentBytes = defaultSegmentBytes
+	}
+	if o.MaxBytes == 0 {
+		o.MaxBytes = defaultMaxBytes
+	}
+	if o.LoadBytes == 0 {
+		o.LoadBytes = defaultLoadBytes
+	}
+	o.SegmentBytes = min(o.SegmentBytes, o.MaxBytes/minSegments, 2<<30)
+	o.SegmentBytes = max(o.SegmentBytes, minSegmentBytes)
+	o.SegmentBytes = (o.SegmentBytes + wire.BlockSize - 1) / wire.BlockSize * wire.BlockSize
+	o.MaxBytes = max(o.MaxBytes, minSegments*o.SegmentBytes)
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o, nil
+}
+
+// Open reads the log of o.Dir and makes it ready for appends. It blocks. It syncs what it finds,
+// reads it past the page cache, and tells a torn end, which it cuts, from rot, which it reports as
+// a group's Condition. Before it returns, its own segment head is durable, so whatever it returns
+// may be acted on. Errors: ErrDamaged, ErrForeign, ErrFull, wire.ErrUnsupported, and the disk's.
+func Open(o Options) (*Log, *Recovered, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := o.Env.FS().MkdirAll(o.Dir); err != nil {
+		return nil, nil, fmt.Errorf("open log: %w", err)
+	}
+	s := &scan{o: &o, boot: o.Env.Facts().BootID}
+	s.state = &replay{groups: map[raft.GroupID]*replayed{}}
+	l, rec, err := s.run()
+	if err != nil {
+		for _, x := range s.files {
+			_ = x.f.Close()
+		}
+		return nil, nil, fmt.Errorf("open log in %s: %w", o.Dir, err)
+	}
+	l.tasks = 2
+	o.Env.Run("wal write", l.write)
+	o.Env.Run("wal prepare", l.prepares)
+	return l, rec, nil
+}
+
+// run scans, builds the log and makes its head durable.
+func (s *scan) run() (*Log, *Recovered, error) {
+	if err := s.list(); err != nil {
+		return nil, nil, err
+	}
+	if err := s.follow(); err != nil {
+		return nil, nil, err
+	}
+	for i, x := range s.chain {
+		x.seg.id = uint32(i) + 1
+	}
+	if err := s.survey(); err != nil {
+		return nil, nil, err
+	}
+	if err := s.walk(); err != nil {
+		return nil, nil, err
+	}
+	s.raw = nil
+	l := s.log()
+	rec := &Recovered{Groups: map[raft.GroupID]*GroupState{}, Fresh: s.newest == nil, Life: l.life}
+	s.groups(l, rec)
+	rec.Notes = s.notes
+	if err := s.goOn(l); err != nil {
+		return nil, nil, err
+	}
+	l.load(rec)
+	return l, rec, nil
+}
+
+// log makes a log of what was scanned, still without a segment to write to.
+func (s *scan) log() *Log {
+	e := s.o.Env
+	l := &Log{
+		o: *s.o, boot: s.boot, batch: wire.NewBatch(env.Aligned), groups: map[raft.GroupID]*group{},
+		wake: e.NewWaiter(), prepare: e.NewWaiter(), ended: e.NewWaiter(), repeat: s.repeat, promised: true,
+	}
+	for l.life == 0 {
+		l.life = e.Rand().Uint64()
+	}
+	for _, x := range s.files {
+		l.number = max(l.number, x.number)
+		l.total += int64(x.blocks) * wire.BlockSize
+	}
+	for _, x := range s.chain {
+		x.seg.file = x.file
+		seg := x.seg
+		l.chain = append(l.chain, &seg)
+	}
+	l.ids = uint32(len(l.chain))
+	return l
+}
+
+// groups finishes the replay and counts what is live in each segment.
+func (s *scan) groups(l *Log, rec *Recovered) {
+	var newest uint64
+	if s.newest != nil {
+		newest = s.newest.seg.head
+	}
+	since := s.top + 1 // where the new head will be
+	for id, r := range s.state.groups {
+		g, st, notes := r.finish(s.state.doubt, newest)
+		if g.condition != Normal && g.since == 0 {
+			g.since = since
+		}
+		l.groups[id], rec.Groups[id] = g, st
+		s.notes = append(s.notes, notes...)
+		for _, p := range g.places {
+			if seg := l.segment(p.segment); seg != nil {
+				seg.live++
+				seg.liveBytes += int64(p.size)
+				l.live += int64(p.size)
+			}
+		}
+	}
+}
+
+// goOn writes the head of this life into a file that no segment of the scanned chain is in, at a
+// position above all that was seen. What the head does not name is free once it is durable.
+func (s *scan) goOn(l *Log) error {
+	var keep []*segment
+	for _, seg := range l.chain {
+		if seg.end > seg.data && (len(keep) > 0 || seg.live > 0) {
+			keep = append(keep, seg)
+		}
+	}
+	l.seal(true, keep...)
+	f, err := s.free(l, 2*uint32(l.batch.Blocks()))
+	if err != nil {
+		return err
+	}
+	seg, err := l.begin(f, s.top+1)
+	if err != nil {
+		return err
+	}
+	l.chain = append(keep, seg)
+	l.repeat = repeat{position: seg.head}
+	for _, x := range s.files {
+		used := false
+		for _, seg := range l.chain {
+			used = used || seg.number == x.number
+		}
+		if !used {
+			l.release(x.file)
+		}
+	}
+	return nil
+}
+
+// free finds or makes a file for the new head.
+func (s *scan) free(l *Log, blocks uint32) (file, error) {
+	for _, x := range s.files {
+		if !x.kept && !x.dirty && x.blocks == l.segmentBlocks() && x.blocks/2 >= blocks {
+			return x.file, nil
+		}
+	}
+	l.number++
+	f := file{number: l.number, blocks: max(l.segmentBlocks(), 2*blocks)}
+	if err := l.create(&f); err != nil {
+		return f, &FullError{Cause: err}
+	}
+	l.total += f.bytes()
+	s.files = append(s.files, &scanned{file: f, kept: true})
+	return f, nil
+}
+
+// load reads the newest payloads of each group, as far as its share of LoadBytes goes.
+func (l *Log) load(rec *Recovered) {
+	if len(rec.Groups) == 0 {
+		return
+	}
+	share := l.o.LoadBytes / int64(len(rec.Groups))
+	for id, g := range rec.Groups {
+		left := share
+		for i := len(g.Entries) - 1; i >= 0; i-- {
+			e := &g.Entries[i]
+			if left -= int64(e.Length); left < 0 {
+				break
+			}
+			if p, _ := l.groups[id].place(e.Index); p.segment != 0 && !e.Loaded() {
+				_ = l.readOne(id, e) // what cannot be read stays unloaded: Read says why
+			}
+		}
+	}
+}

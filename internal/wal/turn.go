@@ -1,0 +1,315 @@
+package wal
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/lockstep-rsm/lockstep/internal/wire"
+	"github.com/lockstep-rsm/lockstep/raft"
+)
+
+// turn writes one batch: what was taken as far as it fits, or nothing but a promise. A batch
+// begins with the repeat of the one before. Then it reports whom the sync has made durable.
+func (l *Log) turn() {
+	l.batch.Reset()
+	l.scratch = wire.AppendRepeatRecord(l.scratch[:0], l.repeat.position, l.repeat.count)
+	l.batch.Write(l.scratch)
+	l.batch.Write(l.repeat.records)
+	l.next = repeat{records: l.next.records[:0]}
+	if room := l.room(false); l.batch.Blocks() > room {
+		if err := l.roll(l.batch.Blocks(), false); err != nil {
+			l.stop(err)
+		}
+		return
+	}
+	bearing := false
+	for len(l.taken) > 0 {
+		r := l.taken[0]
+		if r.err = l.admit(r); r.err == nil {
+			if bearing && l.batch.Len() > maxBatchBytes {
+				break
+			}
+			if wire.BlocksFor(l.batch.Len()+r.size) > l.room(r.entries) {
+				if !bearing {
+					l.makeRoom(r) // the next turn begins with room, or without r
+					return
+				}
+				break
+			}
+			l.encode(r)
+			bearing = true
+			r.need = l.written + 1
+			if r.two {
+				r.need++
+			}
+		}
+		l.waiting = append(l.waiting, r)
+		l.taken[0], l.taken = nil, l.taken[1:]
+	}
+	if l.carryInto() {
+		bearing = true
+	}
+	if !bearing && l.promised && !l.second {
+		l.settle() // every request was refused
+		return
+	}
+	l.commit(bearing)
+}
+
+// stop ends the log after an error of a write or sync, or waits where there is only no space.
+func (l *Log) stop(err error) {
+	if errors.Is(err, ErrFull) {
+		// Not even a promise fits, and no file can be had: the taken requests are refused, the
+		// promise and second batches wait for space.
+		for _, r := range l.taken {
+			r.err = err
+			l.waiting = append(l.waiting, r)
+		}
+		l.taken = nil
+		if l.isClosing() {
+			l.promised, l.second = true, false
+			for _, r := range l.waiting {
+				r.err = err
+			}
+		}
+		l.settle()
+		if !l.isClosing() {
+			l.park(l.now() + retryAfter)
+		}
+		return
+	}
+	l.fail(err)
+}
+
+// admit checks every save of r against what the log holds.
+func (l *Log) admit(r *request) error {
+	for i := range r.saves {
+		if s := &r.saves[i]; !s.Destroy {
+			checkEntries(s)
+		}
+	}
+	l.requests++
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range r.saves {
+		s := &r.saves[i]
+		g := l.groups[s.Group]
+		if g == nil {
+			g = newGroup(s.Group, s.Birth) // thrown away: nothing is saved yet
+		}
+		if g.seen == l.requests {
+			panic(fmt.Sprintf("W11: group %d stands twice in one append", s.Group))
+		}
+		g.seen = l.requests
+		if err := g.check(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// current is the segment that is written to.
+func (l *Log) current() *segment { return l.chain[len(l.chain)-1] }
+
+// room is how many blocks a batch may have in the current segment. Entries leave the reserve
+// alone, so that votes, hard states and compactions go on while there is no space (W9).
+func (l *Log) room(entries bool) int {
+	s := l.current()
+	limit := s.mirror
+	if entries {
+		limit -= uint64(s.blocks) / 8
+	}
+	if limit <= s.end {
+		return 0
+	}
+	return int(limit - s.end)
+}
+
+// makeRoom rolls to the next segment for r; while there is none, entries are refused.
+func (l *Log) makeRoom(r *request) {
+	need := wire.BlocksFor(l.batch.Len() + r.size)
+	err := l.roll(need, r.entries)
+	if err == nil {
+		return
+	}
+	if !errors.Is(err, ErrFull) {
+		l.fail(err)
+		return
+	}
+	r.err = err
+	l.waiting = append(l.waiting, r)
+	l.taken[0], l.taken = nil, l.taken[1:]
+	l.settle()
+}
+
+// encode writes the records of r into the batch and enters them in the index. Entries are read
+// back only once they are durable: see Read.
+func (l *Log) encode(r *request) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range r.saves {
+		s := &r.saves[i]
+		g := l.groups[s.Group]
+		if g == nil || g.birth != s.Birth || g.destroyed {
+			if g != nil {
+				l.forget(g)
+			}
+			g = newGroup(s.Group, s.Birth)
+			l.groups[s.Group] = g
+		}
+		if s.Destroy {
+			l.forget(g)
+			*g = group{id: g.id, birth: g.birth, first: 1, destroyed: true}
+			l.scratch = wire.AppendDestroyRecord(l.scratch[:0], g.id, g.birth)
+			l.put(l.scratch, l.scratch)
+			continue
+		}
+		l.encodeSave(g, &s.Save)
+	}
+}
+
+func (l *Log) encodeSave(g *group, s *raft.Save) {
+	if b := s.Base; b != nil {
+		encoded := wire.AppendConfiguration(nil, &b.Configuration)
+		l.scratch = wire.AppendBaseRecord(l.scratch[:0], g.id, g.birth, s.Replaces, &b.Identity, b.Configuration.Index, encoded)
+		l.put(l.scratch, l.scratch)
+		g.rebase(b, s.Replaces, encoded, l.drop)
+	}
+	if len(s.Entries) > 0 {
+		g.truncate(s.Entries[0].Index, l.drop)
+	}
+	for i := range s.Entries {
+		e := &s.Entries[i]
+		g.add(e, l.putEntry(wire.RecordEntry, &e.Identity, e.Data))
+	}
+	if s.HardSet {
+		g.hard = s.Hard
+		l.scratch = wire.AppendHardStateRecord(l.scratch[:0], g.id, g.birth, s.Hard)
+		l.put(l.scratch, l.scratch)
+	}
+}
+
+// put writes one record, and what the next batch repeats of it.
+func (l *Log) put(record, again []byte) {
+	l.batch.Write(record)
+	l.next.records = append(l.next.records, again...)
+	l.next.count++
+}
+
+// putEntry writes an entry and says where it will lie. The next batch repeats its identity;
+// configurations whole, so that one rotten block never hides who belongs to a group.
+func (l *Log) putEntry(kind wire.RecordKind, id *raft.Identity, data []byte) place {
+	s := l.current()
+	p := place{s.id, s.address(s.end) + uint32(l.batch.Len()), uint32(wire.EntryRecordSize(len(data)))}
+	l.scratch = wire.AppendEntryHeader(l.scratch[:0], kind, id)
+	l.batch.Write(l.scratch)
+	l.batch.Write(data)
+	if id.Kind == raft.KindConfiguration {
+		l.next.records = append(append(l.next.records, l.scratch...), data...)
+	} else {
+		l.next.records = wire.AppendIdentityRecord(l.next.records, kind+2, id)
+	}
+	l.next.count++
+	s.live++
+	s.liveBytes += int64(p.size)
+	l.live += int64(p.size)
+	return p
+}
+
+// drop says that the entry at p is in no log any more.
+func (l *Log) drop(p place) {
+	s := l.segment(p.segment)
+	if s == nil {
+		return // a hole
+	}
+	s.live--
+	s.liveBytes -= int64(p.size)
+	l.live -= int64(p.size)
+	if s.live < 0 {
+		panic(fmt.Sprintf("W8: segment %d has %d live entries", s.number, s.live))
+	}
+}
+
+func (l *Log) forget(g *group) { g.truncate(0, l.drop) }
+
+// segment finds a segment of the chain by its id; nil: there is none.
+func (l *Log) segment(id uint32) *segment {
+	for i := len(l.chain) - 1; i >= 0; i-- {
+		if l.chain[i].id == id {
+			return l.chain[i]
+		}
+	}
+	return nil
+}
+
+// commit makes the batch durable: one write of fresh blocks, one sync. Writes of one life are
+// issued one by one, each after the sync of the former, so everything below its position is
+// durable: that is its promise.
+func (l *Log) commit(bearing bool) {
+	s := l.current()
+	position := s.end
+	buf := l.batch.Seal(wire.BlockBatch, l.life, position, position)
+	if err := l.writeSync(s, buf, s.offset(position)); err != nil {
+		l.fail(fmt.Errorf("write batch at %d of %s: %w", s.offset(position), fileName(s.number), err))
+		return
+	}
+	l.next.position = position
+	l.repeat, l.next = l.next, l.repeat
+	l.written++
+	l.promised = !bearing
+	l.second = false
+	l.idleAt = l.now() + promiseDelay
+	l.mu.Lock()
+	s.end += uint64(len(buf) / wire.BlockSize)
+	l.batches++
+	l.moveCarried()
+	half := s.end-s.head > uint64(s.blocks)/2
+	l.mu.Unlock()
+	if half {
+		l.prepare.Wake()
+	}
+	l.settle()
+}
+
+// writeSync writes and syncs, and keeps the time.
+func (l *Log) writeSync(s *segment, buf []byte, offset int64) error {
+	start := l.now()
+	l.mu.Lock()
+	l.started = max(start, 1)
+	l.mu.Unlock()
+	err := s.f.WriteSync(buf, offset)
+	took := l.now() - start
+	l.mu.Lock()
+	l.started = 0
+	l.syncs++
+	l.lastSync = took
+	l.timings[l.timing%uint64(len(l.timings))] = took
+	l.timing++
+	l.mu.Unlock()
+	return err
+}
+
+// settle reports, in order, all that is durable or refused.
+func (l *Log) settle() {
+	for len(l.waiting) > 0 {
+		r := l.waiting[0]
+		if r.err == nil && r.need > l.written {
+			l.second = true
+			return
+		}
+		l.waiting[0], l.waiting = nil, l.waiting[1:]
+		l.report(r)
+	}
+}
+
+// forgive notes that space has come back.
+func (l *Log) forgive() {
+	l.mu.Lock()
+	was := l.full
+	l.full = false
+	l.mu.Unlock()
+	if was {
+		l.o.Logger.Info("log has space again", slog.String("dir", l.o.Dir))
+	}
+}
