@@ -201,8 +201,6 @@ func (d *Disk) run(l *life, op Op, set diskOp) *diskOp {
 			o.f.launch()
 		}
 		o.losses, o.size = o.f.losses, o.f.size
-		at = max(at, o.f.busy+took)
-		o.f.busy = at
 	}
 	d.flight = append(d.flight, o)
 	d.w.schedule(&o.done, at)
@@ -401,7 +399,7 @@ func (d *Disk) loseCache() {
 		seen[i] = true
 		i.linked = true
 		i.lose(d.rng, f)
-		i.busy, i.losses = 0, 0
+		i.losses = 0
 		d.used += blocks(i.size)
 	})
 }

@@ -17,7 +17,6 @@ type inode struct {
 	dir    bool
 	linked bool // has a name: counts as space
 	holder *life
-	busy   int64  // when the last Sync begun ends
 	losses uint64 // Syncs that failed
 
 	names        map[string]*inode
