@@ -49,96 +49,101 @@ func check(t *testing.T, err error) {
 func busy(seed uint64, trace io.Writer) (hash, events uint64) {
 	w := New(seed, Options{Shuffle: seed%2 == 0, Trace: trace})
 	defer w.Close()
-	var start func(h int)
-	start = func(h int) {
-		e := w.Host(h)
-		w.Go(h, "server", func() {
-			l, err := e.Net().Listen(w.Addr(h, 7000))
-			if err != nil {
-				panic(err)
-			}
-			for {
-				c, err := l.Accept()
-				if err != nil {
-					return
-				}
-				e.Run("echo", func() { _, _ = io.Copy(c, c); _ = c.Close() })
-			}
-		})
-		w.Go(h, "client", func() {
-			for {
-				c, err := e.Net().Dial(context.Background(), w.Addr((h+1)%3, 7000))
-				if err != nil {
-					_ = e.NewWaiter().Wait(nil, e.Clock().Now()+10*time.Millisecond)
-					continue
-				}
-				b := make([]byte, 64)
-				for err == nil {
-					e.Rand().Fill(b)
-					_ = c.SetDeadline(e.Clock().Wall().Add(time.Second))
-					if _, err = c.Write(b); err == nil {
-						_, err = c.Read(b)
-					}
-				}
-				_ = c.Close()
-			}
-		})
-		w.Go(h, "disk", func() {
-			name := fmt.Sprintf("data/%d", e.Facts().PID)
-			_ = e.FS().MkdirAll("data")
-			f, err := e.FS().Open(name, env.Read|env.Write|env.Create)
-			for i := int64(0); err == nil; i++ {
-				b := make([]byte, 3000)
-				e.Rand().Fill(b)
-				if _, err = f.WriteAt(b, i%20*1000); err == nil {
-					err = f.Sync()
-				}
-			}
-		})
-		var timer env.Timer
-		w.Go(h, "timer", func() {
-			timer = e.Clock().AfterFunc(time.Millisecond, func() { timer.Reset(time.Duration(e.Rand().Uint64() % 1e6)) })
-		})
-	}
 	for h := range 3 {
-		start(h)
+		w.occupy(h)
 	}
 	w.Go(Driver, "faults", func() {
-		r := w.Rand()
 		for {
-			w.Sleep(time.Duration(r.Int64N(int64(20 * time.Millisecond))))
-			switch h := r.IntN(3); r.IntN(8) {
-			case 0:
-				w.Kill(h)
-				w.Start(h)
-				start(h)
-			case 1:
-				w.PowerOff(h, (h+1)%3)
-				w.Sleep(time.Millisecond)
-				for _, h := range []int{h, (h + 1) % 3} {
-					w.Start(h)
-					start(h)
-				}
-			case 2:
-				w.Pause(h)
-				w.Sleep(5 * time.Millisecond)
-				w.Resume(h)
-			case 3:
-				w.Cut(h, (h+1)%3)
-			case 4:
-				w.HealAll()
-			case 5:
-				w.Messages(MessageFaults{Drop: 0.01, Double: 0.01, Reorder: 0.01, Delay: 0.1, MaxDelay: 1e6})
-			case 6:
-				w.Disk(h).FailNth(OpSync, 3, syscall.EIO)
-			case 7:
-				w.Drift(h, r.IntN(1000)-500)
-				w.Note(h, "drifted", r.IntN(5))
-			}
+			w.Sleep(time.Duration(w.Rand().Int64N(int64(20 * time.Millisecond))))
+			w.harm(w.Rand().IntN(8), w.Rand().IntN(3))
 		}
 	})
 	w.Run(100 * time.Millisecond)
 	return w.Hash(), w.Events()
+}
+
+// occupy gives host h's present process something to do for ever.
+func (w *World) occupy(h int) {
+	e := w.Host(h)
+	w.Go(h, "server", func() {
+		l, err := e.Net().Listen(w.Addr(h, 7000))
+		if err != nil {
+			panic(err)
+		}
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			e.Run("echo", func() { _, _ = io.Copy(c, c); _ = c.Close() })
+		}
+	})
+	w.Go(h, "client", func() {
+		for {
+			c, err := e.Net().Dial(context.Background(), w.Addr((h+1)%3, 7000))
+			if err != nil {
+				_ = e.NewWaiter().Wait(nil, e.Clock().Now()+10*time.Millisecond)
+				continue
+			}
+			b := make([]byte, 64)
+			for err == nil {
+				e.Rand().Fill(b)
+				_ = c.SetDeadline(e.Clock().Wall().Add(time.Second))
+				if _, err = c.Write(b); err == nil {
+					_, err = c.Read(b)
+				}
+			}
+			_ = c.Close()
+		}
+	})
+	w.Go(h, "disk", func() {
+		_ = e.FS().MkdirAll("data")
+		f, err := e.FS().Open(fmt.Sprintf("data/%d", e.Facts().PID), env.Read|env.Write|env.Create)
+		for i := int64(0); err == nil; i++ {
+			b := make([]byte, 3000)
+			e.Rand().Fill(b)
+			if _, err = f.WriteAt(b, i%20*1000); err == nil {
+				err = f.Sync()
+			}
+		}
+	})
+	w.Go(h, "timer", func() {
+		var timer env.Timer
+		timer = e.Clock().AfterFunc(time.Millisecond, func() { timer.Reset(time.Duration(e.Rand().Uint64() % 1e6)) })
+	})
+}
+
+// harm does one of eight things to host h.
+func (w *World) harm(kind, h int) {
+	next := (h + 1) % 3
+	switch kind {
+	case 0:
+		w.Kill(h)
+		w.Start(h)
+		w.occupy(h)
+	case 1:
+		w.PowerOff(h, next)
+		w.Sleep(time.Millisecond)
+		for _, h := range []int{h, next} {
+			w.Start(h)
+			w.occupy(h)
+		}
+	case 2:
+		w.Pause(h)
+		w.Sleep(5 * time.Millisecond)
+		w.Resume(h)
+	case 3:
+		w.Cut(h, next)
+	case 4:
+		w.HealAll()
+	case 5:
+		w.Messages(MessageFaults{Drop: 0.01, Double: 0.01, Reorder: 0.01, Delay: 0.1, MaxDelay: 1e6})
+	case 6:
+		w.Disk(h).FailNth(OpSync, 3, syscall.EIO)
+	case 7:
+		w.Drift(h, w.Rand().IntN(1000)-500)
+		w.Note(h, "drifted", w.Rand().IntN(5))
+	}
 }
 
 func TestOneSeedGivesOneTrace(t *testing.T) {
