@@ -84,9 +84,10 @@ func (r *Replica) saved(s *pendingSave) {
 }
 
 // send lets a message leave at once if the disk knows the term and vote it speaks of; else after
-// the save of them (bugs 23 and 24).
+// the save of them (bugs 23 and 24). Questions about a vote and refusals promise nothing, so they
+// wait for nothing.
 func (r *Replica) send(m Message) {
-	if r.durable != r.hard {
+	if r.durable != r.hard && !m.Reject && m.Type != MsgPreVote && m.Type != MsgPreVoteReply {
 		r.sendAfterSave(m)
 		return
 	}

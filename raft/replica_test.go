@@ -1,0 +1,300 @@
+package raft
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+// lead makes replica 1 of a settled group of n its leader.
+func lead(t *testing.T, n int) *world {
+	t.Helper()
+	c := Configuration{NextReplica: 10}
+	for i := 1; i <= n; i++ {
+		c.Voters = append(c.Voters, member(ReplicaID(i)))
+	}
+	w := newWorld(n, c, testOptions())
+	h := w.hosts[0]
+	h.r.electionAt = w.now
+	w.step(h, Input{Kind: InClock})
+	w.settle(60_000_000)
+	if h.r.role != Leader {
+		t.Fatalf("replica 1 is %v", h.r.role)
+	}
+	return w
+}
+
+func propose(w *world, h *host, data string) {
+	w.step(h, Input{Kind: InPropose, Proposal: Proposal{Kind: KindCommands, Data: []byte(data),
+		Payload: makeEntry(nil, 0, KindCommands, []byte(data)).Payload}})
+}
+
+func TestUndecodableConfigurationStopsTheReplica(t *testing.T) {
+	broken := errors.New("byte 3 is wrong")
+	o := testOptions()
+	o.Self = member(1)
+	o.Hard = HardState{Term: 1}
+	o.Entries = []Entry{makeEntry(nil, 1, KindConfiguration, []byte("x"))}
+	o.DecodeConfiguration = func([]byte) (Configuration, error) { return Configuration{}, broken }
+	r := New(o)
+	if !r.Pending() {
+		t.Fatal("a failure at start is not pending")
+	}
+	rd := r.Ready()
+	if !errors.Is(rd.Failed, broken) || !strings.Contains(rd.Failed.Error(), "entry 1") {
+		t.Fatalf("Failed = %v", rd.Failed)
+	}
+	r.Step(Input{Kind: InClock, Now: 1 << 40})
+	if rd = r.Ready(); rd.Failed != nil || len(rd.Messages) > 0 || rd.Deadline != 0 || r.Pending() {
+		t.Errorf("a failed replica asks for %+v", rd)
+	}
+}
+
+func TestSavedLogWithGapStopsTheReplica(t *testing.T) {
+	first := makeEntry(nil, 1, KindEmpty, nil)
+	second := makeEntry(&first, 1, KindEmpty, nil)
+	third := makeEntry(&second, 1, KindEmpty, nil)
+	o := testOptions()
+	o.Self = member(1)
+	o.Entries = []Entry{first, third}
+	if rd := New(o).Ready(); rd.Failed == nil {
+		t.Error("a log with a gap was opened")
+	}
+}
+
+// A log may hold an entry of a term whose hard state was lost: the term is known all the same.
+func TestRecoveredTermIsAtLeastTheLastEntrys(t *testing.T) {
+	first := makeEntry(nil, 1, KindEmpty, nil)
+	o := testOptions()
+	o.Self = member(1)
+	o.Hard = HardState{Term: 3, Vote: 2}
+	o.Entries = []Entry{first, makeEntry(&first, 5, KindEmpty, nil)}
+	r := New(o)
+	if s := r.Status(); s.Term != 5 || s.Vote != 0 {
+		t.Errorf("term %d, vote %d", s.Term, s.Vote)
+	}
+}
+
+func TestReplicaWithoutVoteNeverCampaignsOrGrants(t *testing.T) {
+	o := testOptions()
+	o.NoVote = true
+	w := newWorld(1, Configuration{Voters: members(1)}, o)
+	w.settle(2_000_000_000)
+	if w.leader() != nil || w.hosts[0].r.hard.Vote != 0 {
+		t.Errorf("status %+v", w.hosts[0].r.Status())
+	}
+}
+
+// The slices of Ready are shared with the lane and the writer: what is truncated, trimmed or
+// compacted later does not change under them (bug 90).
+func TestReadyEntriesNeverChange(t *testing.T) {
+	w := lead(t, 3)
+	var kept [][]Entry
+	var want [][]Entry
+	w.seen = func(_ *host, rd *Ready) {
+		for _, es := range [][]Entry{rd.Apply, rd.Save.Entries} {
+			kept, want = append(kept, es), append(want, append([]Entry(nil), es...))
+		}
+	}
+	cutOff := w.hosts[0]
+	for _, to := range []ReplicaID{2, 3} {
+		w.cut[[2]ReplicaID{1, to}], w.cut[[2]ReplicaID{to, 1}] = true, true
+	}
+	propose(w, cutOff, "lost")
+	propose(w, cutOff, "lost as well")
+	w.settle(1_500_000_000)
+	for range 300 {
+		propose(w, w.leader(), strings.Repeat("kept", 50))
+	}
+	w.settle(100_000_000)
+	clear(w.cut)
+	w.settle(1_000_000_000)
+	for _, h := range w.hosts {
+		w.step(h, Input{Kind: InTrim, Index: h.applied})
+		w.compact(h, h.applied-5)
+		w.settle(10_000_000)
+	}
+	for i := range kept {
+		for k := range kept[i] {
+			if kept[i][k].Sum != want[i][k].Sum || string(kept[i][k].Data) != string(want[i][k].Data) {
+				t.Fatalf("entry %d changed under its reader", want[i][k].Index)
+			}
+		}
+	}
+	if r := w.hosts[0].r; r.log.at(r.log.last()).Data != nil {
+		t.Error("nothing was trimmed")
+	}
+}
+
+// Acknowledgements of another incarnation never count, and a member added again begins anew.
+func TestProgressBelongsToTheIncarnation(t *testing.T) {
+	w := lead(t, 3)
+	r := w.hosts[0].r
+	before := *r.follower(3)
+	m := Message{Type: MsgAppendReply, Group: testGroup, Birth: testBirth, From: 3, FromIncarnation: 999, To: 1,
+		ToIncarnation: w.hosts[0].self.Incarnation, Term: r.hard.Term, Index: r.log.last(), Round: 1}
+	propose(w, w.hosts[0], "x")
+	w.step(w.hosts[0], Input{Kind: InMessage, Message: &m})
+	if r.follower(3).match != before.match {
+		t.Error("an old incarnation's acknowledgement counted")
+	}
+	c := *r.configuration()
+	c.Voters = append([]Member(nil), c.Voters...)
+	c.Voters[2].Incarnation++
+	c.Index = r.log.last()
+	r.enter(c)
+	if p := r.follower(3); p.match != 0 {
+		t.Errorf("the new incarnation begins with match %d", p.match)
+	}
+}
+
+func TestLogTime(t *testing.T) {
+	second := Instant(1_000_000_000)
+	for _, c := range []struct {
+		name    string
+		at, now Instant
+		wall    int64
+		want    Time
+	}{
+		{"unknown calendar", second, 2 * second, 0, 1_000_000_500},
+		{"calendar ahead", second, 2 * second, 1 << 60, 1_010_000_500},
+		{"calendar behind", second, 2 * second, 1, 990_000_500},
+		{"calendar a little ahead", second, 2 * second, 1_000_000_600, 1_000_000_600},
+		{"no time has passed", second, second, 1 << 60, 500},
+		{"monotonic clock behind", second, second - 1, 0, 500},
+	} {
+		clock := logClock{last: 500, at: c.at}
+		if got := clock.read(c.now, c.wall); got != c.want {
+			t.Errorf("%s: %d, want %d", c.name, got, c.want)
+		}
+	}
+}
+
+// An hour without a leader does not count: what the machine expires by log time does not expire
+// because an election took long.
+func TestLogTimeStandsStillWithoutLeader(t *testing.T) {
+	w := lead(t, 3)
+	propose(w, w.hosts[0], "x")
+	w.settle(20_000_000)
+	before := w.hosts[0].r.log.at(w.hosts[0].r.log.last()).Time
+	for _, h := range w.hosts[1:] {
+		w.crash(h)
+	}
+	w.settle(400_000_000) // the leader steps down
+	w.now += 3600 * 1_000_000_000
+	for _, h := range w.hosts[1:] {
+		w.start(h)
+	}
+	w.settle(1_000_000_000)
+	l := w.leader()
+	if l == nil {
+		t.Fatal("no leader")
+	}
+	if passed := l.r.log.at(l.r.log.last()).Time - before; passed < 0 || passed > 2_000_000_000 {
+		t.Errorf("log time moved by %d ns over an hour without a leader", passed)
+	}
+}
+
+// Reads beyond the bound fail at once, and the bound clears (A9).
+func TestReadsAreBounded(t *testing.T) {
+	w := lead(t, 3)
+	h := w.hosts[0]
+	w.cut[[2]ReplicaID{1, 2}], w.cut[[2]ReplicaID{1, 3}] = true, true
+	var failed, open int
+	w.seen = func(_ *host, rd *Ready) {
+		for _, q := range rd.Reads {
+			if q.Failed {
+				failed++
+			} else {
+				open++
+			}
+		}
+	}
+	for i := range uint64(maxReads + 10) {
+		h.r.Step(Input{Kind: InRead, Now: w.now, Token: i + 1})
+	}
+	w.pump(h)
+	if failed != 10 {
+		t.Errorf("%d reads failed at once, want 10", failed)
+	}
+	w.settle(1_000_000_000)
+	if failed != maxReads+10 || h.r.reads.count != 0 {
+		t.Errorf("%d reads failed in the end, %d are open", failed, h.r.reads.count)
+	}
+}
+
+// Marks are set every MarkEvery entries, and after MarkInterval if there was an entry; an idle
+// group sets none.
+func TestMarksComeByCountAndByTime(t *testing.T) {
+	o := testOptions()
+	o.MarkEvery, o.MarkInterval = 4, 1_000_000_000
+	w := newWorld(1, Configuration{Voters: members(1)}, o)
+	w.settle(10_000_000)
+	h := w.hosts[0]
+	for range 9 {
+		propose(w, h, "x")
+	}
+	w.settle(10_000_000)
+	marked := func() (at []Index) {
+		for _, e := range h.r.log.entries {
+			if e.Flags&FlagMark != 0 {
+				at = append(at, e.Index)
+			}
+		}
+		return at
+	}
+	if got := marked(); len(got) != 2 || got[0] != 4 || got[1] != 8 {
+		t.Errorf("marks at %v, want [4 8]", got)
+	}
+	w.settle(5_000_000_000)
+	if got := marked(); len(got) != 3 || h.r.log.last() != 12 {
+		t.Errorf("after a quiet while marks at %v, last entry %d; want one more, then silence", got, h.r.log.last())
+	}
+}
+
+// A dead follower costs a fixed number of bytes: heartbeats and empty probes.
+func TestDeadFollowerCostsFixedBytes(t *testing.T) {
+	w := lead(t, 3)
+	w.crash(w.hosts[2])
+	for range 100 {
+		propose(w, w.hosts[0], "x")
+	}
+	w.settle(200_000_000)
+	var bytes int64
+	w.seen = func(_ *host, rd *Ready) {
+		for _, m := range rd.Messages {
+			if m.To == 3 {
+				bytes += bytesOf(m.Entries)
+			}
+		}
+	}
+	w.settle(5_000_000_000)
+	if limit := w.options.MaxWindowBytes + 2*w.options.MaxAppendBytes; bytes > limit {
+		t.Errorf("%d bytes of entries went to a dead replica, limit %d", bytes, limit)
+	}
+}
+
+// One replica given equal inputs does equal things: two worlds of one seed are one.
+func TestEqualInputsGiveEqualOutputs(t *testing.T) {
+	run := func() []Digest {
+		w := newWorld(3, Configuration{Voters: members(1, 2, 3)}, testOptions())
+		for range 50 {
+			if l := w.leader(); l != nil {
+				propose(w, l, "x")
+			}
+			w.settle(30_000_000)
+		}
+		var sums []Digest
+		for _, h := range w.hosts {
+			_, sum := h.r.log.lastIdentity()
+			sums = append(sums, sum, Digest(h.r.electionAt), Digest(h.r.hard.Term))
+		}
+		return sums
+	}
+	a, b := run(), run()
+	for i := range a {
+		if a[i] != b[i] {
+			t.Fatalf("run 1 ends with %v, run 2 with %v", a, b)
+		}
+	}
+}
