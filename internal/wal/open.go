@@ -154,11 +154,12 @@ func (s *scan) goOn(l *Log) error {
 			keep = append(keep, seg)
 		}
 	}
-	l.seal(true, keep...)
+	l.seal(true, 0, keep...)
 	f, err := s.free(l, 2*uint32(l.batch.Blocks()))
 	if err != nil {
 		return err
 	}
+	l.seal(true, f.blocks, keep...)
 	seg, err := l.begin(f, s.top+1)
 	if err != nil {
 		return err

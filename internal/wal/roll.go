@@ -14,7 +14,7 @@ import (
 // chain: the dead segments in front are free once it is durable, not before (W8). The wait for
 // that sync is also why every batch promises its own head. ErrFull: there is no segment.
 func (l *Log) roll(need int, entries bool) error {
-	l.seal(false)
+	l.seal(false, 0)
 	next, err := l.spare(need, entries)
 	if err != nil {
 		return err
@@ -23,7 +23,7 @@ func (l *Log) roll(need int, entries bool) error {
 	dead := l.dead()
 	keep := l.chain[dead:]
 	position := l.current().head + uint64(l.current().blocks)
-	l.seal(false, keep...)
+	l.seal(false, next.blocks, keep...)
 	l.mu.Unlock()
 	s, err := l.begin(next, position)
 	if err != nil {
@@ -41,9 +41,10 @@ func (l *Log) roll(need int, entries bool) error {
 	return nil
 }
 
-// seal builds the head of the next segment in the batch; before are the segments it names.
-func (l *Log) seal(opening bool, before ...*segment) {
-	h := wire.SegmentHead{Cluster: l.o.Cluster, Host: l.o.Host, Boot: l.boot, Opening: opening}
+// seal builds the head of the next segment, of so many blocks, in the batch; before are the
+// segments it names.
+func (l *Log) seal(opening bool, blocks uint32, before ...*segment) {
+	h := wire.SegmentHead{Cluster: l.o.Cluster, Host: l.o.Host, Boot: l.boot, Blocks: blocks, Opening: opening}
 	for _, s := range before {
 		h.Before = append(h.Before, wire.SegmentBefore{
 			File: s.number, Life: s.life, Position: s.head, Data: s.data, End: s.end, Blocks: s.blocks,
