@@ -21,7 +21,8 @@ func checkReplica(h *tree) (problems []string) {
 		for _, d := range f.ast.Decls {
 			switch d := d.(type) {
 			case *ast.FuncDecl:
-				if receiver(d) == "Replica" && d.Name.IsExported() && !replicaVerbs[d.Name.Name] {
+				question := d.Type.Params.NumFields() == 0 && d.Type.Results.NumFields() > 0
+				if receiver(d) == "Replica" && d.Name.IsExported() && !question && !replicaVerbs[d.Name.Name] {
 					problems = append(problems, f.at(d.Pos())+"A2: Replica."+d.Name.Name+" is a second verb: what happens is an Input")
 				}
 			case *ast.GenDecl:

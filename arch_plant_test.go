@@ -26,7 +26,7 @@ var planted = []struct {
 		allowed: files{"machine/kv/a_test.go": "package kv\nimport _ \"" + module + "/machine/machinetest\"\n"},
 	},
 	{
-		rule: "rooms import only lower floors", want: "imports internal/host (floor 4)",
+		rule: "rooms import only lower floors", want: "imports internal/host (floor 5)",
 		files: files{"internal/wal/a_test.go": "package wal\nimport _ \"" + module + "/internal/host\"\n"},
 	},
 	{
@@ -41,7 +41,11 @@ var planted = []struct {
 	{
 		rule: "A2 A3 one verb in and one struct out", want: "Replica.Tick is a second verb",
 		files:   files{"raft/a.go": replicaTypes + "func (r *Replica) Tick() {}\n"},
-		allowed: files{"raft/a.go": replicaTypes + "func (r *Replica) Step(i Input) {}\n"},
+		allowed: files{"raft/a.go": replicaTypes + "func (r *Replica) Step(i Input) {}\nfunc (r *Replica) Term() int { return 0 }\n"},
+	},
+	{
+		rule: "A2 A3 one verb in and one struct out", want: "Replica.Propose is a second verb",
+		files: files{"raft/a.go": replicaTypes + "func (r *Replica) Propose(p []byte) error { return nil }\n"},
 	},
 	{
 		rule: "A2 A3 one verb in and one struct out", want: "raft.Ready has no field AfterSave",
