@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/lockstep-rsm/lockstep"
 	"github.com/lockstep-rsm/lockstep/machine"
 	"github.com/lockstep-rsm/lockstep/machine/kv"
 )
@@ -30,14 +31,16 @@ var refusals = map[int32]error{
 // failures are the group's "cannot" in etcd's words. Unavailable makes a client try elsewhere,
 // reads by itself; whatever else is final for it.
 var failures = []struct{ is, as error }{
-	{ErrBusy, rpctypes.ErrGRPCRequestTooManyRequests},
-	{ErrTooLarge, rpctypes.ErrGRPCRequestTooLarge},
-	{ErrNoSpace, rpctypes.ErrGRPCNoSpace},
-	{ErrDropped, rpctypes.ErrGRPCLeaderChanged},
-	{ErrClosed, rpctypes.ErrGRPCStopped},
-	{ErrQuarantined, rpctypes.ErrGRPCUnhealthy},
-	{ErrHalted, rpctypes.ErrGRPCUnhealthy},
-	{ErrStale, rpctypes.ErrGRPCTimeoutWaitAppliedIndex},
+	{lockstep.ErrBusy, rpctypes.ErrGRPCRequestTooManyRequests},
+	{lockstep.ErrTooLarge, rpctypes.ErrGRPCRequestTooLarge},
+	{lockstep.ErrNoSpace, rpctypes.ErrGRPCNoSpace},
+	{lockstep.ErrDropped, rpctypes.ErrGRPCLeaderChanged},
+	{lockstep.ErrClosed, rpctypes.ErrGRPCStopped},
+	{lockstep.ErrQuarantined, rpctypes.ErrGRPCUnhealthy},
+	{lockstep.ErrHalted, rpctypes.ErrGRPCUnhealthy},
+	{lockstep.ErrSkipped, rpctypes.ErrGRPCTimeout},
+	{lockstep.ErrNoReplica, rpctypes.ErrGRPCUnhealthy},
+	{lockstep.ErrStale, rpctypes.ErrGRPCTimeoutWaitAppliedIndex},
 }
 
 // answer turns any error of the group or the machine into what a client of etcd expects. ctx is the
@@ -68,10 +71,10 @@ func (s *Server) answer(ctx context.Context, err error) error {
 	if _, is := status.FromError(err); is {
 		return err
 	}
-	if errors.Is(err, ErrNoQuorum) && s.o.Status().Leader == 0 {
+	if errors.Is(err, lockstep.ErrNoQuorum) && s.o.Status().Leader == 0 {
 		return rpctypes.ErrGRPCNoLeader
 	}
-	if errors.Is(err, ErrNoQuorum) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+	if errors.Is(err, lockstep.ErrNoQuorum) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return rpctypes.ErrGRPCTimeout
 	}
 	return status.Error(codes.Unavailable, "etcdserver: "+err.Error())

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/test/bufconn"
 
+	"github.com/lockstep-rsm/lockstep"
 	"github.com/lockstep-rsm/lockstep/env"
 	"github.com/lockstep-rsm/lockstep/machine"
 	"github.com/lockstep-rsm/lockstep/machine/kv"
@@ -42,24 +43,24 @@ func newFakeGroup(t testing.TB) *fakeGroup {
 	return &fakeGroup{m: m, applied: make(chan struct{})}
 }
 
-func (g *fakeGroup) Propose(ctx context.Context, cmd []byte) ([]byte, error) {
+func (g *fakeGroup) Propose(ctx context.Context, cmd []byte) (lockstep.Result, error) {
 	if err := g.trouble(ctx); err != nil {
-		return nil, err
+		return lockstep.Result{}, err
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.index++
 	var out machine.Results
 	if err := g.m.Apply([]machine.Command{{Data: cmd, Index: g.index, Time: machine.Time(g.index)}}, &out); err != nil {
-		return nil, err
+		return lockstep.Result{}, err
 	}
 	close(g.applied)
 	g.applied = make(chan struct{})
 	data, no := out.At(0)
 	if no != nil {
-		return nil, no
+		return lockstep.Result{}, no
 	}
-	return data, nil
+	return lockstep.Result{Index: g.index, Data: data}, nil
 }
 
 func (g *fakeGroup) trouble(ctx context.Context) error {
@@ -73,13 +74,13 @@ func (g *fakeGroup) trouble(ctx context.Context) error {
 	return fail
 }
 
-func (g *fakeGroup) View(ctx context.Context, level Level, after machine.Index) (machine.View, machine.Index, error) {
-	if level == Linearizable {
+func (g *fakeGroup) View(ctx context.Context, o lockstep.ReadOptions) (machine.View, machine.Index, error) {
+	if o.Level == lockstep.Linearizable {
 		if err := g.trouble(ctx); err != nil {
 			return nil, 0, err
 		}
 	}
-	if after > 0 {
+	if after := o.After; after > 0 {
 		if _, err := g.Wait(ctx, after-1); err != nil {
 			return nil, 0, err
 		}
@@ -132,7 +133,7 @@ func newRig(t testing.TB, change ...func(*Options)) *rig {
 	r := &rig{group: newFakeGroup(t), clock: &fakeClock{}}
 	r.status.Store(&Status{Term: 7, Leader: testMember, Commit: 9, Applied: 8})
 	o := Options{
-		Group: r.group, Cluster: testCluster, Member: testMember,
+		Group: r.group, Identity: func() (uint64, uint64) { return testCluster, testMember },
 		Status: func() Status { return *r.status.Load() },
 		Members: func(context.Context, bool) ([]Member, error) {
 			return []Member{{ID: 1, Name: "1", PeerURLs: []string{"http://127.0.0.1:2380"}, ClientURLs: []string{"http://127.0.0.1:2379"}}}, nil

@@ -3,30 +3,19 @@ package etcdapi
 import (
 	"context"
 
+	"github.com/lockstep-rsm/lockstep"
 	"github.com/lockstep-rsm/lockstep/machine"
 )
 
-// Group is the replicated log that runs machine/kv, as this protocol asks it. All methods are safe
-// for concurrent use; errors are those of this file, machine refusals, or the context's.
+// Group is the replicated log that runs machine/kv, as this protocol asks it; a *lockstep.Group is
+// one, and says what each method promises. The views are *kv.View.
 type Group interface {
-	// Propose returns the machine's reply once the command is committed and executed.
-	Propose(ctx context.Context, cmd []byte) ([]byte, error)
-	// View pins the store: at level, and for AtLeast with everything up to after. The view is a
-	// *kv.View, and the caller closes it.
-	View(ctx context.Context, level Level, after machine.Index) (machine.View, machine.Index, error)
-	// Wait returns when more than after is applied here, and up to where.
-	Wait(ctx context.Context, after machine.Index) (machine.Index, error)
+	Propose(ctx context.Context, cmd []byte) (lockstep.Result, error)
+	View(ctx context.Context, opts lockstep.ReadOptions) (machine.View, lockstep.Index, error)
+	Wait(ctx context.Context, after lockstep.Index) (lockstep.Index, error)
 }
 
-// Level says how fresh a View is.
-type Level uint8
-
-// The levels.
-const (
-	Linearizable Level = iota // sees every write that completed before the read began
-	AtLeast                   // sees a given index and all before it
-	Local                     // what this host has now; never waits
-)
+var _ Group = (*lockstep.Group)(nil)
 
 // Status is what this host knows about the group, for headers and for Maintenance.Status.
 type Status struct {

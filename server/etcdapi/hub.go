@@ -11,6 +11,7 @@ import (
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
 
+	"github.com/lockstep-rsm/lockstep"
 	"github.com/lockstep-rsm/lockstep/env"
 	"github.com/lockstep-rsm/lockstep/machine"
 	"github.com/lockstep-rsm/lockstep/machine/kv"
@@ -106,7 +107,7 @@ func (h *hub) follow(ctx context.Context, after machine.Index) error {
 	if err != nil {
 		return err
 	}
-	pinned, at, err := h.group.View(ctx, AtLeast, index)
+	pinned, at, err := h.group.View(ctx, lockstep.ReadOptions{Level: lockstep.AtLeast, After: index})
 	if err != nil {
 		return err
 	}

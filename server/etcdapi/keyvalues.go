@@ -9,6 +9,7 @@ import (
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"google.golang.org/grpc"
 
+	"github.com/lockstep-rsm/lockstep"
 	"github.com/lockstep-rsm/lockstep/machine"
 	"github.com/lockstep-rsm/lockstep/machine/kv"
 )
@@ -47,9 +48,9 @@ func (s *Server) find(ctx context.Context, r *pb.RangeRequest) (*kv.RangeResult,
 func (s *Server) read(client context.Context, serializable bool, f func(*kv.View) error) error {
 	ctx, cancel := context.WithTimeout(client, s.o.RequestTimeout)
 	defer cancel()
-	level, name := Linearizable, "linearizable"
+	level, name := lockstep.Linearizable, "linearizable"
 	if serializable {
-		level, name = Local, "stale"
+		level, name = lockstep.Stale, "stale"
 	}
 	began := s.o.Env.Clock().Now()
 	v, err := s.view(ctx, level)
@@ -160,7 +161,7 @@ func (s *Server) propose(client context.Context, op *kv.Op) (*kv.Result, error) 
 		return nil, s.answer(client, err)
 	}
 	result := new(kv.Result)
-	if err := result.UnmarshalBinary(reply); err != nil {
+	if err := result.UnmarshalBinary(reply.Data); err != nil {
 		return nil, fmt.Errorf("read reply of kv: %w", err)
 	}
 	return result, nil
@@ -175,10 +176,11 @@ func outcome(err error) string {
 	case errors.As(err, &no):
 		return "refused"
 	}
-	for _, never := range []error{ErrBusy, ErrTooLarge, ErrNoSpace, ErrDropped, ErrHalted} {
-		if errors.Is(err, never) {
-			return "not_committed"
-		}
+	switch lockstep.OutcomeOf(err) {
+	case lockstep.NotCommitted:
+		return "not_committed"
+	case lockstep.Committed:
+		return "committed"
 	}
 	return "unknown"
 }

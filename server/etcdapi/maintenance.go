@@ -7,6 +7,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/lockstep-rsm/lockstep"
 	"github.com/lockstep-rsm/lockstep/machine/kv"
 )
 
@@ -19,19 +20,23 @@ type maintenance struct {
 // Version is the release of etcd whose API this is. Clients parse it to know what they may ask.
 const Version = "3.7.3"
 
-// storageVersion is the release of etcd whose store has these semantics.
-const storageVersion = "3.7.0"
+// StorageVersion is the release of etcd whose store has these semantics, ClusterVersion that of the API
+// that all hosts speak.
+const (
+	StorageVersion = "3.7.0"
+	ClusterVersion = "3.7.0"
+)
 
 // Status tells how this host stands. It waits for nobody.
 func (s *maintenance) Status(ctx context.Context, _ *pb.StatusRequest) (*pb.StatusResponse, error) {
 	at := s.o.Status()
 	out := &pb.StatusResponse{
-		Version: Version, StorageVersion: storageVersion,
+		Version: Version, StorageVersion: StorageVersion,
 		Leader: at.Leader, RaftTerm: at.Term, RaftIndex: at.Commit, RaftAppliedIndex: at.Applied,
 		IsLearner: at.Learner, DowngradeInfo: &pb.DowngradeInfo{},
 	}
 	var revision int64
-	if v, err := s.view(ctx, Local); err == nil {
+	if v, err := s.view(ctx, lockstep.Stale); err == nil {
 		revision = v.Revision()
 		logical, held := v.Size()
 		out.DbSize, out.DbSizeInUse = max(held, logical), logical
@@ -51,7 +56,8 @@ func (s *maintenance) Status(ctx context.Context, _ *pb.StatusRequest) (*pb.Stat
 }
 
 func (s *maintenance) noSpace() *pb.AlarmMember {
-	return &pb.AlarmMember{MemberID: s.o.Member, Alarm: pb.AlarmType_NOSPACE}
+	_, member := s.o.Identity()
+	return &pb.AlarmMember{MemberID: member, Alarm: pb.AlarmType_NOSPACE}
 }
 
 // Alarm lists this host's alarms: NOSPACE while its disk is full. It clears by itself, so that
@@ -62,9 +68,10 @@ func (s *maintenance) Alarm(ctx context.Context, r *pb.AlarmRequest) (*pb.AlarmR
 	}
 	out := &pb.AlarmResponse{Header: s.header(s.localRevision(ctx))}
 	wanted := r.Alarm == pb.AlarmType_NONE || r.Alarm == pb.AlarmType_NOSPACE
-	own := r.MemberID == 0 || r.MemberID == s.o.Member
+	alarm := s.noSpace()
+	own := r.MemberID == 0 || r.MemberID == alarm.MemberID
 	if s.o.Status().NoSpace && wanted && own && r.Action == pb.AlarmRequest_GET {
-		out.Alarms = append(out.Alarms, s.noSpace())
+		out.Alarms = append(out.Alarms, alarm)
 	}
 	return out, nil
 }

@@ -7,6 +7,7 @@ import (
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/lockstep-rsm/lockstep"
 	"github.com/lockstep-rsm/lockstep/machine"
 	"github.com/lockstep-rsm/lockstep/machine/kv"
 )
@@ -37,7 +38,7 @@ func (st *stream) page(w *watcher) error {
 		case errors.Is(err, kv.ErrCompacted):
 			st.drop(w)
 			return st.compacted(w, to, compacted)
-		case errors.Is(err, ErrClosed) || st.ctx.Err() != nil:
+		case errors.Is(err, lockstep.ErrClosed) || st.ctx.Err() != nil:
 			return st.answer(st.ctx, err)
 		case err != nil:
 			st.o.Env.Clock().AfterFunc(retryAfter, func() { st.hub.again(w) })
@@ -77,7 +78,7 @@ func (w *watcher) pick(changes []*change, to int64) (events []*mvccpb.Event, thr
 
 // catchUp takes a page from a View; compacted is its compact revision.
 func (st *stream) catchUp(w *watcher, from, to int64, at machine.Index) (events []*mvccpb.Event, through, compacted int64, err error) {
-	pinned, _, err := st.o.Group.View(st.ctx, AtLeast, at)
+	pinned, _, err := st.o.Group.View(st.ctx, lockstep.ReadOptions{Level: lockstep.AtLeast, After: at})
 	if err != nil {
 		return nil, 0, 0, err
 	}

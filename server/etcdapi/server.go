@@ -17,17 +17,16 @@ import (
 	"github.com/lockstep-rsm/lockstep/env"
 )
 
-// Options of a Server. Group, Cluster, Member, Status, Members and Env are required.
+// Options of a Server. Group, Identity, Status, Members and Env are required.
 type Options struct {
-	Group   Group
-	Cluster uint64        // id in every header
-	Member  uint64        // of this host, in every header
-	Status  func() Status // never waits
-	Members func(ctx context.Context, linearizable bool) ([]Member, error)
-	Env     env.Env
-	Logger  *slog.Logger                        // nil: slog.Default()
-	Outcome func(outcome string)                // told about each proposal: committed, refused, not_committed, unknown. nil: nobody
-	Read    func(level string, d time.Duration) // told about each read. nil: nobody
+	Group    Group
+	Identity func() (cluster, member uint64) // ids in every header; 0 until founded
+	Status   func() Status                   // never waits
+	Members  func(ctx context.Context, linearizable bool) ([]Member, error)
+	Env      env.Env
+	Logger   *slog.Logger                        // nil: slog.Default()
+	Outcome  func(outcome string)                // told about each proposal: committed, refused, not_committed, unknown. nil: nobody
+	Read     func(level string, d time.Duration) // told about each read. nil: nobody
 
 	MaxRequestBytes  int           // longest request. Zero: 1.5 MiB
 	RequestTimeout   time.Duration // of a request whose client sets no shorter one. Zero: 7 s

@@ -14,6 +14,7 @@ import (
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"google.golang.org/grpc"
 
+	"github.com/lockstep-rsm/lockstep"
 	"github.com/lockstep-rsm/lockstep/env"
 	"github.com/lockstep-rsm/lockstep/machine/kv"
 )
@@ -182,7 +183,7 @@ func (st *stream) drop(w *watcher) {
 
 // create answers first and joins the hub then, so that the created response precedes all events.
 func (st *stream) create(r *pb.WatchCreateRequest) error {
-	pinned, at, err := st.o.Group.View(st.ctx, Local, 0)
+	pinned, at, err := st.o.Group.View(st.ctx, lockstep.ReadOptions{Level: lockstep.Stale})
 	if err != nil {
 		return st.answer(st.ctx, err)
 	}

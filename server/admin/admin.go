@@ -1,0 +1,136 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/lockstep-rsm/lockstep"
+)
+
+// Status is the answer of /status: the host's own, and what the server adds.
+type Status struct {
+	lockstep.HostStatus
+	Endpoint string `json:"endpoint"` // host:port for clients
+	Version  string `json:"version"`
+	Peers    []Peer `json:"peers"` // all hosts of the cluster, this one included
+}
+
+// Peer is one host of the cluster as this one knows it.
+type Peer struct {
+	ID       lockstep.HostID `json:"id"`
+	Addr     string          `json:"addr"`     // that other hosts dial
+	Endpoint string          `json:"endpoint"` // for clients; empty until it has started once
+	PID      int             `json:"pid"`      // of its last start; 0: unknown
+}
+
+// Check is one condition.
+type Check struct {
+	Name  string
+	Alive bool                            // part of /livez: if it fails, a restart may help
+	Run   func(ctx context.Context) error // nil: it holds
+}
+
+// Options of the handler. Status, Checks and Versions are required.
+type Options struct {
+	Status   func() Status // never waits
+	Checks   []Check       // all of them make /readyz
+	Versions map[string]string
+	Timeout  time.Duration // of all checks of one request. Zero: 5 s
+}
+
+// Handler serves the paths of this package.
+func Handler(o Options) http.Handler {
+	if o.Timeout == 0 {
+		o.Timeout = 5 * time.Second
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { reply(w, http.StatusOK, o.Status()) })
+	mux.HandleFunc("GET /version", func(w http.ResponseWriter, _ *http.Request) { reply(w, http.StatusOK, o.Versions) })
+	mux.HandleFunc("GET /health", o.health)
+	for _, path := range []string{"livez", "readyz"} {
+		live := path == "livez"
+		mux.HandleFunc("GET /"+path, func(w http.ResponseWriter, r *http.Request) { o.check(w, r, path, "", live) })
+		mux.HandleFunc("GET /"+path+"/{name}", func(w http.ResponseWriter, r *http.Request) { o.check(w, r, path, r.PathValue("name"), live) })
+	}
+	return mux
+}
+
+func reply(w http.ResponseWriter, status int, v any) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(b, '\n')) // the client is gone if it fails
+}
+
+// check answers one line per check and a verdict; without ?verbose, only what is wrong.
+func (o *Options) check(w http.ResponseWriter, r *http.Request, path, name string, live bool) {
+	ctx, cancel := context.WithTimeout(r.Context(), o.Timeout)
+	defer cancel()
+	_, verbose := r.URL.Query()["verbose"]
+	var lines strings.Builder
+	failed, found := false, false
+	for _, c := range o.Checks {
+		if live && !c.Alive || name != "" && c.Name != name {
+			continue
+		}
+		found = true
+		switch err := c.Run(ctx); {
+		case slices.Contains(r.URL.Query()["exclude"], c.Name):
+			fmt.Fprintf(&lines, "[+]%s excluded: ok\n", c.Name)
+		case err != nil:
+			failed = true
+			fmt.Fprintf(&lines, "[-]%s failed: %v\n", c.Name, err)
+		default:
+			fmt.Fprintf(&lines, "[+]%s ok\n", c.Name)
+		}
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	switch {
+	case !found:
+		http.Error(w, "there is no check "+name, http.StatusNotFound)
+	case failed:
+		w.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprintf(w, "%s%s check failed\n", lines.String(), path)
+	case verbose:
+		fmt.Fprintf(w, "%s%s check passed\n", lines.String(), path)
+	default:
+		fmt.Fprint(w, "ok\n")
+	}
+}
+
+// health is the form that etcd gave it: a truth value as text, and a reason.
+func (o *Options) health(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), o.Timeout)
+	defer cancel()
+	answer := struct {
+		Health string `json:"health"`
+		Reason string `json:"reason"`
+	}{Health: "true"}
+	if s := o.Status(); s.Disk == "full" && !slices.Contains(r.URL.Query()["exclude"], "NOSPACE") {
+		answer.Health, answer.Reason = "false", "ALARM NOSPACE"
+	}
+	local := r.URL.Query().Get("serializable") == "true"
+	for _, c := range o.Checks {
+		if answer.Health != "true" || local && !c.Alive {
+			continue
+		}
+		if err := c.Run(ctx); err != nil {
+			answer.Health, answer.Reason = "false", c.Name+": "+err.Error()
+		}
+	}
+	status := http.StatusOK
+	if answer.Health != "true" {
+		status = http.StatusServiceUnavailable
+	}
+	reply(w, status, answer)
+}
