@@ -1,0 +1,118 @@
+package lockstep
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/lockstep-rsm/lockstep/internal/host"
+	"github.com/lockstep-rsm/lockstep/machine"
+)
+
+// Outcome is what is known about a command after a call.
+type Outcome uint8
+
+// The outcomes.
+const (
+	Unknown      Outcome = iota // it may be in the log, now or later: never retry it as a new command
+	NotCommitted                // it is not in the log and never will be: retry as you like
+	Committed                   // it is in the log for ever: do not retry; the error says why there is no plain result
+)
+
+// String names the outcome.
+func (o Outcome) String() string {
+	switch o {
+	case Unknown:
+		return "unknown"
+	case NotCommitted:
+		return "not committed"
+	case Committed:
+		return "committed"
+	}
+	return "outcome(" + strconv.Itoa(int(o)) + ")"
+}
+
+// OutcomeOf tells what an error says of its command: nil and *machine.Refusal are Committed, an
+// error that is not of this package is Unknown. It sees through wrapping.
+func OutcomeOf(err error) Outcome {
+	if err == nil {
+		return Committed
+	}
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Outcome
+	}
+	var no *machine.Refusal
+	if errors.As(err, &no) {
+		return Committed
+	}
+	return Unknown
+}
+
+// Error wraps every error of a call on a Host or a Group, but for a machine's Refusal, which is an
+// answer. Err is one of the sentinels, or context.Canceled or context.DeadlineExceeded.
+type Error struct {
+	Op         string        // the method, such as "Propose"
+	Group      GroupID       // 0: the call concerns none
+	Outcome    Outcome       // what is known of the command
+	RetryAfter time.Duration // with ErrBusy: a hint
+	Err        error
+}
+
+// Error implements error.
+func (e *Error) Error() string {
+	if e.Group == 0 {
+		return fmt.Sprintf("%s: %v", e.Op, e.Err)
+	}
+	return fmt.Sprintf("%s on group %d: %v (%s)", e.Op, e.Group, e.Err, e.Outcome)
+}
+
+// Unwrap gives the reason.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Errors of calls. NotCommitted, always:
+var (
+	ErrBusy      = host.ErrBusy      // a byte budget is full; Error.RetryAfter hints when to come again
+	ErrTooLarge  = host.ErrTooLarge  // the command is longer than Settings.MaxEntryBytes
+	ErrNoSpace   = host.ErrNoSpace   // the leader's disk is full; clears by itself
+	ErrHalted    = host.ErrHalted    // Settings.Halt
+	ErrDropped   = host.ErrDropped   // a new leader's log lacks the command
+	ErrExists    = host.ErrExists    // the group exists with other options
+	ErrNoReplica = host.ErrNoReplica // this host holds no replica of the group
+	ErrNoMachine = host.ErrNoMachine // Options.Machines lacks the group's machine, or its version
+	ErrStale     = host.ErrStale     // no state as young as ReadOptions.MaxAge
+)
+
+// Errors of calls whose Outcome says what is known.
+var (
+	ErrNoQuorum    = host.ErrNoQuorum    // no majority answered in time; NotCommitted if the command was never sent
+	ErrQuarantined = host.ErrQuarantined // the machine failed on this replica
+	ErrClosed      = host.ErrClosed      // the host is closed
+	ErrSkipped     = host.ErrSkipped     // Unknown: a snapshot passed over the command's place
+)
+
+// Errors of Open, and of a host's life.
+var (
+	ErrOptions = host.ErrOptions // which field, and what it may be
+	ErrDir     = host.ErrDir     // directory in use, of another host or cluster, wiped, or damaged
+	ErrLog     = host.ErrLog     // a failed write or sync: this host is stopped until restarted
+	ErrContext = host.ErrContext // in a simulation: a context that can end on the real clock
+)
+
+// fault turns the engine's error into the caller's.
+func fault(op string, group GroupID, err error) error {
+	if err == nil {
+		return nil
+	}
+	var no *machine.Refusal
+	if errors.As(err, &no) {
+		return no
+	}
+	e := &Error{Op: op, Group: group, Err: err}
+	var f *host.Fault
+	if errors.As(err, &f) {
+		e.Outcome, e.RetryAfter, e.Err = Outcome(f.Outcome), f.RetryAfter, f.Err
+	}
+	return e
+}

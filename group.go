@@ -1,0 +1,133 @@
+package lockstep
+
+import (
+	"context"
+	"slices"
+
+	"github.com/lockstep-rsm/lockstep/internal/host"
+	"github.com/lockstep-rsm/lockstep/machine"
+	"github.com/lockstep-rsm/lockstep/raft"
+)
+
+// Group is one replicated log and its machine, seen from one host. Calls find the leader: there is
+// no "not leader" error.
+type Group struct {
+	h  *host.Host
+	id GroupID
+}
+
+// Result is a command's, or a read's: (Index, Ordinal) orders all commands of the group.
+type Result struct {
+	Index   Index
+	Ordinal uint32
+	Data    []byte
+}
+
+// ID of the group.
+func (g *Group) ID() GroupID { return g.id }
+
+// Propose sends cmd once and returns the machine's reply, or what is known: see OutcomeOf. A
+// refusal is a *machine.Refusal. When it returns a reply, cmd is on the disks of a majority and
+// executed here.
+func (g *Group) Propose(ctx context.Context, cmd []byte) (Result, error) {
+	var c host.Call
+	g.h.Propose(ctx, raft.GroupID(g.id), slices.Clone(cmd), &c)
+	return g.result("Propose", &c)
+}
+
+func (g *Group) result(op string, c *host.Call) (Result, error) {
+	r := Result{Index: Index(c.Index), Ordinal: c.Ordinal, Data: c.Data}
+	return r, fault(op, g.id, c.Err)
+}
+
+// Start is Propose, pipelined: it never waits. An error means that the command never began; nil
+// that call completes exactly once, with OnDone or a return of Wait. Commands of one goroutine that
+// commit keep its order.
+func (g *Group) Start(cmd []byte, call *Call) error {
+	call.group, call.inner = g, host.Call{}
+	call.inner.Owner = call
+	if call.OnDone != nil {
+		call.inner.OnDone = callDone
+	}
+	if err := g.h.StartCall(raft.GroupID(g.id), slices.Clone(cmd), &call.inner); err != nil {
+		return fault("Start", g.id, err)
+	}
+	return nil
+}
+
+// Call is one pipelined proposal. The zero value is ready; it may be used again once it is done.
+type Call struct {
+	OnDone func(*Call) // runs on the engine's turn when the call is done: hand over, do not block. nil: use Wait
+	Tag    any         // yours
+
+	group *Group
+	inner host.Call
+}
+
+func callDone(c *host.Call) {
+	outer := c.Owner.(*Call)
+	outer.OnDone(outer)
+}
+
+// Wait waits for the call's result; the end of ctx ends the call with what is known of it. After
+// OnDone it returns at once.
+func (c *Call) Wait(ctx context.Context) (Result, error) {
+	c.group.h.AwaitCall(ctx, raft.GroupID(c.group.id), &c.inner)
+	return c.group.result("Start", &c.inner)
+}
+
+// Read answers query at the level of opts. Its Result.Index is the log index that the answer is of.
+func (g *Group) Read(ctx context.Context, query []byte, opts ReadOptions) (Result, error) {
+	data, index, err := g.h.Read(ctx, raft.GroupID(g.id), query, readOptions(opts))
+	return Result{Index: Index(index), Data: data}, fault("Read", g.id, err)
+}
+
+// View is Read without bytes: your machine's own View, pinned at an index. Close it.
+func (g *Group) View(ctx context.Context, opts ReadOptions) (machine.View, Index, error) {
+	v, index, err := g.h.View(ctx, raft.GroupID(g.id), readOptions(opts))
+	return v, Index(index), fault("View", g.id, err)
+}
+
+func readOptions(o ReadOptions) host.ReadOptions {
+	return host.ReadOptions{Level: host.Level(o.Level), After: raft.Index(o.After), MaxAge: o.MaxAge}
+}
+
+// Wait waits, for ctx alone, until more than after is applied here, and says how much is. A watch is
+// a loop of Wait and View at AtLeast.
+func (g *Group) Wait(ctx context.Context, after Index) (Index, error) {
+	index, err := g.h.Wait(ctx, raft.GroupID(g.id), raft.Index(after))
+	return Index(index), fault("Wait", g.id, err)
+}
+
+// Snapshot seals one at the next mark, and returns its index when a majority of voters agrees with it.
+func (g *Group) Snapshot(ctx context.Context) (Index, error) {
+	index, err := g.h.Snapshot(ctx, raft.GroupID(g.id))
+	return Index(index), fault("Snapshot", g.id, err)
+}
+
+// TransferLeader returns when to leads; proposals wait meanwhile, none is lost. 0: the best placed.
+func (g *Group) TransferLeader(ctx context.Context, to HostID) error {
+	return fault("TransferLeader", g.id, g.h.TransferLeader(ctx, raft.GroupID(g.id), raft.HostID(to)))
+}
+
+// Configuration in force here: who votes, who learns, and the replicated settings. No I/O.
+func (g *Group) Configuration() (Configuration, error) {
+	s, ok := g.h.GroupStatus(raft.GroupID(g.id))
+	if !ok {
+		return Configuration{}, &Error{Op: "Configuration", Group: g.id, Outcome: NotCommitted, Err: ErrNoReplica}
+	}
+	return configuration(&s.Configuration), nil
+}
+
+func configuration(c *raft.Configuration) Configuration {
+	out := Configuration{Index: Index(c.Index), Settings: Settings{
+		MaxEntryBytes: c.Settings.MaxEntryBytes, Version: machine.Version(c.Settings.Version),
+	}}
+	for _, m := range c.Voters {
+		out.Voters = append(out.Voters, HostID(m.Host))
+	}
+	for _, m := range c.Learners {
+		out.Learners = append(out.Learners, HostID(m.Host))
+	}
+	return out
+}

@@ -1,0 +1,96 @@
+package lockstep
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/lockstep-rsm/lockstep/internal/host"
+	"github.com/lockstep-rsm/lockstep/machine"
+	"github.com/lockstep-rsm/lockstep/raft"
+)
+
+// HostID is given at founding, and never reused.
+type HostID uint64
+
+// GroupID is chosen by you, not 0.
+type GroupID uint64
+
+// Index is a place in a group's log; the first is 1.
+type Index = machine.Index
+
+// Host is one process of a cluster, with its directory and its address.
+type Host struct{ h *host.Host }
+
+// Open locks Dir, recovers it and begins to serve; it waits for no other host. ctx bounds the
+// recovery, not the host's life. Errors: ErrOptions, ErrDir, or the world's, wrapped.
+func Open(ctx context.Context, opts Options) (*Host, error) {
+	h, err := host.Open(ctx, host.Options(opts))
+	if err != nil {
+		return nil, fmt.Errorf("open host: %w", err)
+	}
+	return &Host{h: h}, nil
+}
+
+// ID is the host's number in its cluster; 0 until it has been founded.
+func (h *Host) ID() HostID { return HostID(h.h.ID()) }
+
+// Create founds the group once, whoever asks first, or finds it. It waits, for ctx alone, until the
+// group answers, and logs for whom it waits (founding needs every founder once). Errors: ErrExists,
+// ErrNoMachine, ErrOptions, the end of ctx with the reason for waiting, ErrClosed.
+func (h *Host) Create(ctx context.Context, id GroupID, opts GroupOptions) (*Group, error) {
+	if o := opts.Settings.MaxEntryBytes; o < 0 || o > 64<<20 {
+		return nil, &Error{Op: "Create", Group: id, Outcome: NotCommitted, Err: fmt.Errorf("%w: Settings.MaxEntryBytes is between 1 and 64 MiB", ErrOptions)}
+	}
+	voters := make([]raft.HostID, len(opts.Voters))
+	for i, v := range opts.Voters {
+		voters[i] = raft.HostID(v)
+	}
+	err := h.h.Create(ctx, raft.GroupID(id), opts.Machine, voters, func(s *raft.Settings) {
+		if opts.Settings.MaxEntryBytes != 0 {
+			s.MaxEntryBytes = opts.Settings.MaxEntryBytes
+		}
+		if opts.Settings.Version != 0 {
+			s.Version = uint32(opts.Settings.Version)
+		}
+	})
+	if err != nil {
+		return nil, fault("Create", id, err)
+	}
+	return h.Group(id), nil
+}
+
+// Group is a handle on a group, with or without a replica here. No I/O.
+func (h *Host) Group(id GroupID) *Group { return &Group{h: h.h, id: id} }
+
+// Announce tells every host of the cluster a short text about this one, through the log, so that
+// Peers says the same on all of them. A server publishes its clients' address so.
+func (h *Host) Announce(ctx context.Context, text string) error {
+	return fault("Announce", 0, h.h.Announce(ctx, text))
+}
+
+// Peer is one host of the cluster.
+type Peer struct {
+	ID   HostID
+	Addr string // that other hosts dial
+	Note string // what it announced last
+}
+
+// Peers are the hosts of the cluster, this one included, ordered by ID; none until it is founded.
+func (h *Host) Peers() []Peer {
+	hosts, notes := h.h.Hosts(), h.h.Notes()
+	peers := make([]Peer, len(hosts))
+	for i, p := range hosts {
+		peers[i] = Peer{ID: HostID(p.ID), Addr: p.Addr, Note: notes[p.ID]}
+	}
+	return peers
+}
+
+// Shutdown hands leaderships over, lets open calls finish until ctx ends, then closes the host.
+func (h *Host) Shutdown(ctx context.Context) error {
+	h.h.HandOver(ctx)
+	return h.Close()
+}
+
+// Close stops the host at once: open calls return ErrClosed with what is known of them, open Views
+// stay valid. It waits for machines, and may be called again.
+func (h *Host) Close() error { return h.h.Close() }

@@ -1,0 +1,58 @@
+package host
+
+import (
+	"errors"
+	"time"
+)
+
+// Outcome is what is known about a command after a call.
+type Outcome uint8
+
+// The outcomes; the zero value promises nothing.
+const (
+	Unknown Outcome = iota
+	NotCommitted
+	Committed
+)
+
+// The errors of calls. Package lockstep gives them to users, and documents them there.
+var (
+	ErrBusy        = errors.New("too much is waiting: a byte budget is full")
+	ErrTooLarge    = errors.New("command is longer than the group's MaxEntryBytes")
+	ErrNoSpace     = errors.New("disk is full")
+	ErrHalted      = errors.New("group is halted")
+	ErrDropped     = errors.New("a new leader's log lacks the command")
+	ErrNoQuorum    = errors.New("no majority answered in time")
+	ErrQuarantined = errors.New("replica is quarantined")
+	ErrEvicted     = errors.New("session was evicted")
+	ErrClosed      = errors.New("host is closed")
+	ErrSkipped     = errors.New("a snapshot passed over the command's place")
+	ErrForgotten   = errors.New("token is older than what is remembered")
+	ErrNever       = errors.New("command was never committed and is refused from now on")
+	ErrRefused     = errors.New("configuration change refused")
+	ErrExists      = errors.New("group exists with other options")
+	ErrNoGroup     = errors.New("no such group")
+	ErrNoReplica   = errors.New("no replica of the group on this host")
+	ErrNoMachine   = errors.New("no such machine on this host")
+	ErrStale       = errors.New("replica is older than MaxAge")
+	ErrOptions     = errors.New("option is out of range")
+	ErrDir         = errors.New("data directory cannot be used")
+	ErrLog         = errors.New("log failed: this host is stopped until restarted")
+	ErrContext     = errors.New("context can end on the real clock, inside a simulation")
+)
+
+// Fault is the error of one call: what is known of its command, and why there is no plain result.
+type Fault struct {
+	Outcome    Outcome
+	RetryAfter time.Duration
+	Err        error
+}
+
+// Error implements error.
+func (f *Fault) Error() string { return f.Err.Error() }
+
+// Unwrap gives the reason.
+func (f *Fault) Unwrap() error { return f.Err }
+
+func notCommitted(err error) *Fault { return &Fault{Outcome: NotCommitted, Err: err} }
+func unknown(err error) *Fault      { return &Fault{Outcome: Unknown, Err: err} }

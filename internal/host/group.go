@@ -1,0 +1,302 @@
+package host
+
+import (
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/lockstep-rsm/lockstep/env"
+	"github.com/lockstep-rsm/lockstep/internal/wire"
+	"github.com/lockstep-rsm/lockstep/raft"
+)
+
+// group is one group's replica on this host: the algorithm, which the turn alone touches, and the
+// machine, which its lane alone touches. Calls wait in between.
+type group struct {
+	h     *Host
+	id    raft.GroupID
+	birth raft.Birth
+	self  raft.Member
+
+	r       *raft.Replica
+	touched bool
+	stopped error // quarantined, diverged, or the log failed
+
+	deadline time.Duration // in h.deadlines, at place-1
+	place    int
+	raftAt   time.Duration // when raft wants the clock
+	sweepAt  time.Duration // when calls may expire; 0: none wait
+	tickAt   time.Duration // when the machine's deadline may come; 0: none
+
+	queued    []*Call // accepted; neither appended nor forwarded yet
+	inbound   []inbound
+	proposing []proposing // given to raft in this turn, by Ref-1
+	waiting   waiting
+	heldTerm  raft.Term     // whose leader refused a forward
+	heldUntil time.Duration // until when none is sent to it again; 0: not held
+
+	nextToken uint64
+	asking    []*readCall            // wait for a read index to be asked for
+	asked     map[uint64][]*readCall // by token
+	heard     time.Duration          // when a leader was last heard, or we led
+
+	cached    int64 // bytes of payloads that raft holds
+	cachedLog []cachedBytes
+
+	snapshots snapshots
+	unsaved   []unsaved // refused by a full disk, in order; wait for space
+	retryAt   time.Duration
+	lane      lane
+	pub       published
+	conf      atomic.Pointer[raft.Configuration] // in force
+}
+
+// inbound is a forward that arrived for this replica as leader.
+type inbound struct {
+	from raft.HostID
+	f    *wire.Forward
+}
+
+// proposing is one entry given to raft: whose calls it carries.
+type proposing struct {
+	calls    []*Call // by ordinal; nil: a forward's
+	forwards []forwarded
+}
+
+// forwarded is a run of another host's commands in an entry.
+type forwarded struct {
+	from   raft.HostID
+	origin wire.Origin
+	count  uint32
+}
+
+// cachedBytes says how many payload bytes raft holds through index.
+type cachedBytes struct {
+	index raft.Index
+	bytes int64
+}
+
+// sweepEvery is how often waiting calls are looked through for expired ones.
+const sweepEvery = 100 * time.Millisecond
+
+// step gives raft one input, and marks the group for this turn's flush.
+func (g *group) step(in raft.Input) {
+	if g.stopped != nil && in.Kind != raft.InStop {
+		return
+	}
+	in.Now = raft.Instant(g.h.env.Clock().Now())
+	in.Wall = g.h.env.Clock().Wall().UnixNano()
+	g.r.Step(in)
+	g.touch()
+}
+
+func (g *group) touch() {
+	if !g.touched {
+		g.touched = true
+		g.h.touched = append(g.h.touched, g)
+	}
+}
+
+// ready does what raft asks for (A2): messages, the save, entries for the lane, answers.
+func (g *group) ready() {
+	if g.stopped != nil {
+		return
+	}
+	rd := g.r.Ready()
+	g.observe(rd.Events)
+	if rd.Failed != nil {
+		g.stop(rd.Failed)
+		return
+	}
+	if rd.Diverged != nil {
+		g.stop(fmt.Errorf("%w: state at mark %d differs from the majority's", errDiverged, rd.Diverged.Index))
+		return
+	}
+	for i := range rd.Proposed {
+		g.proposed(&rd.Proposed[i])
+	}
+	g.proposing = g.proposing[:0]
+	for i := range rd.Messages {
+		g.send(&rd.Messages[i])
+	}
+	g.save(&rd)
+	if rd.Install != nil {
+		g.lane.install(g, rd.Install)
+	}
+	if len(rd.Apply) > 0 {
+		g.grow(rd.Apply)
+		g.lane.apply(g, rd.Apply)
+	}
+	for i := range rd.Reads {
+		g.readReady(&rd.Reads[i])
+	}
+	for _, to := range rd.NeedSnapshot {
+		g.sendSnapshot(to)
+	}
+	if rd.Agreed != nil {
+		g.handleAgreed(*rd.Agreed)
+	}
+	g.raftAt = time.Duration(rd.Deadline)
+	g.publish()
+	g.arm()
+}
+
+// arm tells the host when this group wants the clock.
+func (g *group) arm() {
+	at := g.raftAt
+	for _, t := range []time.Duration{g.sweepAt, g.tickAt, g.retryAt, g.heldUntil} {
+		if t != 0 && (at == 0 || t < at) {
+			at = t
+		}
+	}
+	g.h.deadlines.set(g, at)
+}
+
+// send hands a message to the link of its host, reading payloads from the log first where they
+// have left memory.
+func (g *group) send(m *raft.Message) {
+	for i := range m.Entries {
+		if !m.Entries[i].Loaded() {
+			g.sendLater(*m)
+			return
+		}
+	}
+	g.h.send(m.ToHost, &wire.Packet{Raft: m})
+}
+
+// sendLater reads the payloads on a task of its own: the turn never waits for a disk. The window
+// of raft bounds how many are under way.
+func (g *group) sendLater(m raft.Message) {
+	m.Entries = append([]raft.Entry(nil), m.Entries...)
+	g.h.tasks.run("load", func() {
+		if err := g.h.wal.Read(g.id, m.Entries); err != nil {
+			if !g.h.closed.Load() {
+				g.h.log.Warn("entries not sent", "group", g.id, "to", m.To, "err", err)
+			}
+			return
+		}
+		g.h.send(m.ToHost, &wire.Packet{Raft: &m})
+	})
+}
+
+// send drops the packet where there is no link or no budget left: raft sends anew.
+func (h *Host) send(to raft.HostID, p *wire.Packet) bool {
+	net := h.net.Load()
+	return net != nil && net.Send(to, p)
+}
+
+// handlePackets gives what a link brought to the groups it names.
+func (h *Host) handlePackets(from raft.HostID, packets []wire.Packet) {
+	for i := range packets {
+		p := &packets[i]
+		switch {
+		case p.Raft != nil:
+			if g := h.groups[p.Raft.Group]; g != nil && g.birth == p.Raft.Birth {
+				g.receive(from, p.Raft)
+			}
+		case p.Forward != nil:
+			if g := h.groups[p.Forward.Group]; g != nil && g.birth == p.Forward.Birth {
+				g.inbound = append(g.inbound, inbound{from: from, f: p.Forward})
+				g.touch()
+			}
+		case p.Reply != nil:
+			if g := h.groups[p.Reply.Group]; g != nil && g.birth == p.Reply.Birth && p.Reply.Life == h.life {
+				g.refused(p.Reply)
+			}
+		}
+	}
+}
+
+func (g *group) receive(from raft.HostID, m *raft.Message) {
+	m.FromHost = from
+	if m.Type == raft.MsgAppend || m.Type == raft.MsgHeartbeat {
+		g.heard = g.h.env.Clock().Now()
+	}
+	g.step(raft.Input{Kind: raft.InMessage, Message: m})
+}
+
+// trim lets payloads leave memory once the machine has them and the cache is over its bound:
+// a dead or slow follower costs a fixed number of bytes.
+func (g *group) trim(applied raft.Index) {
+	var through raft.Index
+	for len(g.cachedLog) > 0 && g.cached > keepPayloads && g.cachedLog[0].index <= applied {
+		through = g.cachedLog[0].index
+		g.cached -= g.cachedLog[0].bytes
+		g.cachedLog = g.cachedLog[1:]
+	}
+	if through > 0 {
+		g.step(raft.Input{Kind: raft.InTrim, Index: through})
+	}
+}
+
+// cache counts payloads that raft now holds.
+func (g *group) cache(entries []raft.Entry) {
+	var bytes int64
+	for i := range entries {
+		bytes += int64(len(entries[i].Data))
+	}
+	if bytes > 0 {
+		g.cached += bytes
+		g.cachedLog = append(g.cachedLog, cachedBytes{index: entries[len(entries)-1].Index, bytes: bytes})
+	}
+}
+
+// stop quarantines this replica: it votes, leads and serves no more; others go on.
+func (g *group) stop(err error) {
+	if g.stopped != nil {
+		return
+	}
+	g.step(raft.Input{Kind: raft.InStop})
+	g.stopped = err
+	g.lane.stop()
+	g.h.observe(env.Event{Kind: env.ReplicaStopped, Group: uint64(g.id), Replica: uint64(g.self.Replica), Text: err.Error()})
+	g.h.log.Error("replica quarantined", "host", g.self.Host, "group", g.id, "err", err, "do", "lockstep status; others serve on")
+	fault := fmt.Errorf("%w: %w", ErrQuarantined, err)
+	g.failCalls(fault)
+	g.publish()
+}
+
+// failCalls ends every call and read of the group.
+func (g *group) failCalls(err error) {
+	for _, c := range g.queued {
+		c.fail(notCommitted(err))
+	}
+	g.queued = nil
+	failAll(g.waiting.takeAll(), unknown(err))
+	for _, r := range g.asking {
+		r.fail(err)
+	}
+	g.asking = nil
+	for token, reads := range g.asked {
+		delete(g.asked, token)
+		for _, r := range reads {
+			r.fail(err)
+		}
+	}
+	g.lane.failReads(err)
+}
+
+func (g *group) closeCalls() { g.failCalls(ErrClosed) }
+
+// observe passes raft's events on, with who they are of.
+func (g *group) observe(events []raft.Event) {
+	if g.h.opts.Observer == nil && len(events) == 0 {
+		return
+	}
+	for _, e := range events {
+		if env.EventKind(e.Kind) == env.LeaderElected || env.EventKind(e.Kind) == env.SteppedDown {
+			g.h.log.Info(roleText(e), "host", g.self.Host, "group", g.id, "term", e.Term, "reason", e.Text)
+		}
+		g.h.observe(env.Event{
+			Kind: env.EventKind(e.Kind), Group: uint64(g.id), Replica: uint64(g.self.Replica),
+			Term: uint64(e.Term), Index: uint64(e.Index), Peer: uint64(e.Peer), Digest: uint64(e.Digest), Count: e.Count, Text: e.Text,
+		})
+	}
+}
+
+func roleText(e raft.Event) string {
+	if env.EventKind(e.Kind) == env.LeaderElected {
+		return "leader elected"
+	}
+	return "stepped down"
+}

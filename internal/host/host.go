@@ -1,0 +1,313 @@
+package host
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/lockstep-rsm/lockstep/env"
+	"github.com/lockstep-rsm/lockstep/internal/snapshot"
+	"github.com/lockstep-rsm/lockstep/internal/transport"
+	"github.com/lockstep-rsm/lockstep/internal/wal"
+	"github.com/lockstep-rsm/lockstep/internal/wire"
+	"github.com/lockstep-rsm/lockstep/raft"
+)
+
+// Host is one process of a cluster: its log, its links, and the replicas it holds. All methods are
+// safe for concurrent use.
+type Host struct {
+	opts   Options
+	env    env.Env
+	log    *slog.Logger
+	opened time.Duration
+	life   uint64 // drawn at Open: tells this process's forwards from a former one's
+
+	lock      io.Closer
+	foundGate gate
+	identity  identityFile
+	net       atomic.Pointer[transport.Transport] // nil without Addr
+	wal       *wal.Log                            // nil until the host belongs to a cluster
+	snaps     *snapshot.Store
+
+	inbox      inbox
+	inboxBytes atomic.Int64
+	lanes      lanes
+	tasks      tasks
+	closed     atomic.Bool
+	closeOnce  sync.Once
+
+	// Of the turn alone.
+	groups    map[raft.GroupID]*group
+	order     []*group // by id, for whatever concerns all
+	touched   []*group
+	deadlines deadlines
+	timer     env.Timer
+	timerAt   time.Duration
+	nextSeq   uint64
+	saves     []wal.GroupSave
+	savers    []saver
+	linked    map[raft.HostID]bool
+	failed    error // the log failed: nothing is written or sent any more
+
+	// What other goroutines see.
+	mu       sync.Mutex
+	replicas map[raft.GroupID]*group
+	starting map[raft.GroupID]bool
+	refusals map[raft.HostID]string
+	notes    []hostNote
+	why      string       // why the host does not serve; empty: it does
+	watchers []env.Waiter // of replicas, why and founding
+}
+
+// Open locks the directory, recovers what is in it, and begins to serve. ctx bounds the recovery.
+func Open(ctx context.Context, opts Options) (*Host, error) {
+	if err := opts.fill(); err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	h := &Host{
+		opts:     opts,
+		env:      opts.Env,
+		log:      opts.Logger,
+		opened:   opts.Env.Clock().Now(),
+		life:     opts.Env.Rand().Uint64() | 1,
+		groups:   make(map[raft.GroupID]*group),
+		linked:   make(map[raft.HostID]bool),
+		replicas: make(map[raft.GroupID]*group),
+		starting: make(map[raft.GroupID]bool),
+		refusals: make(map[raft.HostID]string),
+	}
+	h.lanes.env, h.tasks.env = h.env, h.env
+	if err := h.open(); err != nil {
+		_ = h.Close()
+		return nil, err
+	}
+	return h, nil
+}
+
+// open does what Open does, leaving the undoing to its caller.
+func (h *Host) open() error {
+	fs := h.env.FS()
+	if err := fs.MkdirAll(h.opts.Dir); err != nil {
+		return fmt.Errorf("%w: make %s: %w", ErrDir, h.opts.Dir, err)
+	}
+	lock, err := fs.Lock(h.opts.Dir + "/LOCK")
+	if err != nil {
+		return fmt.Errorf("%w: %w. One directory serves one process", ErrDir, err)
+	}
+	h.lock = lock
+	if err := h.identity.load(h.env, h.opts.Dir); err != nil {
+		return err
+	}
+	if err := h.checkFounders(); err != nil {
+		return err
+	}
+	if h.opts.Addr != "" {
+		if err := h.listen(); err != nil {
+			return err
+		}
+	}
+	if h.identity.is.State == stateFounded {
+		if err := h.begin(); err != nil {
+			return err
+		}
+	}
+	switch {
+	case h.identity.is.State == stateFounded:
+		h.connect()
+		return nil
+	case h.opts.Addr == "":
+		return h.foundAlone()
+	default:
+		h.tasks.run("found", h.found)
+		return nil
+	}
+}
+
+func (h *Host) listen() error {
+	net, err := transport.Open(transport.Options{
+		Env:                    h.env,
+		Listen:                 h.opts.Listen,
+		Self:                   h.hello,
+		TLS:                    h.opts.TLS,
+		MaxQueueBytes:          h.opts.MaxInFlightBytes,
+		SnapshotBytesPerSecond: h.opts.SnapshotBytesPerSecond,
+		Handler:                (*links)(h),
+		Logger:                 h.log,
+	})
+	if err != nil {
+		return err
+	}
+	h.net.Store(net)
+	return nil
+}
+
+// begin opens the log of a host that belongs to a cluster, and its replicas.
+func (h *Host) begin() error {
+	id := &h.identity.is
+	snaps, err := snapshot.Open(snapshot.Options{
+		Env: h.env, Dir: h.opts.Dir + "/snapshots", Cluster: id.Mint.Cluster, WriteBytesPerSecond: h.opts.SnapshotBytesPerSecond,
+	})
+	if err != nil {
+		return err
+	}
+	h.snaps = snaps
+	log, recovered, err := wal.Open(wal.Options{
+		Env: h.env, Dir: h.opts.Dir + "/wal", SegmentBytes: h.opts.WALSegmentBytes, MaxBytes: h.opts.MaxWALBytes,
+		Direct: false, Cluster: id.Mint.Cluster, Host: id.Host, Logger: h.log,
+	})
+	if err != nil {
+		return err
+	}
+	h.wal = log
+	for _, note := range recovered.Notes {
+		h.log.Warn("log recovered", "host", id.Host, "note", note)
+	}
+	for range h.opts.Lanes {
+		h.tasks.run("lane", h.lanes.work)
+	}
+	return h.recover(recovered)
+}
+
+// connect keeps links to the other hosts of the cluster.
+func (h *Host) connect() {
+	net := h.net.Load()
+	if net == nil {
+		return
+	}
+	peers := make(map[raft.HostID]string)
+	for _, m := range h.identity.is.Mint.Hosts {
+		if m.Host != h.identity.is.Host {
+			peers[m.Host] = m.Addr
+		}
+	}
+	net.SetPeers(peers)
+}
+
+// hello is how this host presents itself on a connection.
+func (h *Host) hello() wire.Hello {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	id := &h.identity.is
+	return wire.Hello{
+		Cluster: id.Mint.Cluster, Epoch: id.Epoch, Host: id.Host, Incarnation: id.Incarnation,
+		FeatureLevel: featureLevel, Life: h.life,
+	}
+}
+
+// featureLevel is the highest that this build can run.
+const featureLevel = 1
+
+// ID is the host's number in its cluster; 0 until it has been founded.
+func (h *Host) ID() raft.HostID {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.identity.is.Host
+}
+
+// Cluster is the cluster's 128-bit id; zero until it has been founded.
+func (h *Host) Cluster() [16]byte {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.identity.is.Mint.Cluster
+}
+
+// Close stops the host at once. Open calls get ErrClosed with what is known of them.
+func (h *Host) Close() error {
+	h.closeOnce.Do(func() {
+		h.closed.Store(true)
+		h.post(event{kind: evClose})
+		if net := h.net.Load(); net != nil {
+			_ = net.Close()
+		}
+		h.lanes.close()
+		h.wakeWatchers()
+		if h.wal != nil {
+			_ = h.wal.Close()
+		}
+		h.tasks.wait()
+		h.release()
+	})
+	return nil
+}
+
+func (h *Host) release() {
+	if h.lock != nil {
+		_ = h.lock.Close()
+	}
+}
+
+// setWhy records why the host does not serve, once a sentence changes.
+func (h *Host) setWhy(why string) {
+	h.mu.Lock()
+	changed := h.why != why
+	h.why = why
+	h.mu.Unlock()
+	if changed && why != "" {
+		h.log.Warn("waiting", "host", h.ID(), "addr", h.opts.Addr, "why", why)
+	}
+	h.wakeWatchers()
+}
+
+// watch registers w to be woken by the next change of replicas, why or founding.
+func (h *Host) watch(w env.Waiter) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.watchers = append(h.watchers, w)
+}
+
+func (h *Host) wakeWatchers() {
+	h.mu.Lock()
+	watchers := h.watchers
+	h.watchers = nil
+	h.mu.Unlock()
+	for _, w := range watchers {
+		w.Wake()
+	}
+}
+
+// tasks counts the tasks of a host, so that Close can wait for them.
+type tasks struct {
+	env     env.Env
+	mu      sync.Mutex
+	running int
+	closing env.Waiter
+}
+
+func (t *tasks) run(name string, f func()) {
+	t.mu.Lock()
+	t.running++
+	t.mu.Unlock()
+	t.env.Run(name, func() {
+		defer t.end()
+		f()
+	})
+}
+
+func (t *tasks) end() {
+	t.mu.Lock()
+	t.running--
+	w := t.closing
+	t.mu.Unlock()
+	if w != nil {
+		w.Wake()
+	}
+}
+
+func (t *tasks) wait() {
+	w := t.env.NewWaiter()
+	t.mu.Lock()
+	t.closing = w
+	for t.running > 0 {
+		t.mu.Unlock()
+		_ = w.Wait(nil, 0) //nolint:staticcheck // every task ends once the host is closed
+		t.mu.Lock()
+	}
+	t.mu.Unlock()
+}

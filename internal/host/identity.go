@@ -1,0 +1,125 @@
+package host
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/lockstep-rsm/lockstep/env"
+	"github.com/lockstep-rsm/lockstep/internal/wire"
+)
+
+// The states of a directory, as its identity file says them.
+const (
+	stateEmpty   = wire.StateEmpty
+	stateBound   = wire.StateBound
+	stateFounded = wire.StateFounded
+)
+
+const (
+	identityCopies = 4
+	identityBlock  = 64 * 1024 // one copy's place; far enough apart that one bad block is one copy
+)
+
+// identityFile is who the owner of the directory is: {cluster, host, format, feature level, epoch},
+// in four checksummed copies outside the log. It is written at founding, hardly ever after.
+type identityFile struct {
+	env  env.Env
+	path string
+	dir  string
+	is   wire.HostIdentity
+}
+
+// load reads the file, or makes it for an empty directory: the incarnation is durable before
+// anybody hears of it.
+func (f *identityFile) load(e env.Env, dir string) error {
+	f.env, f.dir, f.path = e, dir, dir+"/HOST"
+	file, err := e.FS().Open(f.path, env.Read)
+	if errors.Is(err, fs.ErrNotExist) {
+		return f.create()
+	}
+	if err != nil {
+		return fmt.Errorf("%w: open %s: %w", ErrDir, f.path, err)
+	}
+	defer file.Close()
+	var first error
+	found := false
+	for i := range identityCopies {
+		buf := make([]byte, identityBlock)
+		n, err := file.ReadAt(buf, int64(i)*identityBlock)
+		if n == 0 {
+			first = errors.Join(first, err)
+			continue
+		}
+		is, err := wire.DecodeHostIdentity(buf[:n])
+		if err != nil {
+			first = errors.Join(first, fmt.Errorf("copy %d: %w", i+1, err))
+			continue
+		}
+		// A later state was written over an earlier one: the furthest copy is the newest, and
+		// whoever acted on it had all four.
+		if !found || is.State > f.is.State || is.State == f.is.State && is.Epoch > f.is.Epoch {
+			f.is, found = is, true
+		}
+	}
+	if !found {
+		return fmt.Errorf("%w: no copy in %s is readable: %w", ErrDir, f.path, first)
+	}
+	return nil
+}
+
+// create makes the file of a directory that was empty. A directory with a log but without it is
+// not empty: somebody took the file away.
+func (f *identityFile) create() error {
+	infos, err := f.env.FS().ReadDir(f.dir)
+	if err != nil {
+		return fmt.Errorf("%w: read %s: %w", ErrDir, f.dir, err)
+	}
+	for _, i := range infos {
+		if i.Name != "LOCK" && i.Name != "HOST.new" {
+			return fmt.Errorf("%w: %s holds %s but no HOST file; it is not this program's, or damaged", ErrDir, f.dir, i.Name)
+		}
+	}
+	f.is = wire.HostIdentity{
+		Format: wire.HostFormat, FeatureLevel: featureLevel, State: stateEmpty, Incarnation: f.env.Rand().Uint64() | 1,
+	}
+	return f.save(f.is)
+}
+
+// save replaces the file by one that says is, durably.
+func (f *identityFile) save(is wire.HostIdentity) error {
+	body := wire.AppendHostIdentity(nil, &is)
+	if len(body) > identityBlock {
+		return fmt.Errorf("%w: identity of %d bytes, at most %d", ErrDir, len(body), identityBlock)
+	}
+	all := bytes.Repeat(append(body, make([]byte, identityBlock-len(body))...), identityCopies)
+	if err := f.replace(all); err != nil {
+		return fmt.Errorf("%w: write %s: %w", ErrDir, f.path, err)
+	}
+	f.is = is
+	return nil
+}
+
+func (f *identityFile) replace(all []byte) error {
+	disk := f.env.FS()
+	next := f.path + ".new"
+	if err := disk.Remove(next); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	file, err := disk.Open(next, env.Read|env.Write|env.Create)
+	if err != nil {
+		return err
+	}
+	err = file.WriteSync(all, 0)
+	if cerr := file.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return err
+	}
+	if err := disk.Rename(next, f.path); err != nil {
+		return err
+	}
+	return disk.SyncDir(f.dir)
+}

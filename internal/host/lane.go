@@ -1,0 +1,423 @@
+package host
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/lockstep-rsm/lockstep/env"
+	"github.com/lockstep-rsm/lockstep/internal/wire"
+	"github.com/lockstep-rsm/lockstep/machine"
+	"github.com/lockstep-rsm/lockstep/raft"
+	"github.com/lockstep-rsm/lockstep/raft/digest"
+)
+
+// lanes are the tasks that execute machines; a group with work is given to one of them at a time.
+type lanes struct {
+	env    env.Env
+	mu     sync.Mutex
+	queue  []*group
+	idle   []env.Waiter
+	closed bool
+}
+
+// work serves groups until the host closes.
+func (l *lanes) work() {
+	w := l.env.NewWaiter()
+	for {
+		l.mu.Lock()
+		if l.closed {
+			l.mu.Unlock()
+			return
+		}
+		if len(l.queue) == 0 {
+			l.idle = append(l.idle, w)
+			l.mu.Unlock()
+			_ = w.Wait(nil, 0) //nolint:staticcheck // woken by work or by close
+			continue
+		}
+		g := l.queue[0]
+		l.queue[0] = nil
+		l.queue = l.queue[1:]
+		l.mu.Unlock()
+		g.lane.turn(g)
+	}
+}
+
+func (l *lanes) schedule(g *group) {
+	l.mu.Lock()
+	l.queue = append(l.queue, g)
+	var w env.Waiter
+	if n := len(l.idle); n > 0 {
+		w = l.idle[n-1]
+		l.idle = l.idle[:n-1]
+	}
+	l.mu.Unlock()
+	if w != nil {
+		w.Wake()
+	}
+}
+
+func (l *lanes) close() {
+	l.mu.Lock()
+	l.closed = true
+	idle := l.idle
+	l.idle = nil
+	l.mu.Unlock()
+	for _, w := range idle {
+		w.Wake()
+	}
+}
+
+// lane is one group's machine and the work that waits for it. The fields behind mu are shared with
+// the turn; the rest is of whichever task runs the lane's turn, one at a time (A11).
+type lane struct {
+	bytes   atomic.Int64  // of payloads that wait here
+	applied atomic.Uint64 // index the machine has executed
+
+	mu        sync.Mutex
+	entries   []raft.Entry
+	installs  []laneInstall
+	readers   []*readCall
+	waiters   []laneWaiter
+	scheduled bool
+	stopped   bool
+
+	machine  machine.StateMachine
+	conf     raft.Configuration // as of applied
+	chain    raft.Digest        // over all results
+	secret   [2]uint64
+	last     raft.Identity // of the entry at applied
+	lastSum  raft.Digest
+	deadline machine.Time // that the turn was told
+	wantPin  atomic.Bool  // a snapshot waits for the next mark
+	cmds     []machine.Command
+	spans    []span
+	results  machine.Results
+	scratch  []byte
+	view     *sharedView
+}
+
+// laneInstall is a snapshot to restore once the entries before it are done with.
+type laneInstall struct {
+	before int // entries that were queued before it, of those still there
+	meta   raft.SnapshotMeta
+}
+
+// laneWaiter is somebody who waits until more than after is applied.
+type laneWaiter struct {
+	after raft.Index
+	w     env.Waiter
+}
+
+// span is one entry's commands within a batch.
+type span struct {
+	entry    *raft.Entry
+	first    int
+	count    int
+	origins  []wire.Origin
+	own      []*Call
+	hasOwner bool
+}
+
+const (
+	maxLaneCommands = 8192
+	maxLaneBytes    = 1 << 20
+)
+
+func (l *lane) apply(g *group, entries []raft.Entry) {
+	var bytes int64
+	for i := range entries {
+		bytes += int64(entries[i].Length)
+	}
+	l.bytes.Add(bytes)
+	l.mu.Lock()
+	l.entries = append(l.entries, entries...)
+	l.unlockAndSchedule(g)
+}
+
+func (l *lane) install(g *group, meta *raft.SnapshotMeta) {
+	l.mu.Lock()
+	l.installs = append(l.installs, laneInstall{before: len(l.entries), meta: *meta})
+	l.unlockAndSchedule(g)
+}
+
+func (l *lane) addReader(g *group, r *readCall) {
+	l.mu.Lock()
+	if l.stopped {
+		l.mu.Unlock()
+		r.fail(ErrQuarantined)
+		return
+	}
+	l.readers = append(l.readers, r)
+	l.unlockAndSchedule(g)
+}
+
+func (l *lane) unlockAndSchedule(g *group) {
+	schedule := !l.scheduled && !l.stopped
+	if schedule {
+		l.scheduled = true
+	}
+	l.mu.Unlock()
+	if schedule {
+		g.h.lanes.schedule(g)
+	}
+}
+
+func (l *lane) stop() {
+	l.mu.Lock()
+	l.stopped = true
+	l.entries, l.installs = nil, nil
+	l.mu.Unlock()
+	l.wakeWaiters(1<<63 - 1)
+}
+
+func (l *lane) failReads(err error) {
+	l.mu.Lock()
+	readers := l.readers
+	l.readers = nil
+	l.mu.Unlock()
+	for _, r := range readers {
+		r.fail(err)
+	}
+}
+
+// turn executes a bounded piece of what waits, answers, and comes back for the rest.
+func (l *lane) turn(g *group) {
+	entries, install := l.take()
+	applied := raft.Index(l.applied.Load())
+	var err error
+	if len(entries) > 0 {
+		err = l.execute(g, entries)
+	} else if install != nil {
+		err = l.restore(g, install)
+	}
+	if err != nil {
+		g.h.post(event{kind: evStopped, g: g, err: err})
+		return // stays scheduled: this lane runs no more
+	}
+	if now := raft.Index(l.applied.Load()); now > applied {
+		l.askTick(g)
+		g.h.post(event{kind: evApplied, g: g, index: now})
+		l.wakeWaiters(now)
+	}
+	l.serve(g)
+
+	l.mu.Lock()
+	l.scheduled = false
+	if len(l.entries) == 0 && len(l.installs) == 0 && !l.servable() {
+		l.mu.Unlock()
+		return
+	}
+	l.unlockAndSchedule(g)
+}
+
+// askTick tells the turn when the machine wants a Tick, where that has changed.
+func (l *lane) askTick(g *group) {
+	d, ok := l.machine.Deadline()
+	if !ok || d == l.deadline {
+		return
+	}
+	l.deadline = d
+	at := l.last.Time
+	g.h.post(event{kind: evDo, fn: func() { g.expectTick(raft.Time(d), at) }})
+}
+
+// take removes the next entries, up to a bound, or else the next install.
+func (l *lane) take() ([]raft.Entry, *raft.SnapshotMeta) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	limit := len(l.entries)
+	if len(l.installs) > 0 {
+		limit = l.installs[0].before
+		if limit == 0 {
+			meta := l.installs[0].meta
+			l.installs = l.installs[1:]
+			return nil, &meta
+		}
+	}
+	n, bytes := 0, 0
+	for n < limit && (n == 0 || bytes+int(l.entries[n].Length) <= maxLaneBytes && n < maxLaneCommands) {
+		bytes += int(l.entries[n].Length)
+		n++
+	}
+	entries := l.entries[:n:n]
+	l.entries = l.entries[n:]
+	for i := range l.installs {
+		l.installs[i].before -= n
+	}
+	return entries, nil
+}
+
+// execute runs entries in order, cutting batches at marks and configurations.
+func (l *lane) execute(g *group, entries []raft.Entry) error {
+	if err := l.load(g, entries); err != nil {
+		return err
+	}
+	for i := range entries {
+		e := &entries[i]
+		l.bytes.Add(-int64(e.Length))
+		if err := l.collect(e); err != nil {
+			return err
+		}
+		if e.Flags&raft.FlagMark != 0 || e.Kind == raft.KindConfiguration || len(l.cmds) >= maxLaneCommands || i == len(entries)-1 {
+			if err := l.run(g); err != nil {
+				return err
+			}
+		}
+		if e.Kind == raft.KindConfiguration {
+			if err := l.configure(e); err != nil {
+				return err
+			}
+		}
+		if e.Flags&raft.FlagMark != 0 {
+			l.mark(g, e)
+		}
+	}
+	return nil
+}
+
+// load reads payloads that have left memory from the log.
+func (l *lane) load(g *group, entries []raft.Entry) error {
+	for i := range entries {
+		if !entries[i].Loaded() {
+			return g.h.wal.Read(g.id, entries[i:])
+		}
+	}
+	return nil
+}
+
+// collect adds one entry's commands to the batch.
+func (l *lane) collect(e *raft.Entry) error {
+	s := span{entry: e, first: len(l.cmds)}
+	switch e.Kind {
+	case raft.KindCommands:
+		it := wire.DecodePayload(e.Data)
+		for it.Next() {
+			c := machine.Command{Data: it.Data(), Index: machine.Index(e.Index), Ordinal: it.Ordinal(), Time: machine.Time(e.Time)}
+			c.SetSecret(l.secret[0]^uint64(e.Sum), l.secret[1]^uint64(e.Index))
+			l.cmds = append(l.cmds, c)
+			if o := it.Origin(); o.Host != 0 || s.origins != nil {
+				for len(s.origins) < s.count {
+					s.origins = append(s.origins, wire.Origin{})
+				}
+				s.origins = append(s.origins, o)
+			}
+			s.count++
+		}
+		if err := it.Err(); err != nil {
+			return fmt.Errorf("decode entry %d: %w", e.Index, err)
+		}
+	case raft.KindTick:
+		c := machine.Command{Index: machine.Index(e.Index), Tick: true, Time: machine.Time(e.Time)}
+		c.SetSecret(l.secret[0]^uint64(e.Sum), l.secret[1]^uint64(e.Index))
+		l.cmds = append(l.cmds, c)
+		s.count = 1
+	}
+	l.spans = append(l.spans, s)
+	return nil
+}
+
+// run executes the batch on the machine, links the results into the chain, and answers.
+func (l *lane) run(g *group) error {
+	l.results.Reset()
+	if len(l.cmds) > 0 {
+		if err := l.callMachine(g); err != nil {
+			return err
+		}
+	}
+	for i := range l.spans {
+		l.link(&l.spans[i])
+	}
+	last := l.spans[len(l.spans)-1].entry
+	l.last, l.lastSum = last.Identity, last.Sum
+	l.applied.Store(uint64(last.Index))
+	g.h.observe(env.Event{
+		Kind: env.EntriesApplied, Group: uint64(g.id), Replica: uint64(g.self.Replica), Term: uint64(last.Term),
+		Index: uint64(last.Index), Digest: uint64(l.chain), Count: uint64(len(l.cmds)),
+	})
+	for i := range l.spans {
+		l.answer(g, &l.spans[i])
+	}
+	if c, ok := l.machine.(changed); ok && len(l.cmds) > 0 {
+		c.changed(g.h)
+	}
+	clear(l.spans)
+	clear(l.cmds)
+	l.spans, l.cmds = l.spans[:0], l.cmds[:0]
+	return nil
+}
+
+// callMachine applies the batch. A panic or an error of the machine is its own: it quarantines
+// this replica of this group, and nothing else (DESIGN "Digests and marks").
+func (l *lane) callMachine(g *group) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("machine %s panicked at entries %d..%d: %v",
+				l.conf.Settings.Machine, l.spans[0].entry.Index, l.spans[len(l.spans)-1].entry.Index, p)
+		}
+	}()
+	if err := l.machine.Apply(l.cmds, &l.results); err != nil {
+		return fmt.Errorf("machine %s at entries %d..%d: %w",
+			l.conf.Settings.Machine, l.spans[0].entry.Index, l.spans[len(l.spans)-1].entry.Index, err)
+	}
+	if l.results.Len() != len(l.cmds) {
+		return fmt.Errorf("machine %s gave %d results for %d commands", l.conf.Settings.Machine, l.results.Len(), len(l.cmds))
+	}
+	return nil
+}
+
+// link extends the chain by one entry: its identity and all its results, however batches were cut.
+func (l *lane) link(s *span) {
+	p := l.scratch[:0]
+	for i := s.first; i < s.first+s.count; i++ {
+		p = l.results.AppendResult(p, i)
+		p = digest.PutUint32(p, uint32(len(p)))
+	}
+	l.scratch = p
+	l.chain = raft.Digest(digest.Mix(digest.Mix(uint64(l.chain), uint64(s.entry.Sum)), digest.Sum(p)))
+}
+
+// answer gives the results of one entry to the calls that wait for them here.
+func (l *lane) answer(g *group, s *span) {
+	own, dropped := g.waiting.takeEntry(s.entry.Term, s.entry.Index)
+	failAll(dropped, notCommitted(ErrDropped))
+	settleOwn(own, s.entry.Index, &l.results, s.first)
+	for i, o := range s.origins {
+		if o.Host == g.self.Host && o.Life == g.h.life {
+			if c := g.waiting.takeForward(o.Seq); c != nil {
+				c.settle(s.entry.Index, uint32(i), &l.results, s.first+i)
+			}
+		}
+	}
+}
+
+func (l *lane) configure(e *raft.Entry) error {
+	conf, err := wire.DecodeConfiguration(e.Data)
+	if err != nil {
+		return fmt.Errorf("decode configuration %d: %w", e.Index, err)
+	}
+	conf.Index = e.Index
+	l.conf = conf
+	return nil
+}
+
+// wakeWaiters wakes those who wait for an index below or at applied.
+func (l *lane) wakeWaiters(applied raft.Index) {
+	l.mu.Lock()
+	kept := l.waiters[:0]
+	var wake []env.Waiter
+	for _, w := range l.waiters {
+		if applied > w.after {
+			wake = append(wake, w.w)
+		} else {
+			kept = append(kept, w)
+		}
+	}
+	clear(l.waiters[len(kept):])
+	l.waiters = kept
+	l.mu.Unlock()
+	for _, w := range wake {
+		w.Wake()
+	}
+}

@@ -1,0 +1,84 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/lockstep-rsm/lockstep/internal/wire"
+	"github.com/lockstep-rsm/lockstep/raft"
+)
+
+// links is the host as its transport sees it.
+type links Host
+
+func (l *links) Receive(from raft.HostID, packets []wire.Packet) {
+	(*Host)(l).post(event{kind: evPackets, host: from, packets: append([]wire.Packet(nil), packets...)})
+}
+
+func (l *links) LinkUp(host raft.HostID) {
+	h := (*Host)(l)
+	h.mu.Lock()
+	delete(h.refusals, host)
+	h.mu.Unlock()
+	h.post(event{kind: evLink, host: host})
+}
+
+var errLinkLost = errors.New("link lost")
+
+func (l *links) LinkLost(host raft.HostID, refused bool) {
+	(*Host)(l).post(event{kind: evLink, host: host, refused: refused, err: errLinkLost})
+}
+
+// Admit refuses whoever is not of this cluster, or not the host that the cluster knows.
+func (l *links) Admit(hello wire.Hello) error {
+	h := (*Host)(l)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	is := &h.identity.is
+	switch {
+	case is.State != stateFounded:
+		return fmt.Errorf("host at %s belongs to no cluster yet", h.opts.Addr)
+	case hello.Cluster != is.Mint.Cluster:
+		return fmt.Errorf("this is cluster %x, not %x", is.Mint.Cluster, hello.Cluster)
+	case hello.Epoch != is.Epoch:
+		return fmt.Errorf("cluster is at epoch %d, not %d", is.Epoch, hello.Epoch)
+	}
+	for _, m := range is.Mint.Hosts {
+		if m.Host == hello.Host {
+			if m.Incarnation != hello.Incarnation {
+				return fmt.Errorf("host %d has incarnation %016x here, not %016x: its directory was wiped or is another's", m.Host, m.Incarnation, hello.Incarnation)
+			}
+			return nil
+		}
+	}
+	return fmt.Errorf("host %d is not of this cluster", hello.Host)
+}
+
+// Refused records why another host does not talk to this one.
+func (l *links) Refused(host raft.HostID, reason string) {
+	h := (*Host)(l)
+	h.mu.Lock()
+	changed := h.refusals[host] != reason
+	h.refusals[host] = reason
+	h.mu.Unlock()
+	if changed {
+		h.log.Warn("link refused", "host", h.ID(), "peer", host, "reason", reason)
+	}
+}
+
+// Call answers questions of founding.
+func (l *links) Call(p []byte) []byte {
+	h := (*Host)(l)
+	req, err := wire.DecodeFoundingRequest(p)
+	if err != nil {
+		r := wire.FoundingReply{State: wire.StateRefused, Reason: err.Error()}
+		return wire.AppendFoundingReply(nil, &r)
+	}
+	r := h.answerFounding(&req)
+	return wire.AppendFoundingReply(nil, &r)
+}
+
+func (l *links) Snapshot(_ raft.HostID, header wire.SnapshotHeader, resume func(int64) error, r io.Reader) error {
+	return (*Host)(l).receiveSnapshot(header, resume, r)
+}

@@ -1,0 +1,296 @@
+package host
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/lockstep-rsm/lockstep/env"
+	"github.com/lockstep-rsm/lockstep/internal/wire"
+	"github.com/lockstep-rsm/lockstep/raft"
+)
+
+// event is one thing that a turn handles. Which fields mean something depends on kind.
+type event struct {
+	kind    eventKind
+	group   raft.GroupID
+	g       *group
+	call    *Call
+	read    *readCall
+	err     error
+	host    raft.HostID
+	refused bool
+	packets []wire.Packet
+	seq     uint64
+	index   raft.Index
+	mark    raft.Mark
+	meta    *raft.SnapshotMeta
+	replica raft.ReplicaID
+	batch   *batch
+	fn      func()
+}
+
+type eventKind uint8
+
+const (
+	evPropose   eventKind = iota + 1 // call is accepted for group
+	evCancel                         // call's context ended with err
+	evRead                           // read wants a read index
+	evPackets                        // packets came from host
+	evSaved                          // batch is durable, or err
+	evApplied                        // g's machine executed through index
+	evMark                           // g's machine reports mark
+	evStopped                        // g's machine failed with err
+	evLink                           // the link to host is up (err nil) or lost
+	evTimer                          // a deadline has come
+	evSealed                         // g: a snapshot of meta is sealed, or err
+	evInstalled                      // g: a snapshot of meta was received
+	evSent                           // g: a snapshot stream to replica ended with err
+	evAdd                            // g begins
+	evClose                          // the host closes
+	evDo                             // fn, on the turn
+)
+
+// inbox is what waits for a turn. Whoever brings work and finds no turn running runs it; otherwise
+// the work is left for the one that runs (DESIGN "Host").
+type inbox struct {
+	mu      sync.Mutex
+	events  []event
+	spare   []event
+	turning bool
+}
+
+// post hands an event to the turn, which may run here and now. It never blocks for long.
+func (h *Host) post(e event) {
+	b := &h.inbox
+	b.mu.Lock()
+	b.events = append(b.events, e)
+	if b.turning {
+		b.mu.Unlock()
+		return
+	}
+	b.turning = true
+	b.mu.Unlock()
+	h.turn()
+}
+
+// turn handles events until there are none. Only one runs at a time (A11).
+func (h *Host) turn() {
+	b := &h.inbox
+	for {
+		b.mu.Lock()
+		events := b.events
+		if len(events) == 0 {
+			b.turning = false
+			b.mu.Unlock()
+			return
+		}
+		b.events = b.spare[:0]
+		b.mu.Unlock()
+
+		h.env.Enter()
+		for i := range events {
+			h.handle(&events[i])
+		}
+		h.flush()
+		h.env.Leave()
+
+		clear(events)
+		b.mu.Lock()
+		b.spare = events[:0]
+		b.mu.Unlock()
+	}
+}
+
+// handle is the table of what events do.
+func (h *Host) handle(e *event) {
+	switch e.kind {
+	case evPropose:
+		h.handlePropose(e)
+	case evCancel:
+		h.handleCancel(e)
+	case evRead:
+		h.handleRead(e)
+	case evPackets:
+		h.handlePackets(e.host, e.packets)
+	case evSaved:
+		h.handleSaved(e.batch, e.err)
+	case evApplied:
+		e.g.step(raft.Input{Kind: raft.InApplied, Index: e.index})
+		e.g.trim(e.index)
+	case evMark:
+		e.g.handleMark(e.mark)
+	case evStopped:
+		e.g.stop(e.err)
+	case evLink:
+		h.handleLink(e)
+	case evTimer:
+		h.handleTimer()
+	case evSealed:
+		e.g.handleSealed(e.meta, e.err)
+	case evInstalled:
+		e.g.step(raft.Input{Kind: raft.InInstalled, Snapshot: e.meta})
+	case evSent:
+		e.g.step(raft.Input{Kind: raft.InSnapshotSent, Replica: e.replica, Failed: e.err != nil})
+	case evAdd:
+		h.add(e.g)
+	case evClose:
+		h.handleClose()
+	case evDo:
+		e.fn()
+	default:
+		panic(fmt.Sprintf("event of kind %d", e.kind))
+	}
+}
+
+func (h *Host) handlePropose(e *event) {
+	g := h.groups[e.group]
+	switch {
+	case h.closed.Load():
+		e.call.fail(notCommitted(ErrClosed))
+	case h.failed != nil:
+		e.call.fail(notCommitted(h.failed))
+	case g == nil:
+		e.call.fail(notCommitted(fmt.Errorf("%w: group %d", ErrNoReplica, e.group)))
+	default:
+		g.propose(e.call)
+	}
+}
+
+func (h *Host) handleCancel(e *event) {
+	if g := h.groups[e.group]; g != nil && g.unqueue(e.call) {
+		e.call.fail(notCommitted(e.err))
+		return
+	}
+	e.call.fail(unknown(e.err))
+}
+
+func (h *Host) handleRead(e *event) {
+	g := h.groups[e.group]
+	switch {
+	case h.closed.Load():
+		e.read.fail(ErrClosed)
+	case g == nil:
+		e.read.fail(fmt.Errorf("%w: group %d", ErrNoReplica, e.group))
+	default:
+		g.read(e.read)
+	}
+}
+
+func (h *Host) handleLink(e *event) {
+	kind := raft.InHostLost
+	switch {
+	case e.err == nil:
+		kind = raft.InHostUp
+	case e.refused:
+		kind = raft.InHostRefused
+	}
+	h.linked[e.host] = e.err == nil
+	h.observe(env.Event{Kind: linkEvent(e.err == nil), Peer: uint64(e.host), Text: linkText(e)})
+	for _, g := range h.order {
+		g.step(raft.Input{Kind: kind, Host: e.host})
+	}
+}
+
+func linkEvent(up bool) env.EventKind {
+	if up {
+		return env.LinkUp
+	}
+	return env.LinkLost
+}
+
+func linkText(e *event) string {
+	switch {
+	case e.err == nil:
+		return ""
+	case e.refused:
+		return "refused"
+	}
+	return e.err.Error()
+}
+
+// handleTimer steps every group whose deadline has come, and sweeps calls that waited too long.
+func (h *Host) handleTimer() {
+	now := h.env.Clock().Now()
+	h.timerAt = 0
+	h.checkDisk(now)
+	for {
+		g := h.deadlines.due(now)
+		if g == nil {
+			return
+		}
+		if g.sweepAt != 0 && g.sweepAt <= now {
+			g.sweep(now)
+		}
+		if g.tickAt != 0 && g.tickAt <= now {
+			g.tick(now)
+		}
+		if g.heldUntil != 0 && g.heldUntil <= now {
+			g.heldUntil = 0
+		}
+		if g.retryAt != 0 && g.retryAt <= now {
+			g.retrySaves()
+		}
+		g.step(raft.Input{Kind: raft.InClock})
+	}
+}
+
+// checkDisk tells leaders that the log's writes stall: leadership is tied to the ability to commit.
+func (h *Host) checkDisk(now time.Duration) {
+	since := h.wal.StalledSince()
+	if since == 0 || now-since < 2*h.opts.ElectionTimeout {
+		return
+	}
+	for _, g := range h.order {
+		if g.r.Role() == raft.Leader {
+			g.step(raft.Input{Kind: raft.InStorageStuck})
+		}
+	}
+}
+
+func (h *Host) handleClose() {
+	if h.timer != nil {
+		h.timer.Stop()
+	}
+	for _, g := range h.order {
+		g.closeCalls()
+	}
+}
+
+// flush does what the touched groups ask for: sends at once what may leave before the save, and
+// hands one batch for all of them to the log.
+func (h *Host) flush() {
+	for i := 0; i < len(h.touched); i++ { // grows while it runs
+		g := h.touched[i]
+		g.touched = false
+		g.submit()
+		g.ready()
+	}
+	clear(h.touched)
+	h.touched = h.touched[:0]
+	h.persist()
+	h.arm()
+}
+
+// arm sets the timer to the earliest deadline.
+func (h *Host) arm() {
+	at := h.deadlines.next()
+	if at == 0 || h.closed.Load() || h.timerAt != 0 && h.timerAt <= at {
+		return
+	}
+	h.timerAt = at
+	d := max(at-h.env.Clock().Now(), 0)
+	if h.timer == nil {
+		h.timer = h.env.Clock().AfterFunc(d, func() { h.post(event{kind: evTimer}) })
+		return
+	}
+	h.timer.Reset(d)
+}
+
+func (h *Host) observe(e env.Event) {
+	if h.opts.Observer == nil {
+		return
+	}
+	e.At, e.Host = h.env.Clock().Now(), uint64(h.identity.is.Host)
+	h.opts.Observer.Observe(e)
+}

@@ -1,0 +1,165 @@
+package host
+
+import (
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"time"
+
+	"github.com/lockstep-rsm/lockstep/env"
+	"github.com/lockstep-rsm/lockstep/machine"
+)
+
+// Options of one host; package lockstep documents each field. The two types have equal fields, so
+// that one converts to the other.
+type Options struct {
+	Dir                    string
+	Machines               map[string]machine.Kind
+	Addr, Listen           string
+	Founders               []string
+	Join                   string
+	TLS                    *tls.Config
+	Insecure               bool
+	Logger                 *slog.Logger
+	Observer               env.Observer
+	Env                    env.Env
+	Check                  bool
+	CallTimeout            time.Duration
+	Heartbeat              time.Duration
+	ElectionTimeout        time.Duration
+	MaxInboxBytes          int64
+	MaxInFlightBytes       int64
+	MaxApplyBytes          int64
+	MaxWALBytes            int64
+	WALSegmentBytes        int64
+	SnapshotBytesPerSecond int64
+	SnapshotAfterBytes     int64
+	Loops, Lanes           int
+	Fdatasync              bool
+}
+
+const (
+	kib = int64(1) << 10
+	mib = int64(1) << 20
+	gib = int64(1) << 30
+
+	// maxEntryPayload bounds the commands that one entry carries, unless a single command is longer.
+	maxEntryPayload = 1 * mib
+	// keepPayloads is how much of a group's log stays in memory for followers and the lane.
+	keepPayloads = 8 * mib
+	// marks come every so many entries or seconds (DESIGN "Digests and marks").
+	markEvery    = 1024
+	markInterval = 10 * time.Second
+	// electionLimit is the longest election timeout that makes sense to anybody.
+	electionLimit = 10 * time.Minute
+)
+
+// fill puts in the defaults and refuses impossible values, naming the field and what it may be.
+func (o *Options) fill() error {
+	setDefault(&o.CallTimeout, 10*time.Second)
+	setDefault(&o.Heartbeat, 50*time.Millisecond)
+	setDefault(&o.ElectionTimeout, 250*time.Millisecond)
+	setDefault(&o.MaxInboxBytes, 64*mib)
+	setDefault(&o.MaxInFlightBytes, 16*mib)
+	setDefault(&o.MaxApplyBytes, 64*mib)
+	setDefault(&o.MaxWALBytes, 4*gib)
+	setDefault(&o.WALSegmentBytes, min(64*mib, o.MaxWALBytes/8))
+	setDefault(&o.SnapshotBytesPerSecond, 64*mib)
+	setDefault(&o.SnapshotAfterBytes, min(256*mib, o.MaxWALBytes/8))
+	setDefault(&o.Loops, 1)
+	setDefault(&o.Lanes, max(1, runtime.GOMAXPROCS(0)/2))
+	setDefault(&o.Listen, o.Addr)
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.Env == nil {
+		o.Env = env.OS()
+	}
+	return o.check()
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+func (o *Options) check() error {
+	switch {
+	case o.Dir == "":
+		return optionError("Dir", "names the data directory and is required")
+	case len(o.Machines) == 0:
+		return optionError("Machines", "names at least one machine that this binary can run")
+	case o.Heartbeat < time.Millisecond || o.Heartbeat > electionLimit:
+		return optionError("Heartbeat", "is between 1ms and 10m")
+	case o.ElectionTimeout < 4*o.Heartbeat || o.ElectionTimeout > electionLimit:
+		return optionError("ElectionTimeout", fmt.Sprintf("is at least 4 × Heartbeat (%v), at most 10m", 4*o.Heartbeat))
+	case o.MaxInboxBytes < 64*kib:
+		return optionError("MaxInboxBytes", "is at least 64 KiB")
+	case o.MaxInFlightBytes < 64*kib:
+		return optionError("MaxInFlightBytes", "is at least 64 KiB")
+	case o.MaxApplyBytes < 64*kib:
+		return optionError("MaxApplyBytes", "is at least 64 KiB")
+	case o.WALSegmentBytes < 64*kib:
+		return optionError("WALSegmentBytes", "is at least 64 KiB")
+	case o.MaxWALBytes < 4*o.WALSegmentBytes:
+		return optionError("MaxWALBytes", "is at least 4 × WALSegmentBytes")
+	case o.SnapshotBytesPerSecond < 64*kib:
+		return optionError("SnapshotBytesPerSecond", "is at least 64 KiB")
+	case o.SnapshotAfterBytes < 4*kib:
+		return optionError("SnapshotAfterBytes", "is at least 4 KiB")
+	case o.Loops < 1 || o.Loops > 1024:
+		return optionError("Loops", "is between 1 and 1024")
+	case o.Lanes < 1 || o.Lanes > 1024:
+		return optionError("Lanes", "is between 1 and 1024")
+	case o.Join != "":
+		return optionError("Join", "is not supported yet by this version: name Founders")
+	}
+	for name, kind := range o.Machines {
+		if kind.New == nil {
+			return optionError("Machines", fmt.Sprintf("entry %q has no New", name))
+		}
+	}
+	return o.checkAddr()
+}
+
+func (o *Options) checkAddr() error {
+	if o.Addr == "" {
+		if len(o.Founders) > 0 {
+			return optionError("Addr", "is required with Founders: it says which of them this host is")
+		}
+		return nil
+	}
+	seen := make(map[string]bool, len(o.Founders))
+	for _, f := range o.Founders {
+		if seen[f] {
+			return optionError("Founders", fmt.Sprintf("names %s twice", f))
+		}
+		seen[f] = true
+	}
+	if len(o.Founders) > 0 && !seen[o.Addr] {
+		return optionError("Founders", fmt.Sprintf("names every founder, this host's Addr %s too", o.Addr))
+	}
+	if o.TLS == nil && !o.Insecure && !loopback(o.Addr) {
+		return optionError("TLS", fmt.Sprintf("is required beyond loopback (Addr %s); Insecure allows plaintext", o.Addr))
+	}
+	return nil
+}
+
+func optionError(field, may string) error {
+	return fmt.Errorf("%w: %s %s", ErrOptions, field, may)
+}
+
+// loopback says whether addr is of this machine alone. Names other than localhost may be anywhere.
+func loopback(addr string) bool {
+	host := addr
+	for i := len(addr) - 1; i >= 0; i-- {
+		if addr[i] == ':' {
+			host = addr[:i]
+			break
+		}
+	}
+	return host == "localhost" || host == "[::1]" || len(host) > 4 && host[:4] == "127."
+}

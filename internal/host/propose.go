@@ -1,0 +1,281 @@
+package host
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/lockstep-rsm/lockstep/internal/wire"
+	"github.com/lockstep-rsm/lockstep/raft"
+)
+
+// propose takes a call into the group's queue; this turn's flush appends or forwards it.
+func (g *group) propose(c *Call) {
+	conf := g.r.Configuration()
+	switch {
+	case g.stopped != nil:
+		c.fail(notCommitted(fmt.Errorf("%w: %w", ErrQuarantined, g.stopped)))
+		return
+	case int64(len(c.cmd)) > conf.Settings.MaxEntryBytes:
+		c.fail(notCommitted(fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(c.cmd), conf.Settings.MaxEntryBytes)))
+		return
+	case conf.Settings.Halt:
+		c.fail(notCommitted(ErrHalted))
+		return
+	case g.lane.bytes.Load() > g.h.opts.MaxApplyBytes:
+		c.fail(&Fault{Outcome: NotCommitted, RetryAfter: busyRetry, Err: ErrBusy})
+		return
+	}
+	g.queued = append(g.queued, c)
+	g.expectSweep()
+	g.touch()
+}
+
+// expectSweep makes the clock look for expired calls while any wait.
+func (g *group) expectSweep() {
+	if g.sweepAt == 0 {
+		g.sweepAt = g.h.env.Clock().Now() + sweepEvery
+		g.arm()
+	}
+}
+
+// unqueue takes back a call that went nowhere yet.
+func (g *group) unqueue(c *Call) bool {
+	for i, q := range g.queued {
+		if q == c {
+			g.queued = append(g.queued[:i], g.queued[i+1:]...)
+			return true
+		}
+	}
+	return false
+}
+
+// submit gives the queue to whoever leads: appended here, forwarded once, or kept until somebody does.
+func (g *group) submit() {
+	if g.stopped != nil {
+		return
+	}
+	if g.r.Role() == raft.Leader {
+		g.refuseInbound(func(f *wire.Forward) bool { return f.Term != g.r.Term() })
+		g.append()
+	} else {
+		g.refuseInbound(func(*wire.Forward) bool { return true })
+		g.forward()
+	}
+	g.askReads()
+}
+
+// append proposes everything that waits, in entries of bounded size.
+func (g *group) append() {
+	if len(g.queued) == 0 && len(g.inbound) == 0 {
+		return
+	}
+	if g.h.wal.Full() {
+		g.refuseAll(notCommitted(ErrNoSpace))
+		return
+	}
+	var b wire.PayloadBuilder
+	var p proposing
+	emit := func() {
+		if b.Count() == 0 {
+			return
+		}
+		g.proposing = append(g.proposing, p)
+		data := b.Bytes()
+		g.step(raft.Input{Kind: raft.InPropose, Proposal: raft.Proposal{
+			Ref: uint64(len(g.proposing)), Kind: raft.KindCommands, Data: data, Payload: wire.PayloadDigest(data),
+		}})
+		b, p = wire.PayloadBuilder{}, proposing{}
+	}
+	for _, c := range g.queued {
+		if b.Len()+len(c.cmd) > int(maxEntryPayload) {
+			emit()
+		}
+		b.Add(wire.Origin{}, c.cmd)
+		p.calls = append(p.calls, c)
+	}
+	g.queued = g.queued[:0]
+	for _, in := range g.inbound {
+		run := forwarded{from: in.from, origin: in.f.Origin}
+		for i, cmd := range in.f.Commands {
+			if b.Len()+len(cmd) > int(maxEntryPayload) && b.Count() > 0 {
+				p.forwards = append(p.forwards, run)
+				emit()
+				run = forwarded{from: in.from, origin: in.f.Origin}
+				run.origin.Seq += uint64(i)
+			}
+			b.Add(wire.Origin{Host: in.f.Origin.Host, Life: in.f.Origin.Life, Seq: in.f.Origin.Seq + uint64(i)}, cmd)
+			p.calls = append(p.calls, nil)
+			run.count++
+		}
+		p.forwards = append(p.forwards, run)
+	}
+	g.inbound = g.inbound[:0]
+	emit()
+}
+
+// proposed is raft's word on one entry of this turn.
+func (g *group) proposed(p *raft.Proposed) {
+	if p.Ref == 0 || p.Ref > uint64(len(g.proposing)) {
+		return // a tick or a mark
+	}
+	of := g.proposing[p.Ref-1]
+	if p.Refused == raft.Appended {
+		for _, c := range of.calls {
+			if c != nil {
+				g.waiting.addAppended(appended{term: p.Term, index: p.Index, calls: of.calls})
+				break
+			}
+		}
+		return
+	}
+	for _, f := range of.forwards {
+		g.refuseForward(f.from, f.origin, f.count, p.Refused)
+	}
+	for _, c := range of.calls {
+		if c == nil {
+			continue
+		}
+		switch p.Refused {
+		case raft.Overloaded:
+			c.fail(&Fault{Outcome: NotCommitted, RetryAfter: busyRetry, Err: ErrBusy})
+		case raft.Halted:
+			c.fail(notCommitted(ErrHalted))
+		default: // not leading any more, or handing over: it is in no log, so it may go anew
+			g.queued = append(g.queued, c)
+		}
+	}
+}
+
+// refuseAll answers everything that waits for this leader with the same fault.
+func (g *group) refuseAll(fault *Fault) {
+	for _, c := range g.queued {
+		c.fail(fault)
+	}
+	g.queued = g.queued[:0]
+	for _, in := range g.inbound {
+		g.refuseForward(in.from, in.f.Origin, uint32(len(in.f.Commands)), raft.Overloaded)
+	}
+	g.inbound = g.inbound[:0]
+}
+
+func (g *group) refuseInbound(refuse func(*wire.Forward) bool) {
+	kept := g.inbound[:0]
+	for _, in := range g.inbound {
+		if refuse(in.f) {
+			g.refuseForward(in.from, in.f.Origin, uint32(len(in.f.Commands)), raft.NotLeader)
+		} else {
+			kept = append(kept, in)
+		}
+	}
+	g.inbound = kept
+}
+
+func (g *group) refuseForward(to raft.HostID, o wire.Origin, count uint32, why raft.Refusal) {
+	g.h.send(to, &wire.Packet{Reply: &wire.ForwardReply{
+		Group: g.id, Birth: g.birth, Term: g.r.Term(), Life: o.Life, Seq: o.Seq, Count: count, Refused: why,
+	}})
+}
+
+// forward sends the queue to the leader's host, addressed to the leader's term, once (DESIGN
+// "Proposals and outcomes"). What cannot be sent now stays queued: it is in no log.
+func (g *group) forward() {
+	leader, term := g.leaderHost(), g.r.Term()
+	if leader == 0 || len(g.queued) == 0 || !g.h.linked[leader] || term == g.heldTerm && g.heldUntil != 0 {
+		return
+	}
+	for len(g.queued) > 0 {
+		n, bytes := 0, 0
+		for n < len(g.queued) && (n == 0 || bytes+len(g.queued[n].cmd) <= int(maxEntryPayload)) {
+			bytes += len(g.queued[n].cmd)
+			n++
+		}
+		calls := append([]*Call(nil), g.queued[:n]...)
+		cmds := make([][]byte, n)
+		for i, c := range calls {
+			cmds[i] = c.cmd
+		}
+		from := g.h.nextSeq + 1
+		g.h.nextSeq += uint64(n)
+		g.waiting.addForward(term, from, calls)
+		sent := g.h.send(leader, &wire.Packet{Forward: &wire.Forward{
+			Group: g.id, Birth: g.birth, Term: term,
+			Origin:   wire.Origin{Host: g.self.Host, Life: g.h.life, Seq: from},
+			Commands: cmds,
+		}})
+		if !sent {
+			g.waiting.takeForwards(from, uint64(n))
+			return
+		}
+		g.queued = append(g.queued[:0], g.queued[n:]...)
+	}
+}
+
+// refused is the leader's word that a forward was not appended: it may go to the next leader.
+func (g *group) refused(r *wire.ForwardReply) {
+	calls := g.waiting.takeForwards(r.Seq, uint64(r.Count))
+	for _, c := range calls {
+		switch r.Refused {
+		case raft.Overloaded:
+			c.fail(&Fault{Outcome: NotCommitted, RetryAfter: busyRetry, Err: ErrBusy})
+		case raft.Halted:
+			c.fail(notCommitted(ErrHalted))
+		default:
+			g.queued = append(g.queued, c)
+		}
+	}
+	// It may not lead, or hand over: give it, or its successor, a moment.
+	g.heldTerm, g.heldUntil = g.r.Term(), g.h.env.Clock().Now()+holdForwards
+	g.expectSweep()
+	g.touch()
+}
+
+// holdForwards is how long a refused forward waits in an unchanged term.
+const holdForwards = 10 * time.Millisecond
+
+// leaderHost is where the known leader lives; 0: unknown.
+func (g *group) leaderHost() raft.HostID {
+	leader := g.r.Leader()
+	if leader == 0 {
+		return 0
+	}
+	return memberHost(g.r.Configuration(), leader)
+}
+
+func memberHost(c *raft.Configuration, id raft.ReplicaID) raft.HostID {
+	for _, members := range [][]raft.Member{c.Voters, c.Outgoing, c.Learners} {
+		for _, m := range members {
+			if m.Replica == id {
+				return m.Host
+			}
+		}
+	}
+	return 0
+}
+
+// sweep ends calls whose deadline has passed, and tries again what could not be sent.
+func (g *group) sweep(now time.Duration) {
+	g.sweepAt = 0
+	open := false
+	kept := g.queued[:0]
+	for _, c := range g.queued {
+		if c.deadline != 0 && c.deadline <= now {
+			c.fail(notCommitted(ErrNoQuorum))
+			continue
+		}
+		kept = append(kept, c)
+		open = true
+	}
+	clear(g.queued[len(kept):])
+	g.queued = kept
+	g.waiting.each(func(c *Call) {
+		if c.deadline != 0 && c.deadline <= now {
+			c.fail(unknown(ErrNoQuorum))
+			return
+		}
+		open = open || !c.Done()
+	})
+	if open {
+		g.sweepAt = now + sweepEvery
+	}
+	g.touch()
+}

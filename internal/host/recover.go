@@ -1,0 +1,289 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/lockstep-rsm/lockstep/env"
+	"github.com/lockstep-rsm/lockstep/internal/wal"
+	"github.com/lockstep-rsm/lockstep/internal/wire"
+	"github.com/lockstep-rsm/lockstep/machine"
+	"github.com/lockstep-rsm/lockstep/raft"
+)
+
+// recover makes the replicas that the log holds (A10: it has no apply path of its own; raft's
+// Ready brings what is left to execute), and group 0 where it does not exist yet.
+func (h *Host) recover(found *wal.Recovered) error {
+	// The registry's machine starts the groups that it names as soon as it is restored: none of
+	// those that the log holds may be founded a second time.
+	h.mu.Lock()
+	for id := range found.Groups {
+		h.starting[id] = true
+	}
+	h.mu.Unlock()
+	for _, id := range slices.Sorted(maps.Keys(found.Groups)) {
+		state := found.Groups[id]
+		if state.Destroyed {
+			continue
+		}
+		g, err := h.recoverGroup(state)
+		if err != nil {
+			return fmt.Errorf("recover group %d: %w", id, err)
+		}
+		h.publishReplica(g)
+		h.post(event{kind: evAdd, g: g})
+	}
+	if found.Groups[systemGroup] == nil {
+		m := &h.identity.is.Mint
+		h.tasks.run("create", func() { h.found1(systemGroup, m.Birth, systemConfiguration(m)) })
+	}
+	return nil
+}
+
+// recoverGroup restores one machine from its newest agreed snapshot, and raft from the log.
+func (h *Host) recoverGroup(state *wal.GroupState) (*group, error) {
+	g := &group{h: h, id: state.Group, birth: state.Birth}
+	base := raft.SnapshotMeta{Identity: state.BaseIdentity, Sum: state.BaseSum, Configuration: state.BaseConfiguration}
+	newest := h.newestSnapshot(state)
+	if base.Identity.Index > 0 && newest == nil {
+		return nil, fmt.Errorf("%w: log begins after %d and no agreed snapshot at or behind it is readable", ErrDir, base.Identity.Index)
+	}
+	conf, err := newestConfiguration(&base, state.Entries)
+	if err != nil {
+		return nil, err
+	}
+	if err := g.makeMachine(conf); err != nil {
+		return nil, err
+	}
+	g.findSelf(conf)
+	var applied raft.Index
+	if newest != nil {
+		if err := g.lane.loadSnapshot(g, newest.Identity.Index); err != nil {
+			return nil, err
+		}
+		applied = newest.Identity.Index
+		g.snapshots.newest = newest
+	}
+	if state.Condition != wal.Normal {
+		h.log.Error("log is damaged", "host", h.identity.is.Host, "group", g.id, "condition", state.Condition.String(),
+			"why", state.Why, "do", "this replica does not vote until it is repaired from the others")
+	}
+	g.makeRaft(conf, base, state.Hard, state.Entries, applied, state.Condition != wal.Normal)
+	g.cache(state.Entries)
+	return g, nil
+}
+
+// newestSnapshot is the newest agreed one that the log reaches: a newer one was received, but not
+// adopted before the end.
+func (h *Host) newestSnapshot(state *wal.GroupState) *raft.SnapshotMeta {
+	for _, header := range h.snaps.List(state.Group, state.Birth) {
+		meta := header.Meta
+		i := meta.Identity.Index
+		switch {
+		case !h.snaps.Agreed(state.Group, state.Birth, i), i < state.BaseIdentity.Index:
+		case i == state.BaseIdentity.Index && meta.Sum == state.BaseSum:
+			return &meta
+		case i > state.BaseIdentity.Index && int(i-state.BaseIdentity.Index) <= len(state.Entries) &&
+			state.Entries[i-state.BaseIdentity.Index-1].Sum == meta.Sum:
+			return &meta
+		}
+	}
+	return nil
+}
+
+func newestConfiguration(base *raft.SnapshotMeta, entries []raft.Entry) (*raft.Configuration, error) {
+	for i := len(entries) - 1; i >= 0; i-- {
+		if entries[i].Kind == raft.KindConfiguration {
+			c, err := wire.DecodeConfiguration(entries[i].Data)
+			c.Index = entries[i].Index
+			return &c, err
+		}
+	}
+	if base.Identity.Index == 0 {
+		return nil, errors.New("log holds no configuration")
+	}
+	return &base.Configuration, nil
+}
+
+// startGroup makes this host's replica of a group that the registry has created.
+func (h *Host) startGroup(r groupRecord) {
+	c := &raft.Configuration{Voters: r.Voters, Settings: r.Settings, NextReplica: raft.ReplicaID(len(r.Voters) + 1)}
+	if !slices.ContainsFunc(c.Voters, func(m raft.Member) bool { return m.Host == h.ID() }) {
+		return
+	}
+	h.found1(r.ID, r.Birth, c)
+}
+
+// found1 begins a group here with its founding entry, durable before the replica acts.
+func (h *Host) found1(id raft.GroupID, birth raft.Birth, c *raft.Configuration) {
+	h.mu.Lock()
+	busy := h.replicas[id] != nil || h.starting[id]
+	h.starting[id] = true
+	h.mu.Unlock()
+	if busy {
+		return
+	}
+	g := &group{h: h, id: id, birth: birth}
+	if err := g.makeMachine(c); err != nil {
+		h.setWhy(fmt.Sprintf("group %d cannot run here: %v", id, err))
+		return
+	}
+	g.findSelf(c)
+	founding := foundingEntry(id, birth, c)
+	hard := raft.HardState{Term: 1}
+	saved, w := error(nil), h.env.NewWaiter()
+	h.wal.Append([]wal.GroupSave{{Group: id, Birth: birth, Configuration: c, Save: raft.Save{
+		Hard: hard, HardSet: true, Entries: []raft.Entry{founding},
+	}}}, func(err error) { saved = err; w.Wake() })
+	_ = w.Wait(nil, 0) //nolint:staticcheck // the log always answers
+	if saved != nil {
+		h.log.Error("group not founded", "group", id, "err", saved)
+		return
+	}
+	g.makeRaft(c, raft.SnapshotMeta{}, hard, []raft.Entry{founding}, 0, false)
+	h.publishReplica(g)
+	h.post(event{kind: evAdd, g: g})
+}
+
+// makeMachine makes an empty machine of the configured kind.
+func (g *group) makeMachine(c *raft.Configuration) error {
+	g.lane.conf = *c
+	secret := g.h.identity.is.Mint.Cluster
+	for i, b := range secret {
+		g.lane.secret[i/8] = g.lane.secret[i/8]<<8 | uint64(b)
+	}
+	g.lane.secret[0] ^= uint64(g.birth)
+	version := machine.Version(c.Settings.Version)
+	if c.Settings.Machine == registryMachine {
+		m, err := registryKind.Kind().New(&machine.Place{Version: version})
+		g.lane.machine = &registryReplica{StateMachine: m}
+		return err
+	}
+	kind, ok := g.h.opts.Machines[c.Settings.Machine]
+	if !ok {
+		return fmt.Errorf("%w: group %d runs machine %q, which is not in Options.Machines", ErrNoMachine, g.id, c.Settings.Machine)
+	}
+	if version < max(kind.Oldest, 1) || version > max(kind.Newest, 1) {
+		return fmt.Errorf("%w: group %d runs version %d of machine %q, this binary has %d to %d",
+			ErrNoMachine, g.id, version, c.Settings.Machine, max(kind.Oldest, 1), max(kind.Newest, 1))
+	}
+	dir := fmt.Sprintf("%s/machines/%d-%016x", g.h.opts.Dir, g.id, uint64(g.birth))
+	m, err := kind.New(&machine.Place{Dir: dir, Version: version})
+	if err != nil {
+		return fmt.Errorf("make machine %q of group %d: %w", c.Settings.Machine, g.id, err)
+	}
+	g.lane.machine = m
+	return nil
+}
+
+// findSelf finds this host's replica in the configuration. The incarnation is this directory's: if
+// the configuration names another, raft gives this replica no vote.
+func (g *group) findSelf(c *raft.Configuration) {
+	is := &g.h.identity.is
+	for _, members := range [][]raft.Member{c.Voters, c.Outgoing, c.Learners} {
+		for _, m := range members {
+			if m.Host == is.Host {
+				g.self = raft.Member{Replica: m.Replica, Host: m.Host, Incarnation: replicaIncarnation(is.Incarnation, g.birth, m.Replica)}
+				return
+			}
+		}
+	}
+}
+
+func (g *group) makeRaft(conf *raft.Configuration, base raft.SnapshotMeta, hard raft.HardState, entries []raft.Entry, applied raft.Index, noVote bool) {
+	o := &g.h.opts
+	g.r = raft.New(raft.Options{
+		Self: g.self, Group: g.id, Birth: g.birth, Hard: hard, Base: base, Entries: entries, Applied: applied,
+		Heartbeat: int64(o.Heartbeat), ElectionTimeout: int64(o.ElectionTimeout),
+		MaxAppendBytes: 1 * mib, MaxWindow: 64, MaxWindowBytes: o.MaxInFlightBytes / 2, MaxUncommitted: o.MaxInboxBytes,
+		MarkEvery: markEvery, MarkInterval: int64(markInterval), Seed: g.h.env.Rand().Uint64(),
+		Campaign: len(conf.Voters) == 1 || hard.Term == 1 && g.self.Replica == 1, NoVote: noVote,
+		DecodeConfiguration: wire.DecodeConfiguration, Check: o.Check,
+	})
+	g.conf.Store(g.r.Configuration())
+}
+
+// add puts a new replica before the turn.
+func (h *Host) add(g *group) {
+	if h.groups[g.id] != nil {
+		return
+	}
+	h.groups[g.id] = g
+	i, _ := slices.BinarySearchFunc(h.order, g.id, func(o *group, id raft.GroupID) int { return int(o.id) - int(id) })
+	h.order = slices.Insert(h.order, i, g)
+	if h.failed != nil {
+		g.stop(h.failed)
+		return
+	}
+	for host, up := range h.linked {
+		if up {
+			g.step(raft.Input{Kind: raft.InHostUp, Host: host})
+		}
+	}
+	g.step(raft.Input{Kind: raft.InClock})
+}
+
+func (h *Host) publishReplica(g *group) {
+	h.mu.Lock()
+	h.replicas[g.id] = g
+	delete(h.starting, g.id)
+	h.mu.Unlock()
+	h.wakeWatchers()
+}
+
+// Replica is this host's replica of a group; nil: there is none.
+func (h *Host) Replica(id raft.GroupID) *group {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.replicas[id]
+}
+
+// awaitReplica waits, for ctx alone, until this host has a replica of the group.
+func (h *Host) awaitReplica(ctx context.Context, id raft.GroupID) error {
+	w := h.env.NewWaiter()
+	for {
+		h.watch(w)
+		h.mu.Lock()
+		have, why := h.replicas[id] != nil, h.why
+		h.mu.Unlock()
+		if have {
+			return nil
+		}
+		if h.closed.Load() {
+			return notCommitted(ErrClosed)
+		}
+		if err := w.Wait(ctx, h.env.Clock().Now()+foundingSlow); err != nil && err != env.ErrTimeout {
+			if why != "" {
+				err = fmt.Errorf("%w: %s", err, why)
+			}
+			return notCommitted(err)
+		}
+	}
+}
+
+// awaitAnswer waits, for ctx alone, until the group answers a linearizable read.
+func (h *Host) awaitAnswer(ctx context.Context, id raft.GroupID) error {
+	for {
+		v, _, err := h.View(ctx, id, ReadOptions{})
+		if err == nil {
+			return v.Close()
+		}
+		if ctx.Err() != nil || h.closed.Load() || errors.Is(err, ErrContext) || errors.Is(err, ErrQuarantined) {
+			return unknown(err)
+		}
+		if err := h.pause(ctx, foundingEvery); err != nil {
+			return unknown(err)
+		}
+	}
+}
+
+func (h *Host) pause(ctx context.Context, d time.Duration) error {
+	if err := h.env.NewWaiter().Wait(ctx, h.env.Clock().Now()+d); err != env.ErrTimeout {
+		return err
+	}
+	return nil
+}

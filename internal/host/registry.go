@@ -1,0 +1,230 @@
+package host
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/lockstep-rsm/lockstep/internal/wire"
+	"github.com/lockstep-rsm/lockstep/machine"
+	"github.com/lockstep-rsm/lockstep/raft"
+)
+
+// systemGroup holds the registry: which hosts and groups there are.
+const (
+	systemGroup     = raft.GroupID(0)
+	registryMachine = "lockstep/registry"
+)
+
+// registry is the replicated state of group 0. Lists only grow, so that a view shares them.
+type registry struct {
+	Groups []groupRecord
+	Notes  []hostNote
+}
+
+// groupRecord is one group as it was founded. Everything in it is equal on all hosts.
+type groupRecord struct {
+	ID       raft.GroupID
+	Birth    raft.Birth
+	Settings raft.Settings
+	Voters   []raft.Member
+}
+
+// hostNote is what a host tells all others about itself; the newest counts.
+type hostNote struct {
+	Host raft.HostID
+	Text string
+}
+
+// registryCommand is either a group to create or a note of a host.
+type registryCommand struct {
+	Create *groupRecord `json:",omitempty"` // without Birth: it is drawn when the command runs
+	Note   *hostNote    `json:",omitempty"`
+}
+
+// registryQuery asks for the groups from number From on, and all notes.
+type registryQuery struct{ From int }
+
+var (
+	errGroupExists = &machine.Refusal{Code: 100, Text: "group exists"}
+	errNothing     = &machine.Refusal{Code: 101, Text: "command asks for nothing"}
+)
+
+var registryKind = &machine.Typed[registry, registryCommand, groupRecord, registryQuery, registry]{
+	Apply: applyRegistry,
+	Query: func(s *registry, q registryQuery) (registry, error) {
+		return registry{Groups: s.Groups[min(q.From, len(s.Groups)):], Notes: s.Notes}, nil
+	},
+	Clone: func(s *registry) *registry { c := *s; return &c },
+}
+
+func applyRegistry(s *registry, c registryCommand, at *machine.Command) (groupRecord, error) {
+	switch {
+	case c.Create != nil:
+		for i := range s.Groups {
+			if g := &s.Groups[i]; g.ID == c.Create.ID {
+				if g.Settings.Machine != c.Create.Settings.Machine {
+					return groupRecord{}, errGroupExists
+				}
+				return *g, nil
+			}
+		}
+		g := *c.Create
+		birth, _ := at.Seed()
+		g.Birth = raft.Birth(birth | 1)
+		for i := range g.Voters {
+			m := &g.Voters[i]
+			m.Incarnation = replicaIncarnation(uint64(m.Incarnation), g.Birth, m.Replica)
+		}
+		s.Groups = append(s.Groups[:len(s.Groups):len(s.Groups)], g)
+		return g, nil
+	case c.Note != nil:
+		notes := slices.DeleteFunc(slices.Clone(s.Notes), func(n hostNote) bool { return n.Host == c.Note.Host })
+		s.Notes = append(notes, *c.Note)
+		slices.SortFunc(s.Notes, func(a, b hostNote) int { return int(a.Host) - int(b.Host) })
+		return groupRecord{}, nil
+	}
+	return groupRecord{}, errNothing
+}
+
+// changed is a machine of the engine's own that acts on this host after each batch.
+type changed interface{ changed(h *Host) }
+
+// registryReplica is group 0's machine on this host: the registry, and the starting of groups.
+type registryReplica struct {
+	machine.StateMachine
+	seen int
+}
+
+// changed starts the groups that were created since, and shows the notes. It runs on the lane.
+func (r *registryReplica) changed(h *Host) {
+	v := r.View()
+	defer v.Close()
+	q, err := registryKind.EncodeQuery(registryQuery{From: r.seen})
+	if err != nil {
+		panic(fmt.Sprintf("encode registry query: %v", err))
+	}
+	var out bytes.Buffer
+	if err := v.Query(q, &out); err != nil {
+		panic(fmt.Sprintf("query registry: %v", err))
+	}
+	s, err := registryKind.DecodeAnswer(out.Bytes())
+	if err != nil {
+		panic(fmt.Sprintf("decode registry: %v", err))
+	}
+	r.seen += len(s.Groups)
+	h.setNotes(s.Notes)
+	for _, g := range s.Groups {
+		h.tasks.run("create", func() { h.startGroup(g) })
+	}
+}
+
+func (h *Host) setNotes(notes []hostNote) {
+	h.mu.Lock()
+	h.notes = notes
+	h.mu.Unlock()
+	h.wakeWatchers()
+}
+
+// systemConfiguration is group 0's first: every founder votes.
+func systemConfiguration(m *wire.Mint) *raft.Configuration {
+	c := &raft.Configuration{Settings: defaultSettings(registryMachine), NextReplica: raft.ReplicaID(len(m.Hosts) + 1)}
+	for i, f := range m.Hosts {
+		id := raft.ReplicaID(i + 1)
+		c.Voters = append(c.Voters, raft.Member{Replica: id, Host: f.Host, Incarnation: replicaIncarnation(f.Incarnation, m.Birth, id)})
+	}
+	return c
+}
+
+func defaultSettings(name string) raft.Settings {
+	return raft.Settings{
+		Machine: name, Version: 1, FeatureLevel: featureLevel, MaxEntryBytes: 1 * mib,
+		MaxSessions: 4096, SessionTTL: int64(10 * 60 * 1e9), MaxDriftPPM: 500, SnapshotFormat: wire.SnapshotFormat,
+	}
+}
+
+// Create founds a group once, or finds it, and waits for ctx alone until it answers.
+func (h *Host) Create(ctx context.Context, id raft.GroupID, name string, voters []raft.HostID, set func(*raft.Settings)) error {
+	if id == systemGroup {
+		return notCommitted(fmt.Errorf("%w: group ids begin at 1", ErrOptions))
+	}
+	kind, ok := h.opts.Machines[name]
+	if !ok {
+		return notCommitted(fmt.Errorf("%w: %q is not in Options.Machines", ErrNoMachine, name))
+	}
+	if err := h.awaitReplica(ctx, systemGroup); err != nil {
+		return err
+	}
+	if h.Replica(id) == nil {
+		settings := defaultSettings(name)
+		settings.Version = uint32(max(kind.Oldest, 1))
+		set(&settings)
+		if err := h.create(ctx, id, voters, settings); err != nil {
+			return err
+		}
+	}
+	if err := h.awaitReplica(ctx, id); err != nil {
+		return err
+	}
+	if got := h.Replica(id).conf.Load().Settings.Machine; got != name {
+		return notCommitted(fmt.Errorf("%w: group %d runs machine %q", ErrExists, id, got))
+	}
+	return h.awaitAnswer(ctx, id)
+}
+
+// create proposes the group to the registry, again and again: the command finds what it made.
+func (h *Host) create(ctx context.Context, id raft.GroupID, voters []raft.HostID, settings raft.Settings) error {
+	record := &groupRecord{ID: id, Settings: settings}
+	h.mu.Lock()
+	hosts := h.identity.is.Mint.Hosts
+	h.mu.Unlock()
+	for _, m := range hosts {
+		if len(voters) == 0 || slices.Contains(voters, m.Host) {
+			// The host's incarnation; the command makes the replica's of it.
+			record.Voters = append(record.Voters, raft.Member{
+				Replica: raft.ReplicaID(len(record.Voters) + 1), Host: m.Host, Incarnation: raft.Incarnation(m.Incarnation),
+			})
+		}
+	}
+	if len(record.Voters) == 0 || len(voters) > 0 && len(record.Voters) != len(voters) {
+		return notCommitted(fmt.Errorf("%w: GroupOptions.Voters names hosts of this cluster: %v", ErrOptions, voters))
+	}
+	_, err := h.register(ctx, registryCommand{Create: record})
+	if errors.Is(err, errGroupExists) {
+		return notCommitted(fmt.Errorf("%w: group %d", ErrExists, id))
+	}
+	return err
+}
+
+// register runs an idempotent command on the registry until it is known to have run, or ctx ends.
+func (h *Host) register(ctx context.Context, c registryCommand) (groupRecord, error) {
+	cmd, err := registryKind.EncodeCommand(c)
+	if err != nil {
+		return groupRecord{}, notCommitted(err)
+	}
+	for {
+		var call Call
+		h.Propose(ctx, systemGroup, slices.Clone(cmd), &call)
+		if call.Err == nil {
+			return registryKind.DecodeReply(call.Data)
+		}
+		var no *machine.Refusal
+		if errors.As(call.Err, &no) || ctx.Err() != nil || h.closed.Load() || errors.Is(call.Err, ErrContext) {
+			return groupRecord{}, call.Err
+		}
+		if err := h.pause(ctx, foundingEvery); err != nil {
+			return groupRecord{}, unknown(err)
+		}
+	}
+}
+
+// Announce tells every host a text about this one, through the log, so that all say the same.
+func (h *Host) Announce(ctx context.Context, text string) error {
+	if err := h.awaitReplica(ctx, systemGroup); err != nil {
+		return err
+	}
+	_, err := h.register(ctx, registryCommand{Note: &hostNote{Host: h.ID(), Text: text}})
+	return err
+}

@@ -1,0 +1,393 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/lockstep-rsm/lockstep/env"
+	"github.com/lockstep-rsm/lockstep/internal/snapshot"
+	"github.com/lockstep-rsm/lockstep/internal/wire"
+	"github.com/lockstep-rsm/lockstep/machine"
+	"github.com/lockstep-rsm/lockstep/raft"
+	"github.com/lockstep-rsm/lockstep/raft/digest"
+)
+
+// errDiverged says that this replica's machine computed something else than the majority's.
+var errDiverged = errors.New("replica diverged")
+
+// snapshots is what a group knows of its own: when the next is due, which wait to be agreed.
+type snapshots struct {
+	since   int64 // bytes of log since the last pinned one
+	pinning bool  // one is wanted, written, or waits to be agreed
+	sealed  *raft.SnapshotMeta
+	agreed  raft.Mark          // the newest mark a majority agrees on, and so do we
+	own     []raft.Mark        // our newest marks
+	newest  *raft.SnapshotMeta // newest agreed and sealed
+	waiters []*snapshotWaiter
+	sending map[raft.ReplicaID]bool
+}
+
+// snapshotWaiter is a call of Group.Snapshot.
+type snapshotWaiter struct {
+	after raft.Index
+	w     env.Waiter
+	index raft.Index
+	err   error
+	done  bool
+}
+
+// ownMarks is how many of our marks are remembered: agreement comes a round trip later.
+const ownMarks = 16
+
+// entryOverhead is what an entry costs of the log beside its payload, at least.
+const entryOverhead = 128
+
+// grow counts log, and wants a snapshot when there is enough of it.
+func (g *group) grow(entries []raft.Entry) {
+	for i := range entries {
+		g.snapshots.since += int64(entries[i].Length) + entryOverhead
+	}
+	if g.snapshots.since >= g.h.opts.SnapshotAfterBytes || g.h.wal.Pressed() {
+		g.wantSnapshot()
+	}
+}
+
+// wantSnapshot pins a view at the next mark.
+func (g *group) wantSnapshot() {
+	if g.snapshots.pinning || g.snapshots.since == 0 && len(g.snapshots.waiters) == 0 {
+		return
+	}
+	g.snapshots.pinning = true
+	g.lane.wantPin.Store(true)
+	g.step(raft.Input{Kind: raft.InWantMark})
+}
+
+// mark reports the state's digest at a marked entry, and pins a view there if a snapshot waits.
+func (l *lane) mark(g *group, e *raft.Entry) {
+	d := l.chain
+	md, has := l.machine.Digest()
+	if has {
+		d = raft.Digest(digest.Mix(uint64(d), uint64(md)))
+	}
+	m := raft.Mark{Index: e.Index, Digest: d}
+	g.h.observe(env.Event{Kind: env.MarkReported, Group: uint64(g.id), Replica: uint64(g.self.Replica), Index: uint64(e.Index), Digest: uint64(d)})
+	g.h.post(event{kind: evMark, g: g, mark: m})
+	if !l.wantPin.Swap(false) {
+		return
+	}
+	header := snapshot.Header{
+		Cluster: g.h.identity.is.Mint.Cluster, Epoch: g.h.identity.is.Epoch,
+		Meta:  raft.SnapshotMeta{Identity: e.Identity, Sum: e.Sum, Configuration: l.conf},
+		Chain: l.chain, MachineDigest: raft.Digest(md), HasMachineDigest: has, FeatureLevel: featureLevel,
+		Machine: l.conf.Settings.Machine, MachineVersion: l.conf.Settings.Version, Time: e.Time,
+	}
+	view := l.machine.View()
+	g.h.tasks.run("snapshot", func() { g.writeSnapshot(header, view) })
+}
+
+// writeSnapshot saves a pinned view, seals it and reads it back, beside everything else.
+func (g *group) writeSnapshot(header snapshot.Header, view machine.View) {
+	meta := header.Meta
+	size, err := g.sealSnapshot(header, view)
+	if err == nil {
+		g.h.observe(env.Event{Kind: env.SnapshotSealed, Group: uint64(g.id), Replica: uint64(g.self.Replica), Index: uint64(meta.Identity.Index), Count: uint64(size)})
+	}
+	g.h.post(event{kind: evSealed, g: g, meta: &meta, err: err})
+}
+
+func (g *group) sealSnapshot(header snapshot.Header, view machine.View) (size int64, err error) {
+	defer func() {
+		if cerr := view.Close(); err == nil {
+			err = cerr
+		}
+	}()
+	w, err := g.h.snaps.Create(header)
+	if err != nil {
+		return 0, err
+	}
+	counted := &countingWriter{w: w}
+	if err := saveView(view, &machine.Writer{Writer: counted}); err != nil {
+		w.Abort()
+		return 0, fmt.Errorf("save snapshot %d of group %d: %w", header.Meta.Identity.Index, g.id, err)
+	}
+	return counted.n, w.Seal()
+}
+
+// saveView keeps a machine's panic from being more than a failed snapshot.
+func saveView(v machine.View, w *machine.Writer) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			if env.Dead(p) {
+				panic(p)
+			}
+			err = fmt.Errorf("machine panicked in Save: %v", p)
+		}
+	}()
+	return v.Save(w)
+}
+
+type countingWriter struct {
+	w io.Writer
+	n int64
+}
+
+func (c *countingWriter) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	c.n += int64(n)
+	return n, err
+}
+
+// handleSealed remembers a sealed snapshot until a majority agrees with its mark.
+func (g *group) handleSealed(meta *raft.SnapshotMeta, err error) {
+	s := &g.snapshots
+	if err != nil {
+		s.pinning = false
+		g.h.log.Warn("snapshot not written", "group", g.id, "index", meta.Identity.Index, "err", err, "do", "see the disk; it is tried again")
+		g.endSnapshotCalls(0, err)
+		return
+	}
+	s.sealed = meta
+	g.agree()
+}
+
+// handleMark passes our digest on, and compares it with what is agreed.
+func (g *group) handleMark(m raft.Mark) {
+	s := &g.snapshots
+	s.own = append(s.own, m)
+	if len(s.own) > ownMarks {
+		s.own = append(s.own[:0], s.own[len(s.own)-ownMarks:]...)
+	}
+	g.step(raft.Input{Kind: raft.InMark, Mark: m})
+	g.agree()
+}
+
+func (g *group) handleAgreed(m raft.Mark) {
+	if m.Index > g.snapshots.agreed.Index {
+		g.snapshots.agreed = m
+	}
+	g.agree()
+}
+
+// agree lets a sealed snapshot be used once a majority of voters reported the same state at its
+// mark or a later one: the chain of results covers everything before (DESIGN "Digests and marks").
+func (g *group) agree() {
+	s := &g.snapshots
+	if s.sealed == nil || s.agreed.Index < s.sealed.Identity.Index || !g.ownMark(s.agreed) {
+		return
+	}
+	meta := s.sealed
+	s.sealed, s.pinning = nil, false
+	s.since = 0
+	g.h.tasks.run("agree", func() {
+		err := g.h.snaps.MarkAgreed(g.id, g.birth, meta.Identity.Index)
+		g.h.post(event{kind: evDo, fn: func() { g.snapshotAgreed(meta, err) }})
+	})
+}
+
+func (g *group) ownMark(m raft.Mark) bool {
+	for _, o := range g.snapshots.own {
+		if o == m {
+			return true
+		}
+	}
+	return false
+}
+
+// snapshotAgreed lets the log be cut behind the snapshot before the new one: what is between them
+// stays for followers that are a little behind.
+func (g *group) snapshotAgreed(meta *raft.SnapshotMeta, err error) {
+	s := &g.snapshots
+	if err != nil {
+		g.h.log.Warn("snapshot not marked as agreed", "group", g.id, "index", meta.Identity.Index, "err", err)
+		g.endSnapshotCalls(0, err)
+		return
+	}
+	previous := s.newest
+	s.newest = meta
+	if previous != nil {
+		g.step(raft.Input{Kind: raft.InCompact, Snapshot: previous})
+		keep := previous.Identity.Index
+		g.h.tasks.run("prune", func() {
+			if err := g.h.snaps.Prune(g.id, g.birth, keep); err != nil {
+				g.h.log.Warn("old snapshots stay", "group", g.id, "err", err)
+			}
+		})
+	}
+	g.endSnapshotCalls(meta.Identity.Index, nil)
+}
+
+func (g *group) endSnapshotCalls(index raft.Index, err error) {
+	s := &g.snapshots
+	kept := s.waiters[:0]
+	for _, w := range s.waiters {
+		if err != nil || index > w.after {
+			w.index, w.err, w.done = index, err, true
+			w.w.Wake()
+		} else {
+			kept = append(kept, w)
+		}
+	}
+	s.waiters = kept
+	if len(kept) > 0 {
+		g.wantSnapshot()
+	}
+}
+
+// Snapshot seals one at the next mark, and waits until a majority agrees with it.
+func (h *Host) Snapshot(ctx context.Context, id raft.GroupID) (raft.Index, error) {
+	g := h.Replica(id)
+	if g == nil {
+		return 0, fmt.Errorf("%w: group %d", ErrNoReplica, id)
+	}
+	w := &snapshotWaiter{w: h.env.NewWaiter()}
+	h.post(event{kind: evDo, fn: func() {
+		if g.stopped != nil {
+			w.err, w.done = g.stopped, true
+			w.w.Wake()
+			return
+		}
+		w.after = raft.Index(0)
+		if n := g.snapshots.newest; n != nil {
+			w.after = n.Identity.Index
+		}
+		g.snapshots.waiters = append(g.snapshots.waiters, w)
+		g.wantSnapshot()
+	}})
+	for {
+		if err := w.w.Wait(ctx, h.patience(ctx)); err != nil {
+			if err == env.ErrTimeout {
+				err = ErrNoQuorum
+			}
+			return 0, err
+		}
+		if w.done {
+			return w.index, w.err
+		}
+		if h.closed.Load() {
+			return 0, ErrClosed
+		}
+	}
+}
+
+// sendSnapshot streams the newest agreed snapshot to a follower that is behind the log.
+func (g *group) sendSnapshot(to raft.ReplicaID) {
+	host := memberHost(g.r.Configuration(), to)
+	if g.snapshots.sending == nil {
+		g.snapshots.sending = make(map[raft.ReplicaID]bool)
+	}
+	if host == 0 || g.h.net.Load() == nil || g.snapshots.newest == nil || g.snapshots.sending[to] {
+		if !g.snapshots.sending[to] {
+			g.h.post(event{kind: evSent, g: g, replica: to, err: errNoSnapshot})
+		}
+		return
+	}
+	index := g.snapshots.newest.Identity.Index
+	g.snapshots.sending[to] = true
+	g.h.tasks.run("send snapshot", func() {
+		err := g.streamSnapshot(host, index)
+		if err != nil && !g.h.closed.Load() {
+			g.h.log.Warn("snapshot not sent", "group", g.id, "to", host, "index", index, "err", err)
+		}
+		g.h.post(event{kind: evDo, fn: func() { delete(g.snapshots.sending, to) }})
+		g.h.post(event{kind: evSent, g: g, replica: to, err: err})
+	})
+}
+
+var errNoSnapshot = errors.New("no agreed snapshot to send")
+
+// streamTimeout bounds one stream; the receiver keeps what it has and resumes.
+const streamTimeout = time.Hour
+
+func (g *group) streamSnapshot(host raft.HostID, index raft.Index) error {
+	r, err := g.h.snaps.Open(g.id, g.birth, index)
+	if err != nil {
+		return err
+	}
+	header := r.Header()
+	if err := r.Close(); err != nil {
+		return err
+	}
+	return g.h.net.Load().SendSnapshot(context.Background(), host, header, func(offset int64, w io.Writer) error {
+		return g.h.snaps.Send(w, g.id, g.birth, index, offset)
+	})
+}
+
+// receiveSnapshot takes a stream for a replica here: verified, sealed, then given to raft.
+func (h *Host) receiveSnapshot(header wire.SnapshotHeader, resume func(int64) error, r io.Reader) error {
+	id := &header.Meta.Identity
+	g := h.Replica(id.Group)
+	if g == nil || g.birth != id.Birth {
+		return fmt.Errorf("%w: group %d of birth %016x", ErrNoReplica, id.Group, uint64(id.Birth))
+	}
+	if uint64(id.Index) <= g.lane.applied.Load() {
+		return fmt.Errorf("replica has applied %d already", g.lane.applied.Load())
+	}
+	offset := h.snaps.Offset(id.Group, id.Birth, id.Index)
+	if err := resume(offset); err != nil {
+		return err
+	}
+	got, err := h.snaps.Receive(r, id.Group, id.Birth, id.Index, offset)
+	if err != nil {
+		return err
+	}
+	meta := got.Meta
+	h.post(event{kind: evInstalled, g: g, meta: &meta})
+	return nil
+}
+
+// restore replaces the machine's state by a snapshot that raft has installed.
+func (l *lane) restore(g *group, meta *raft.SnapshotMeta) error {
+	if uint64(meta.Identity.Index) <= l.applied.Load() {
+		return nil
+	}
+	if err := l.loadSnapshot(g, meta.Identity.Index); err != nil {
+		return err
+	}
+	failAll(g.waiting.takeSkipped(meta.Identity.Term, meta.Identity.Index), unknown(ErrSkipped))
+	g.h.observe(env.Event{
+		Kind: env.SnapshotInstalled, Group: uint64(g.id), Replica: uint64(g.self.Replica), Index: uint64(meta.Identity.Index), Digest: uint64(l.chain),
+	})
+	installed := *meta
+	g.h.post(event{kind: evDo, fn: func() {
+		g.snapshots.newest, g.snapshots.since, g.snapshots.own = &installed, 0, nil
+	}})
+	return nil
+}
+
+// loadSnapshot restores the machine from a sealed, agreed snapshot.
+func (l *lane) loadSnapshot(g *group, index raft.Index) error {
+	r, err := g.h.snaps.Open(g.id, g.birth, index)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	h := r.Header()
+	if err := loadMachine(l.machine, machine.Version(h.MachineVersion), &machine.Reader{Reader: r}); err != nil {
+		return fmt.Errorf("restore snapshot %d of group %d: %w", index, g.id, err)
+	}
+	if md, has := l.machine.Digest(); has != h.HasMachineDigest || has && raft.Digest(md) != h.MachineDigest {
+		return fmt.Errorf("restore snapshot %d of group %d: state has digest %v, expected %v", index, g.id, raft.Digest(md), h.MachineDigest)
+	}
+	l.chain, l.conf = h.Chain, h.Meta.Configuration
+	l.last, l.lastSum = h.Meta.Identity, h.Meta.Sum
+	l.applied.Store(uint64(index))
+	if c, ok := l.machine.(changed); ok {
+		c.changed(g.h)
+	}
+	return nil
+}
+
+func loadMachine(m machine.StateMachine, v machine.Version, r *machine.Reader) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			if env.Dead(p) {
+				panic(p)
+			}
+			err = fmt.Errorf("machine panicked in Load: %v", p)
+		}
+	}()
+	return m.Load(v, r)
+}

@@ -1,0 +1,188 @@
+package host
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/lockstep-rsm/lockstep/raft"
+)
+
+// published is what others may see of a replica without a turn: written at the end of each flush.
+type published struct {
+	mu     sync.Mutex
+	role   raft.Role
+	term   raft.Term
+	leader raft.ReplicaID
+	commit raft.Index
+	first  raft.Index
+	last   raft.Index
+	behind int // voters that a leader has not heard from lately
+	mark   raft.Mark
+	newest raft.Index // snapshot
+	why    error
+}
+
+func (g *group) publish() {
+	conf := g.r.Configuration()
+	if old := g.conf.Load(); old == nil || old.Index != conf.Index {
+		c := *conf
+		g.conf.Store(&c)
+	}
+	p := &g.pub
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.role, p.term, p.leader, p.commit = g.r.Role(), g.r.Term(), g.r.Leader(), g.r.Commit()
+	p.why = g.stopped
+	p.behind = g.r.Silent()
+	if n := len(g.snapshots.own); n > 0 {
+		p.mark = g.snapshots.own[n-1]
+	}
+	if n := g.snapshots.newest; n != nil {
+		p.newest = n.Identity.Index
+	}
+}
+
+// Status of a host: all of it is a copy.
+type Status struct {
+	Host         raft.HostID
+	Cluster      [16]byte
+	Addr         string
+	Uptime       time.Duration
+	FeatureLevel uint32
+	Disk         string // ok, slow, full or failed
+	P99Sync      time.Duration
+	WALBytes     int64
+	WALMaxBytes  int64
+	Why          string // why it does not serve yet
+	PID          int
+	InboxBytes   int64
+	Syncs        uint64
+	Groups       []GroupStatus
+}
+
+// GroupStatus of one replica.
+type GroupStatus struct {
+	Group          raft.GroupID
+	Machine        string
+	MachineVersion uint32
+	Replica        raft.ReplicaID
+	Role           string
+	State          string // serving, recovering, quarantined, halted
+	Why            string
+	Term           raft.Term
+	Leader         raft.HostID // 0: unknown
+	Commit         raft.Index
+	Applied        raft.Index
+	Snapshot       raft.Index
+	Mark           raft.Mark
+	Tolerates      int // how many voters may still fail; -1: unknown here
+	Configuration  raft.Configuration
+}
+
+// slowSync is the p99 of a sync above which a disk is called slow.
+const slowSync = 100 * time.Millisecond
+
+// Status never waits for a turn or a disk.
+func (h *Host) Status() Status {
+	h.mu.Lock()
+	is, why := h.identity.is, h.why
+	groups := make([]*group, 0, len(h.replicas))
+	for _, g := range h.replicas {
+		groups = append(groups, g)
+	}
+	h.mu.Unlock()
+	s := Status{
+		Host: is.Host, Cluster: is.Mint.Cluster, Addr: h.opts.Addr, FeatureLevel: featureLevel, Disk: "ok", Why: why,
+		PID: h.env.Facts().PID, InboxBytes: h.inboxBytes.Load(), Uptime: h.env.Clock().Now() - h.opened,
+	}
+	if is.State == stateFounded && len(groups) > 0 {
+		stats := h.wal.Stats()
+		s.P99Sync, s.WALBytes, s.WALMaxBytes, s.Syncs = stats.P99Sync, stats.Bytes, stats.MaxBytes, stats.Syncs
+		switch {
+		case stats.Failed:
+			s.Disk = "failed"
+		case stats.Full:
+			s.Disk = "full"
+		case stats.P99Sync > slowSync:
+			s.Disk = "slow"
+		}
+	}
+	sortGroups(groups)
+	for _, g := range groups {
+		s.Groups = append(s.Groups, g.status())
+	}
+	return s
+}
+
+func sortGroups(groups []*group) {
+	for i := 1; i < len(groups); i++ {
+		for j := i; j > 0 && groups[j].id < groups[j-1].id; j-- {
+			groups[j], groups[j-1] = groups[j-1], groups[j]
+		}
+	}
+}
+
+// GroupStatus of the replica here; false: there is none.
+func (h *Host) GroupStatus(id raft.GroupID) (GroupStatus, bool) {
+	g := h.Replica(id)
+	if g == nil {
+		return GroupStatus{}, false
+	}
+	return g.status(), true
+}
+
+func (g *group) status() GroupStatus {
+	conf := g.conf.Load()
+	s := GroupStatus{
+		Group: g.id, Machine: conf.Settings.Machine, MachineVersion: conf.Settings.Version, Replica: g.self.Replica,
+		Applied: raft.Index(g.lane.applied.Load()), Configuration: *conf, State: "serving", Tolerates: -1,
+	}
+	p := &g.pub
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s.Role, s.Term, s.Leader, s.Commit = p.role.String(), p.term, memberHost(conf, p.leader), p.commit
+	s.Snapshot, s.Mark = p.newest, p.mark
+	if p.role == raft.Leader {
+		s.Tolerates = max((len(conf.Voters)-1)/2-p.behind, 0)
+	}
+	switch {
+	case p.why != nil && errors.Is(p.why, errDiverged):
+		s.State, s.Why = "quarantined", p.why.Error()+": its state is not to be trusted; the others serve on. Replace this host"
+	case p.why != nil:
+		s.State, s.Why = "quarantined", p.why.Error()+": the others serve on. See this host's log, then restart or replace it"
+	case conf.Settings.Halt:
+		s.State, s.Why = "halted", "an operator halted writes: clear Settings.Halt by Reconfigure"
+	case p.leader == 0:
+		s.State, s.Why = "recovering", "no leader is known: start the other hosts, or wait for the election"
+	}
+	return s
+}
+
+// Notes are what the hosts told about themselves, ordered by host.
+func (h *Host) Notes() map[raft.HostID]string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	notes := make(map[raft.HostID]string, len(h.notes))
+	for _, n := range h.notes {
+		notes[n.Host] = n.Text
+	}
+	return notes
+}
+
+// Hosts of the cluster, with their addresses, ordered by id.
+func (h *Host) Hosts() []Peer {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	peers := make([]Peer, 0, len(h.identity.is.Mint.Hosts))
+	for _, m := range h.identity.is.Mint.Hosts {
+		peers = append(peers, Peer{ID: m.Host, Addr: m.Addr})
+	}
+	return peers
+}
+
+// Peer is one host of the cluster.
+type Peer struct {
+	ID   raft.HostID
+	Addr string
+}

@@ -1,0 +1,73 @@
+package host
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/lockstep-rsm/lockstep/env"
+	"github.com/lockstep-rsm/lockstep/raft"
+)
+
+// TransferLeader asks this host's replica, which must lead, to hand over; it returns when it has.
+func (h *Host) TransferLeader(ctx context.Context, id raft.GroupID, to raft.HostID) error {
+	g := h.Replica(id)
+	if g == nil {
+		return notCommitted(fmt.Errorf("%w: group %d", ErrNoReplica, id))
+	}
+	until := h.patience(ctx)
+	for {
+		s := g.status()
+		if to != 0 && s.Leader == to || to == 0 && s.Leader != 0 && s.Leader != h.ID() {
+			return nil
+		}
+		h.post(event{kind: evDo, fn: func() { g.handOver(to) }})
+		if until != 0 && h.env.Clock().Now() > until {
+			return unknown(ErrNoQuorum)
+		}
+		if err := h.pause(ctx, h.opts.Heartbeat); err != nil {
+			return unknown(err)
+		}
+	}
+}
+
+func (g *group) handOver(to raft.HostID) {
+	if g.stopped != nil || g.r.Role() != raft.Leader {
+		return
+	}
+	var target raft.ReplicaID
+	for _, m := range g.r.Configuration().Voters {
+		if m.Host == to {
+			target = m.Replica
+		}
+	}
+	g.step(raft.Input{Kind: raft.InTransfer, Replica: target})
+}
+
+// HandOver gives all leaderships of this host away, as far as others take them until ctx ends, and
+// lets open calls finish.
+func (h *Host) HandOver(ctx context.Context) {
+	h.mu.Lock()
+	var groups []*group
+	for _, g := range h.replicas {
+		groups = append(groups, g)
+	}
+	h.mu.Unlock()
+	sortGroups(groups)
+	limit := h.env.Clock().Now() + 4*h.opts.ElectionTimeout
+	for {
+		busy := h.inboxBytes.Load() > 0
+		for _, g := range groups {
+			if c := g.conf.Load(); g.status().Role == raft.Leader.String() && len(c.Voters) > 1 {
+				busy = true
+				h.post(event{kind: evDo, fn: func() { g.handOver(0) }})
+			}
+		}
+		if !busy || h.env.Clock().Now() > limit {
+			return
+		}
+		if err := h.env.NewWaiter().Wait(ctx, h.env.Clock().Now()+5*time.Millisecond); err != env.ErrTimeout {
+			return
+		}
+	}
+}

@@ -1,0 +1,184 @@
+package host
+
+import (
+	"sync"
+
+	"github.com/lockstep-rsm/lockstep/machine"
+	"github.com/lockstep-rsm/lockstep/raft"
+)
+
+// waiting holds the calls of one group that are in somebody's log, or on the way there. The turn
+// puts them in, the lane takes them out as it applies; each side holds the lock for a moment only.
+type waiting struct {
+	mu       sync.Mutex
+	appended []appended       // by this replica as leader, in order of index
+	forwards map[uint64]*Call // by sequence; addressed to the leader of a term
+	terms    []forwardTerm    // the forwards' terms, in order of sequence
+}
+
+// appended are the calls whose commands one entry of this leader carries.
+type appended struct {
+	term  raft.Term
+	index raft.Index
+	calls []*Call // by ordinal; nil: not of this host
+}
+
+// forwardTerm says that the sequences from..from+count-1 were addressed to term.
+type forwardTerm struct {
+	term  raft.Term
+	from  uint64
+	count uint64
+}
+
+func (w *waiting) addAppended(a appended) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.appended = append(w.appended, a)
+	// Leading again after a truncation appends at an index where an older call still waits: which
+	// of the two entries commits is open until one is applied. Keep the order of indexes.
+	for i := len(w.appended) - 1; i > 0 && w.appended[i-1].index > a.index; i-- {
+		w.appended[i-1], w.appended[i] = w.appended[i], w.appended[i-1]
+	}
+}
+
+func (w *waiting) addForward(term raft.Term, from uint64, calls []*Call) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.forwards == nil {
+		w.forwards = make(map[uint64]*Call)
+	}
+	for i, c := range calls {
+		w.forwards[from+uint64(i)] = c
+	}
+	w.terms = append(w.terms, forwardTerm{term: term, from: from, count: uint64(len(calls))})
+}
+
+// takeForwards removes the given sequences: the leader refused them, they are in no log.
+func (w *waiting) takeForwards(from, count uint64) []*Call {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var calls []*Call
+	for seq := from; seq < from+count; seq++ {
+		if c := w.forwards[seq]; c != nil {
+			delete(w.forwards, seq)
+			calls = append(calls, c)
+		}
+	}
+	return calls
+}
+
+// takeEntry removes what an applied entry of (term, index) settles: the calls that it carries by
+// ordinal, and those that now cannot be in any log, which it returns as dropped.
+func (w *waiting) takeEntry(term raft.Term, index raft.Index) (own []*Call, dropped []*Call) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for len(w.appended) > 0 {
+		a := &w.appended[0]
+		if a.index > index {
+			break
+		}
+		if a.index == index && a.term == term {
+			own = a.calls
+		} else {
+			dropped = append(dropped, a.calls...)
+		}
+		*a = appended{}
+		w.appended = w.appended[1:]
+	}
+	// All entries of a term precede those of later terms: a forward addressed to an earlier
+	// term that was not met so far is in no log that can ever commit it (DESIGN "Proposals").
+	for len(w.terms) > 0 && w.terms[0].term < term {
+		dropped = append(dropped, w.takeTerm()...)
+	}
+	return own, dropped
+}
+
+// takeTerm removes the oldest forwardTerm and gives the calls that are still open. The lock is held.
+func (w *waiting) takeTerm() (calls []*Call) {
+	t := w.terms[0]
+	w.terms = w.terms[1:]
+	for seq := t.from; seq < t.from+t.count; seq++ {
+		if c := w.forwards[seq]; c != nil {
+			delete(w.forwards, seq)
+			calls = append(calls, c)
+		}
+	}
+	return calls
+}
+
+// takeForward removes one forwarded call, met in an applied entry.
+func (w *waiting) takeForward(seq uint64) *Call {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	c := w.forwards[seq]
+	delete(w.forwards, seq)
+	for len(w.terms) > 0 && len(w.forwards) == 0 {
+		w.terms = w.terms[:0]
+	}
+	return c
+}
+
+// takeSkipped removes what a snapshot through (term, index) passed over: nobody can tell any more.
+func (w *waiting) takeSkipped(term raft.Term, index raft.Index) (skipped []*Call) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for len(w.appended) > 0 && w.appended[0].index <= index {
+		skipped = append(skipped, w.appended[0].calls...)
+		w.appended = w.appended[1:]
+	}
+	for len(w.terms) > 0 && w.terms[0].term <= term {
+		skipped = append(skipped, w.takeTerm()...)
+	}
+	return skipped
+}
+
+// takeAll removes every call: the replica stops.
+func (w *waiting) takeAll() (calls []*Call) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, a := range w.appended {
+		calls = append(calls, a.calls...)
+	}
+	w.appended = nil
+	for len(w.terms) > 0 {
+		calls = append(calls, w.takeTerm()...)
+	}
+	return calls
+}
+
+// each calls f for every open call, in order of arrival.
+func (w *waiting) each(f func(*Call)) {
+	w.mu.Lock()
+	var calls []*Call
+	for _, a := range w.appended {
+		calls = append(calls, a.calls...)
+	}
+	for _, t := range w.terms {
+		for seq := t.from; seq < t.from+t.count; seq++ {
+			calls = append(calls, w.forwards[seq])
+		}
+	}
+	w.mu.Unlock()
+	for _, c := range calls {
+		if c != nil {
+			f(c)
+		}
+	}
+}
+
+func failAll(calls []*Call, fault *Fault) {
+	for _, c := range calls {
+		if c != nil {
+			c.fail(fault)
+		}
+	}
+}
+
+// settleOwn gives the results first..first+len(calls)-1 of out to calls.
+func settleOwn(calls []*Call, index raft.Index, out *machine.Results, first int) {
+	for i, c := range calls {
+		if c != nil {
+			c.settle(index, uint32(i), out, first+i)
+		}
+	}
+}

@@ -1,0 +1,76 @@
+package lockstep
+
+import (
+	"crypto/tls"
+	"log/slog"
+	"time"
+
+	"github.com/lockstep-rsm/lockstep/env"
+	"github.com/lockstep-rsm/lockstep/machine"
+)
+
+// Options of one host, none of them replicated. Zero means the default; Open refuses an impossible
+// value with ErrOptions, the field's name and what it may be.
+type Options struct {
+	Dir                    string                  // required. One per host, locked: log, snapshots, and a folder per machine that asks
+	Machines               map[string]machine.Kind // required. The machines this binary can run, by the name that group configurations use
+	Addr, Listen           string                  // host:port that other hosts dial; where to listen, if not there. No Addr: no network, a cluster of one that nobody can join (tests)
+	Founders               []string                // first start only: Addr of every founder, the same list on each. Ignored once Dir belongs to a cluster
+	Join                   string                  // reserved: a token of a running cluster. This version refuses it
+	TLS                    *tls.Config             // mutual TLS between hosts; nil: plaintext, refused beyond loopback
+	Insecure               bool                    // allows that
+	Logger                 *slog.Logger            // nil: slog.Default()
+	Observer               env.Observer            // term, vote, append, save, commit, apply as events; must not block. nil: none
+	Env                    env.Env                 // nil: env.OS()
+	Check                  bool                    // whole-state assertions after every step
+	CallTimeout            time.Duration           // bounds a call whose context has no deadline. Zero: 10 s. Negative: none
+	Heartbeat              time.Duration           // zero: 50 ms
+	ElectionTimeout        time.Duration           // the shorter bound; drawn up to twice of it. Zero: 250 ms; at least 4 × Heartbeat
+	MaxInboxBytes          int64                   // accepted and not yet answered, all groups. Zero: 64 MiB. Beyond: ErrBusy
+	MaxInFlightBytes       int64                   // sent and not acknowledged, per peer host. Zero: 16 MiB. A dead peer costs this, no more
+	MaxApplyBytes          int64                   // committed, not yet applied, per group. Zero: 64 MiB. Beyond: ErrBusy
+	MaxWALBytes            int64                   // the whole log of this host. Zero: 4 GiB. Who is slower gets a snapshot
+	WALSegmentBytes        int64                   // one file of it. Zero: 64 MiB, at most an eighth of MaxWALBytes
+	SnapshotBytesPerSecond int64                   // written, and sent to other hosts. Zero: 64 MiB
+	SnapshotAfterBytes     int64                   // log of one group after which it snapshots. Zero: 256 MiB, at most an eighth of MaxWALBytes
+	Loops, Lanes           int                     // engine turns (this version runs one) and machine lanes at once. Zero: from GOMAXPROCS
+	Fdatasync              bool                    // never O_DIRECT; the same bytes on disk. This version never uses it
+}
+
+// GroupOptions are for founding; afterwards they are in the group's configuration.
+type GroupOptions struct {
+	Machine  string   // required: a name in Options.Machines of all hosts
+	Voters   []HostID // none: the founders
+	Settings Settings
+}
+
+// Settings are replicated in configuration entries: equal on every replica at one index.
+type Settings struct {
+	MaxEntryBytes int64           // longest command. Zero: 1 MiB; at most 64 MiB
+	Version       machine.Version // that the machine runs. Zero: Kind.Oldest
+}
+
+// Configuration is who belongs to a group, and its settings, as of Index.
+type Configuration struct {
+	Index            Index
+	Voters, Learners []HostID
+	Settings         Settings
+}
+
+// ReadOptions say what a read must see. The zero value is a linearizable read.
+type ReadOptions struct {
+	Level  Level
+	After  Index         // with AtLeast
+	MaxAge time.Duration // with Stale: at most so old. Zero: any; older: ErrStale
+}
+
+// Level is what a read promises.
+type Level uint8
+
+// The levels of a read.
+const (
+	Linearizable Level = iota // sees every write that completed before the read began; one round to a majority, shared by all waiting reads
+	Leased                    // this version has no leases: the same as Linearizable
+	AtLeast                   // sees After and all before it, from this replica; no round
+	Stale                     // some state, at most MaxAge old; never waits
+)
