@@ -77,9 +77,11 @@ var goRooms = map[string]string{
 	"machine/machinetest": "the suite asks Views on other goroutines, as hosts do",
 }
 
-// goTests are rooms whose test files may hold go statements: their subject is the goroutine shell,
+// goTests are rooms whose test files may hold go statements: their subject is the goroutine shell on a
+// real system,
 // or a View that several goroutines ask at once.
-var goTests = set(".", "env", "machine", "machine/*", "server", "server/*", "cli", "cmd", "internal/transport")
+var goTests = set(".", "env", "machine", "machine/*", "server", "server/*", "cli", "cmd",
+	"internal/transport", "internal/wal")
 
 // blockingRooms may block on channels, select, Cond and WaitGroup (A4). All others park in an
 // env.Waiter. Tests of goTests' rooms may, too.
