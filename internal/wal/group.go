@@ -29,6 +29,7 @@ type group struct {
 	why       string
 
 	seen uint64 // the request that was checked last
+	next view   // after its saves so far
 }
 
 type configEntry struct {
@@ -40,30 +41,49 @@ func newGroup(id raft.GroupID, birth raft.Birth) *group {
 	return &group{id: id, birth: birth, first: 1}
 }
 
-// check says whether s may be saved as things are: nil, ErrGap, or a panic where the caller has
-// broken its promise.
-func (g *group) check(s *GroupSave) error {
-	if s.Destroy || len(s.Save.Entries) == 0 {
-		return nil
+// view is what a save is checked against: the group as it will be once the saves before it in the
+// same request are applied.
+type view struct {
+	birth      raft.Birth
+	base, last raft.Index
+	sum        raft.Digest // of the last entry
+}
+
+func (g *group) view() view {
+	if g.destroyed {
+		return view{}
 	}
-	base, last, sum := g.base.Identity.Index, g.last.Index, g.lastSum
-	if g.birth != s.Birth || g.destroyed {
-		base, last, sum = 0, 0, 0
+	return view{g.birth, g.base.Identity.Index, g.last.Index, g.lastSum}
+}
+
+// after returns the view once s is applied; ErrGap where it cannot be; a panic where the caller
+// has broken its promise.
+func (v view) after(s *GroupSave) (view, error) {
+	if v.birth != s.Birth || s.Destroy {
+		v = view{birth: s.Birth}
 	}
-	if b := s.Save.Base; b != nil && (s.Save.Replaces || b.Index() > base) {
-		base = b.Index()
-		if s.Save.Replaces || base >= last {
-			last, sum = base, b.Identity.Digest()
+	if s.Destroy {
+		return view{}, nil
+	}
+	if b := s.Save.Base; b != nil && (s.Save.Replaces || b.Index() > v.base) {
+		v.base = b.Index()
+		if s.Save.Replaces || v.base >= v.last {
+			v.last, v.sum = v.base, b.Identity.Digest()
 		}
 	}
+	n := len(s.Save.Entries)
+	if n == 0 {
+		return v, nil
+	}
 	e := &s.Save.Entries[0]
-	if e.Index > last+1 || e.Index <= base {
-		return fmt.Errorf("group %d: append entry %d to a log that begins after %d and ends at %d: %w", g.id, e.Index, base, last, ErrGap)
+	if e.Index > v.last+1 || e.Index <= v.base {
+		return v, fmt.Errorf("group %d: append entry %d to a log that begins after %d and ends at %d: %w", s.Group, e.Index, v.base, v.last, ErrGap)
 	}
-	if e.Index == last+1 && e.Prev != sum {
-		panic(fmt.Sprintf("W11: group %d: entry %d follows %v, the log's last is %v", g.id, e.Index, e.Prev, sum))
+	if e.Index == v.last+1 && e.Prev != v.sum {
+		panic(fmt.Sprintf("W11: group %d: entry %d follows %v, the log's last is %v", s.Group, e.Index, e.Prev, v.sum))
 	}
-	return nil
+	v.last, v.sum = s.Save.Entries[n-1].Index, s.Save.Entries[n-1].Sum
+	return v, nil
 }
 
 // checkEntries asserts, before anything is written, what a scan would have to refuse.

@@ -29,18 +29,19 @@ type Log struct {
 	ended   env.Waiter // Close's
 
 	// What follows is the writer's alone.
-	batch    *wire.Batch
-	scratch  []byte
-	repeat   repeat // of the batch before
-	next     repeat // of the one being built
-	taken    []*request
-	waiting  []*request // written or refused, not yet reported; in order
-	written  uint64     // batches of this life
-	promised bool       // nothing but a promise was written since the last promise
-	second   bool       // a two-batch save waits for the next batch
-	idleAt   time.Duration
-	carry    carrying
-	requests uint64
+	batch     *wire.Batch
+	scratch   []byte
+	repeat    repeat // of the batch before
+	next      repeat // of the one being built
+	taken     []*request
+	waiting   []*request // written or refused, not yet reported; in order
+	written   uint64     // batches of this life
+	promised  bool       // nothing but a promise was written since the last promise
+	second    bool       // a two-batch save waits for the next batch
+	idleAt    time.Duration
+	carry     carrying
+	requests  uint64
+	strangers map[raft.GroupID]*group
 
 	mu       sync.Mutex // guards what follows; nothing parks under it
 	queue    []*request
@@ -88,7 +89,7 @@ type request struct {
 	err     error
 }
 
-// Append queues saves, which become durable together: at most one per group. It never blocks. It
+// Append queues saves, which become durable together, in their order. It never blocks. It
 // copies what it needs of the slices; payloads are shared and must not change any more. done is
 // called on the writer's task, in the order of the calls, when all of it is durable, a TwoBatch
 // save twice; or with ErrFull, ErrGap (nothing of it is saved), ErrFailed or ErrClosed. done may

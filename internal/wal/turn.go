@@ -90,23 +90,37 @@ func (l *Log) admit(r *request) error {
 		}
 	}
 	l.requests++
+	clear(l.strangers)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i := range r.saves {
 		s := &r.saves[i]
 		g := l.groups[s.Group]
 		if g == nil {
-			g = newGroup(s.Group, s.Birth) // thrown away: nothing is saved yet
+			g = l.stranger(s.Group)
 		}
-		if g.seen == l.requests {
-			panic(fmt.Sprintf("W11: group %d stands twice in one append", s.Group))
+		if g.seen != l.requests {
+			g.seen, g.next = l.requests, g.view()
 		}
-		g.seen = l.requests
-		if err := g.check(s); err != nil {
+		var err error
+		if g.next, err = g.next.after(s); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// stranger holds the view of a group of which nothing is saved yet.
+func (l *Log) stranger(id raft.GroupID) *group {
+	if l.strangers == nil {
+		l.strangers = map[raft.GroupID]*group{}
+	}
+	g := l.strangers[id]
+	if g == nil {
+		g = newGroup(id, 0)
+		l.strangers[id] = g
+	}
+	return g
 }
 
 // current is the segment that is written to.

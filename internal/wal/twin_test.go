@@ -268,6 +268,7 @@ func (s *session) match(rec *Recovered) {
 			return
 		}
 	}
+	dump(s.t, s.d)
 	s.t.Fatalf("none of the %d states from the %d acknowledged on was recovered; the last compared: %s\nnotes: %q", len(s.states), s.acked, why, rec.Notes)
 }
 
@@ -290,7 +291,6 @@ func (s *session) readAll(rec *Recovered) {
 
 // submit appends one request.
 func (s *session) submit() {
-	before := s.load.state
 	saves := s.load.save()
 	n := len(s.states)
 	s.states = append(s.states, s.load.state)
@@ -301,10 +301,10 @@ func (s *session) submit() {
 				s.t.Fatalf("request %d is reported behind request %d", n, s.acked)
 			}
 			s.acked = n
-		case errors.Is(err, ErrFailed) || errors.Is(err, ErrClosed):
+		case errors.Is(err, ErrFailed) || errors.Is(err, ErrClosed) || errors.Is(err, ErrFull):
 			s.failed = true
 		default:
-			s.t.Fatalf("append: %v (state had %d groups)", err, len(before))
+			s.t.Fatalf("append: %v", err)
 		}
 	})
 }
