@@ -298,3 +298,48 @@ func TestEqualInputsGiveEqualOutputs(t *testing.T) {
 		}
 	}
 }
+
+// Two entries of one term and index that differ: the log, or the leader, is not what it was (R2).
+func TestAppendOfAnotherEntryOfTheSameTermStopsTheReplica(t *testing.T) {
+	w := lead(t, 3)
+	propose(w, w.hosts[0], "one")
+	w.settle(20_000_000)
+	h := w.hosts[1]
+	r := h.r
+	prev := r.log.at(r.log.last() - 1)
+	other := makeEntry(prev, r.hard.Term, KindCommands, []byte("two"))
+	m := Message{Type: MsgAppend, Group: testGroup, Birth: testBirth, From: 1, FromIncarnation: member(1).Incarnation,
+		To: 2, ToIncarnation: h.self.Incarnation, Term: r.hard.Term, Prev: prev.Identity.Position(), PrevSum: prev.Sum,
+		Entries: []Entry{other}, Round: 1}
+	var failed error
+	w.seen = func(_ *host, rd *Ready) { failed = rd.Failed }
+	w.step(h, Input{Kind: InMessage, Message: &m})
+	if failed == nil || !strings.Contains(failed.Error(), "R2") {
+		t.Errorf("Failed = %v", failed)
+	}
+}
+
+// What does not follow itself is not what a leader sends: it is as if lost.
+func TestAppendThatIsNotChainedIsIgnored(t *testing.T) {
+	w := lead(t, 3)
+	h := w.hosts[1]
+	r := h.r
+	last, sum := r.log.lastIdentity()
+	base := Entry{Identity: *last, Sum: sum}
+	good := makeEntry(&base, r.hard.Term, KindCommands, []byte("x"))
+	for name, spoil := range map[string]func(e *Entry){
+		"digest": func(e *Entry) { e.Sum++ }, "previous": func(e *Entry) { e.Prev++ }, "index": func(e *Entry) { e.Index++ },
+		"term": func(e *Entry) { e.Term = 99 }, "kind": func(e *Entry) { e.Kind = 77 }, "group": func(e *Entry) { e.Group++ },
+		"birth": func(e *Entry) { e.Birth++ }, "length": func(e *Entry) { e.Length++ }, "payload": func(e *Entry) { e.Data = nil },
+	} {
+		e := good
+		spoil(&e)
+		m := Message{Type: MsgAppend, Group: testGroup, Birth: testBirth, From: 1, FromIncarnation: member(1).Incarnation,
+			To: 2, ToIncarnation: h.self.Incarnation, Term: r.hard.Term, Prev: last.Position(), PrevSum: sum,
+			Entries: []Entry{e}, Round: 1}
+		w.step(h, Input{Kind: InMessage, Message: &m})
+		if r.failed != nil || r.log.last() != last.Index {
+			t.Errorf("%s: last %d, failed %v", name, r.log.last(), r.failed)
+		}
+	}
+}
