@@ -2,6 +2,8 @@ package host
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -267,12 +269,12 @@ func (g *group) failCalls(err error) {
 		r.fail(err)
 	}
 	g.asking = nil
-	for token, reads := range g.asked {
-		delete(g.asked, token)
-		for _, r := range reads {
+	for _, token := range slices.Sorted(maps.Keys(g.asked)) {
+		for _, r := range g.asked[token] {
 			r.fail(err)
 		}
 	}
+	clear(g.asked)
 	g.lane.failReads(err)
 }
 

@@ -219,8 +219,8 @@ func (h *Host) add(g *group) {
 		g.stop(h.failed)
 		return
 	}
-	for host, up := range h.linked {
-		if up {
+	for _, host := range slices.Sorted(maps.Keys(h.linked)) {
+		if h.linked[host] {
 			g.step(raft.Input{Kind: raft.InHostUp, Host: host})
 		}
 	}

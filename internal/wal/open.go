@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 
 	"github.com/lockstep-rsm/lockstep/env"
 	"github.com/lockstep-rsm/lockstep/internal/wire"
@@ -128,7 +130,8 @@ func (s *scan) groups(l *Log, rec *Recovered) {
 		newest = s.newest.seg.head
 	}
 	since := s.top + 1 // where the new head will be
-	for id, r := range s.state.groups {
+	for _, id := range slices.Sorted(maps.Keys(s.state.groups)) {
+		r := s.state.groups[id]
 		g, st, notes := r.finish(s.state.doubt, newest)
 		if g.condition != Normal && g.since == 0 {
 			g.since = since
