@@ -190,6 +190,9 @@ func TestAllElseIsJSON(t *testing.T) {
 	if reply, no := one(t, m, data); string(reply) != `{"x":1}` {
 		t.Errorf("the reply is %s, %v", reply, no)
 	}
+	if reply, no := one(t, m, []byte(`{}`)); string(reply) != `{"":2}` {
+		t.Errorf("after a command with a name, one without has the reply %s, %v", reply, no)
+	}
 	if _, no := one(t, m, []byte(`{"Name":3}`)); no == nil || no.Code != machine.CodeMalformed {
 		t.Errorf("JSON of another shape gives %v, want code 1", no)
 	}
