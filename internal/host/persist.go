@@ -3,6 +3,7 @@ package host
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/lockstep-rsm/lockstep/internal/wal"
@@ -32,12 +33,24 @@ func (g *group) save(rd *raft.Ready) {
 	g.queueSave(rd.Save, rd.AfterSave)
 }
 
+// queueSave gives a save its place in the order of completions, and hands it on.
 func (g *group) queueSave(s raft.Save, afterSave []raft.Message) {
+	g.pending = append(g.pending, s.Seq)
+	if s.HardSet {
+		// An older hard state must not come after this one, and need not come at all: whatever
+		// waits for it is as well served by the newer.
+		for i := range g.unsaved {
+			g.unsaved[i].save.HardSet = false
+		}
+	}
 	if len(g.unsaved) > 0 && (len(s.Entries) > 0 || s.Base != nil) {
-		s = g.splitHard(s)
 		g.unsaved = append(g.unsaved, unsaved{save: s, afterSave: afterSave})
 		return
 	}
+	g.handSave(s, afterSave)
+}
+
+func (g *group) handSave(s raft.Save, afterSave []raft.Message) {
 	h := g.h
 	h.saves = append(h.saves, wal.GroupSave{Group: g.id, Birth: g.birth, Save: s, Configuration: g.savedConfiguration(&s)})
 	h.savers = append(h.savers, saver{g: g, save: s, afterSave: afterSave})
@@ -78,9 +91,7 @@ func (h *Host) handleSaved(b *batch, err error) {
 		}
 	case errors.Is(err, wal.ErrFull):
 		for i := range b.savers {
-			s := &b.savers[i]
-			s.g.unsaved = append(s.g.unsaved, unsaved{save: s.save, afterSave: s.afterSave})
-			s.g.retryLater()
+			b.savers[i].full()
 		}
 	case h.closed.Load():
 	default:
@@ -88,11 +99,35 @@ func (h *Host) handleSaved(b *batch, err error) {
 	}
 }
 
+// saved sends what waited. A save that passed others, which wait for space, is not reported to raft
+// before them: InSaved speaks for every save up to its Seq.
 func (s *saver) saved() {
+	g := s.g
 	for i := range s.afterSave {
-		s.g.send(&s.afterSave[i])
+		g.send(&s.afterSave[i])
 	}
-	s.g.step(raft.Input{Kind: raft.InSaved, Seq: s.save.Seq})
+	if i := slices.Index(g.pending, s.save.Seq); i >= 0 {
+		g.pending = slices.Delete(g.pending, i, i+1)
+	}
+	through := max(g.reported, s.save.Seq)
+	if len(g.pending) > 0 {
+		through = min(through, g.pending[0]-1)
+	}
+	if through > g.reported || len(g.pending) == 0 {
+		g.reported = max(g.reported, through)
+		g.step(raft.Input{Kind: raft.InSaved, Seq: through})
+	}
+}
+
+// full keeps a save that found no space. One without entries has only been refused in their
+// company, and goes again at once: votes go on while a disk is full.
+func (s *saver) full() {
+	if len(s.save.Entries) == 0 {
+		s.g.handSave(s.save, s.afterSave)
+		return
+	}
+	s.g.unsaved = append(s.g.unsaved, unsaved{save: s.save, afterSave: s.afterSave})
+	s.g.retryLater()
 }
 
 // fail latches a failed log: a failed sync leaves unknown bytes, so nothing is written, voted,
@@ -122,19 +157,6 @@ func (g *group) retryLater() {
 	g.arm()
 }
 
-// splitHard lets a hard state pass the saves that wait for space: votes go on while a disk is full.
-func (g *group) splitHard(s raft.Save) raft.Save {
-	if !s.HardSet {
-		return s
-	}
-	// The waiting saves keep their place in the log's order, without hard states of their own:
-	// an older one must not come after this.
-	for i := range g.unsaved {
-		g.unsaved[i].save.HardSet = false
-	}
-	return s
-}
-
 // retrySaves gives the waiting saves to the log again, all in one batch and in order.
 func (g *group) retrySaves() {
 	g.retryAt = 0
@@ -147,7 +169,7 @@ func (g *group) retrySaves() {
 	waiting := g.unsaved
 	g.unsaved = nil
 	for _, u := range waiting {
-		g.queueSave(u.save, u.afterSave)
+		g.handSave(u.save, u.afterSave)
 	}
 	g.touch()
 }
