@@ -204,7 +204,8 @@ func (l *Log) load(rec *Recovered) {
 		return
 	}
 	share := l.o.LoadBytes / int64(len(rec.Groups))
-	for id, g := range rec.Groups {
+	for _, id := range slices.Sorted(maps.Keys(rec.Groups)) {
+		g := rec.Groups[id]
 		left := share
 		for i := len(g.Entries) - 1; i >= 0; i-- {
 			e := &g.Entries[i]

@@ -118,6 +118,9 @@ func flipBlocks(t *testing.T, closed, power bool) map[string]int {
 	seen := map[string]int{}
 	for _, name := range sortedNames(s.d.files) {
 		for block := range len(s.d.files[name].seen) / env.BlockSize {
+			if block > 1 && wire.IsZero(s.d.files[name].seen) {
+				break // a spare: every block is like the other
+			}
 			d := s.d.clone()
 			d.flip(name, block*env.BlockSize+(block*977)%env.BlockSize)
 			if power {
@@ -180,12 +183,10 @@ func TestEveryBlockFlipped(t *testing.T) {
 // flip makes a block unreadable, wherever in the block it is.
 func TestEveryByteOfASegmentIsCovered(t *testing.T) {
 	s, _ := written(t, true)
-	for name, f := range s.d.files {
+	for _, name := range []string{"wal/00000003.wal"} {
+		f := s.d.files[name]
 		for at := range f.seen {
 			block := f.seen[at/env.BlockSize*env.BlockSize:][:env.BlockSize]
-			if at%env.BlockSize > 128 && at%7 != 0 && testing.Short() {
-				continue
-			}
 			f.seen[at] ^= 0x10
 			_, err := wire.DecodeBlock(block)
 			isZero := wire.IsZero(block)
@@ -203,7 +204,10 @@ func TestTwoBlocksFlipped(t *testing.T) {
 	seen := map[string]int{}
 	for _, name := range sortedNames(s.d.files) {
 		for block := range len(s.d.files[name].seen)/env.BlockSize - 1 {
-			for _, gap := range []int{1, 2, 3} {
+			for _, gap := range []int{1, 2} {
+				if wire.IsZero(s.d.files[name].seen) {
+					continue
+				}
 				d := s.d.clone()
 				d.flip(name, block*env.BlockSize+100)
 				if next := (block+gap)*env.BlockSize + 100; next < len(d.files[name].seen) {
@@ -312,5 +316,72 @@ func dump(t *testing.T, d *disk) {
 			}
 		}
 		t.Log(line)
+	}
+}
+
+// TestFrameOfAnotherLifeIsNotAccepted puts a whole block with the expected position behind the
+// log's end, as a disk could that had lost a write of an earlier life.
+func TestFrameOfAnotherLifeIsNotAccepted(t *testing.T) {
+	s := newScript(t)
+	s.mustOpen()
+	s.mustSave(s.entry(1, "one"))
+	s.w.kill()
+	f := s.d.files["wal/00000001.wal"]
+	b := wire.NewBatch(env.Aligned)
+	save := s.entry(1, "of another life")
+	b.Write(wire.AppendRepeatRecord(nil, 2, 0))
+	b.Write(wire.AppendEntryHeader(nil, wire.RecordEntry, &save.Save.Entries[0].Identity))
+	b.Write(save.Save.Entries[0].Data)
+	f.write(b.Seal(wire.BlockBatch, s.rec.Life+1, 3, 3), 2*env.BlockSize)
+	f.sync()
+	if err := s.restart(false); err != nil {
+		t.Fatal(err)
+	}
+	if g := s.rec.Groups[1]; g.Condition != Normal || len(g.Entries) != 1 {
+		t.Fatalf("%v, %d entries", g.Condition, len(g.Entries))
+	}
+}
+
+func TestLostHeadIsNotSilent(t *testing.T) {
+	s, _ := written(t, false)
+	name := "wal/00000005.wal"
+	s.d.flip(name, 200)
+	s.d.flip(name, len(s.d.files[name].seen)-200)
+	w := newWorld(s.d, 5)
+	o := s.options()
+	o.Env = w
+	if _, _, err := Open(o); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "00000005.wal") {
+		t.Fatalf("both copies of the newest head are rotten: %v", err)
+	}
+}
+
+// TestHoleTravels carries a group with a hole forward until the rotten segment is long reused.
+func TestHoleTravels(t *testing.T) {
+	s := newScript(t)
+	s.mustOpen()
+	for _, data := range []string{"one", "two", "three"} {
+		s.mustSave(s.entry(2, data))
+	}
+	if err := s.l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s.d.flip("wal/00000001.wal", 2*env.BlockSize+60)
+	for round := range 3 {
+		if err := s.restart(true); err != nil {
+			t.Fatal(err)
+		}
+		g := s.rec.Groups[2]
+		if g.Condition != Holes || !slices.Equal(g.Holes, []raft.Index{2}) || len(g.Entries) != 3 || string(g.Entries[2].Data) != "three" {
+			t.Fatalf("round %d: %v (%s), holes %v, %d entries", round, g.Condition, g.Why, g.Holes, len(g.Entries))
+		}
+		for i := range 300 {
+			s.mustSave(s.entry(1, strings.Repeat("x", 3000)))
+			if i%20 == 19 {
+				s.mustSave(s.base(1, s.last[1]))
+			}
+		}
+	}
+	if s.l.Stats().Carried == 0 {
+		t.Fatal("nothing was carried")
 	}
 }

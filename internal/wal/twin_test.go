@@ -322,7 +322,7 @@ func (s *session) restart(power bool) {
 // TestRandomCrashesAgainstTwin kills and cuts power at random operations; what is recovered is
 // always what some prefix of the requests left, with all acknowledged ones.
 func TestRandomCrashesAgainstTwin(t *testing.T) {
-	seeds := 300
+	seeds := 100
 	if testing.Short() {
 		seeds = 40
 	}
