@@ -71,8 +71,8 @@ func (s *Server) answer(ctx context.Context, err error) error {
 	if _, is := status.FromError(err); is {
 		return err
 	}
-	if errors.Is(err, lockstep.ErrNoQuorum) && s.o.Status().Leader == 0 {
-		return rpctypes.ErrGRPCNoLeader
+	if errors.Is(err, lockstep.ErrNoQuorum) && lockstep.OutcomeOf(err) == lockstep.NotCommitted {
+		return rpctypes.ErrGRPCNoLeader // says "retry", which a write that may be in the log must not hear
 	}
 	if errors.Is(err, lockstep.ErrNoQuorum) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return rpctypes.ErrGRPCTimeout

@@ -391,8 +391,7 @@ func TestFailuresOfTheGroupInWordsOfEtcd(t *testing.T) {
 			t.Fatalf("a serializable read needs nobody, and got %v", err)
 		}
 	}
-	r.group.breakDown(wrap(lockstep.ErrNoQuorum), false)
-	r.status.Store(&Status{})
+	r.group.breakDown(&lockstep.Error{Op: "Propose", Outcome: lockstep.NotCommitted, Err: lockstep.ErrNoQuorum}, false)
 	wantError(t, r.do(testContext(t), &pb.PutRequest{Key: []byte("a")}), rpctypes.ErrGRPCNoLeader)
 	r.group.breakDown(nil, true)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)

@@ -1,0 +1,171 @@
+package cli
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/lockstep-rsm/lockstep/server/admin"
+	"github.com/lockstep-rsm/lockstep/server/etcdapi"
+)
+
+const etcdVersion = etcdapi.Version
+
+// clientTLS are the files for connections to servers; none: plaintext.
+type clientTLS struct{ ca, cert, key string }
+
+func (c *clientTLS) on() bool { return c.ca != "" || c.cert != "" }
+
+func (c *clientTLS) load() (*tls.Config, error) {
+	out := &tls.Config{MinVersion: tls.VersionTLS12}
+	if c.ca != "" {
+		pem, err := os.ReadFile(c.ca)
+		if err != nil {
+			return nil, usage(fmt.Errorf("load authorities: %w", err))
+		}
+		out.RootCAs = x509.NewCertPool()
+		if !out.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, usage(fmt.Errorf("load authorities: %s has no certificate", c.ca))
+		}
+	}
+	if c.cert != "" {
+		pair, err := tls.LoadX509KeyPair(c.cert, c.key)
+		if err != nil {
+			return nil, usage(fmt.Errorf("load certificate: %w", err))
+		}
+		out.Certificates = []tls.Certificate{pair}
+	}
+	return out, nil
+}
+
+// plain is an endpoint without a scheme.
+func plain(endpoint string) string {
+	return strings.TrimSuffix(strings.TrimPrefix(strings.TrimPrefix(endpoint, "http://"), "https://"), "/")
+}
+
+// connect gives a connection to the first endpoint that listens.
+func (p *Program) connect(ctx context.Context) (*grpc.ClientConn, error) {
+	ctx, cancel := context.WithTimeout(ctx, p.timeout)
+	defer cancel()
+	var reasons []error
+	for _, e := range p.endpoints {
+		conn, err := p.dial(ctx, e)
+		if err == nil {
+			return conn, nil
+		}
+		reasons = append(reasons, err)
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, &notSent{fmt.Errorf("reach a server: %w. Is one running? Try lockstep up, or give --endpoints", errors.Join(reasons...))}
+}
+
+// dial connects at once, so that a server that is not there is known before anything is sent.
+func (p *Program) dial(ctx context.Context, endpoint string) (*grpc.ClientConn, error) {
+	addr := plain(endpoint)
+	probe, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	creds := insecure.NewCredentials()
+	if p.tls.on() || strings.HasPrefix(endpoint, "https://") {
+		c, err := p.tls.load()
+		if err != nil {
+			_ = probe.Close()
+			return nil, err
+		}
+		creds = credentials.NewTLS(c)
+	}
+	first := probe
+	conn, err := grpc.NewClient("passthrough:///"+addr, grpc.WithTransportCredentials(creds),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(1<<31-1)),
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
+			if c := first; c != nil {
+				first = nil
+				return c, nil
+			}
+			return (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+		}))
+	if err != nil {
+		_ = probe.Close()
+	}
+	return conn, err
+}
+
+// ask connects, and bounds f by the timeout.
+func (p *Program) ask(ctx context.Context, write bool, f func(ctx context.Context, conn *grpc.ClientConn) error) error {
+	conn, err := p.connect(ctx)
+	if err != nil {
+		return asked(err, write)
+	}
+	defer conn.Close()
+	ctx, cancel := context.WithTimeout(ctx, p.timeout)
+	defer cancel()
+	return asked(f(ctx, conn), write)
+}
+
+// hostStatus asks one server how it is.
+func (p *Program) hostStatus(ctx context.Context, endpoint string) (*admin.Status, error) {
+	ctx, cancel := context.WithTimeout(ctx, p.timeout)
+	defer cancel()
+	transport := &http.Transport{DisableKeepAlives: true}
+	scheme := "http://"
+	if p.tls.on() || strings.HasPrefix(endpoint, "https://") {
+		c, err := p.tls.load()
+		if err != nil {
+			return nil, err
+		}
+		transport.TLSClientConfig, scheme = c, "https://"
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+plain(endpoint)+"/status", nil)
+	if err != nil {
+		return nil, usage(err)
+	}
+	resp, err := (&http.Client{Transport: transport}).Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("ask %s for /status: %s", endpoint, resp.Status)
+	}
+	out := new(admin.Status)
+	if err := json.NewDecoder(io.LimitReader(resp.Body, 16<<20)).Decode(out); err != nil {
+		return nil, fmt.Errorf("read /status of %s: %w", endpoint, err)
+	}
+	return out, nil
+}
+
+// json prints a value in one line.
+func (p *Program) json(v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(p.Out, "%s\n", b)
+	return err
+}
+
+func prefixEnd(prefix []byte) []byte {
+	end := append([]byte(nil), prefix...)
+	for i := len(end) - 1; i >= 0; i-- {
+		if end[i] < 0xff {
+			end[i]++
+			return end[:i+1]
+		}
+	}
+	return []byte{0} // all that follow
+}

@@ -1,0 +1,92 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// The exit codes.
+const (
+	exitDone        = 0
+	exitFailed      = 1   // see the message
+	exitUsage       = 2   // wrong usage: nothing was tried
+	exitNotDone     = 3   // not done, safe to retry
+	exitUnknown     = 4   // it may have been done: look before you retry
+	exitNo          = 5   // the answer is "no"
+	exitInterrupted = 130 // by Ctrl-C
+)
+
+// codedError is an error that knows its exit code.
+type codedError struct {
+	code int
+	err  error // nil: nothing is to be said
+}
+
+func (e *codedError) Error() string {
+	if e.err == nil {
+		return ""
+	}
+	return e.err.Error()
+}
+
+func (e *codedError) Unwrap() error { return e.err }
+
+func usage(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &codedError{exitUsage, err}
+}
+
+// notSent says that no server was reached at all.
+type notSent struct{ err error }
+
+func (e *notSent) Error() string { return e.err.Error() }
+func (e *notSent) Unwrap() error { return e.err }
+
+// exitCode is what a script is told.
+func exitCode(err error) int {
+	var coded *codedError
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.As(err, &coded):
+		return coded.code
+	case errors.Is(err, context.Canceled):
+		return exitInterrupted
+	}
+	return exitFailed
+}
+
+// asked gives the error of a request its exit code; writes that got no answer are unknown.
+func asked(err error, write bool) error {
+	if err == nil {
+		return nil
+	}
+	var unsent *notSent
+	if errors.As(err, &unsent) {
+		return &codedError{exitNotDone, err}
+	}
+	text := errors.New(status.Convert(err).Message())
+	never := []error{rpctypes.ErrGRPCNoLeader, rpctypes.ErrGRPCLeaderChanged}
+	switch status.Code(err) {
+	case codes.InvalidArgument, codes.OutOfRange, codes.NotFound, codes.FailedPrecondition, codes.AlreadyExists, codes.PermissionDenied:
+		return &codedError{exitNo, text}
+	case codes.ResourceExhausted:
+		return &codedError{exitNotDone, text}
+	case codes.Canceled:
+		return &codedError{exitInterrupted, text}
+	case codes.Unavailable, codes.DeadlineExceeded:
+		same := func(e error) bool { return status.Convert(e).Message() == text.Error() }
+		if write && !slices.ContainsFunc(never, same) {
+			return &codedError{exitUnknown, errors.New(text.Error() + ". The write may have been done, or may yet be: read before you repeat it")}
+		}
+		return &codedError{exitNotDone, text}
+	}
+	return &codedError{exitFailed, text}
+}

@@ -1,0 +1,265 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	"google.golang.org/grpc"
+)
+
+// keyJSON is a key in JSON. Key and value are text where they are UTF-8, as encoding/json has it.
+type keyJSON struct {
+	Key            string `json:"key"`
+	Value          string `json:"value"`
+	CreateRevision int64  `json:"create_revision"`
+	ModRevision    int64  `json:"mod_revision"`
+	Version        int64  `json:"version"`
+	Lease          int64  `json:"lease,omitempty"`
+}
+
+func keyOf(k *mvccpb.KeyValue) *keyJSON {
+	if k == nil {
+		return nil
+	}
+	return &keyJSON{string(k.Key), string(k.Value), k.CreateRevision, k.ModRevision, k.Version, k.Lease}
+}
+
+func (p *Program) get() *cobra.Command {
+	var prefix, keysOnly, local bool
+	var revision, limit int64
+	c := &cobra.Command{
+		Use: "get KEY [END]", Short: "Print a key, or the keys from KEY up to END", Args: between(1, 2),
+		Long: "Print the value of a key; of several, key and value. A key that is not there is answered \"no\": exit code 5.",
+	}
+	c.RunE = func(c *cobra.Command, args []string) error {
+		q := &pb.RangeRequest{Key: []byte(args[0]), Revision: revision, Limit: limit, KeysOnly: keysOnly, Serializable: local}
+		q.RangeEnd = spanEnd(args, prefix)
+		if len(q.Key) == 0 && prefix {
+			q.Key = []byte{0}
+		}
+		var got *pb.RangeResponse
+		err := p.ask(c.Context(), false, func(ctx context.Context, conn *grpc.ClientConn) (err error) {
+			got, err = pb.NewKVClient(conn).Range(ctx, q)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if err := p.printKeys(got, q); err != nil {
+			return err
+		}
+		if len(got.Kvs) == 0 && len(q.RangeEnd) == 0 {
+			return &codedError{code: exitNo}
+		}
+		return nil
+	}
+	f := c.Flags()
+	f.BoolVar(&prefix, "prefix", false, "all keys that begin with KEY")
+	f.BoolVar(&keysOnly, "keys-only", false, "no values")
+	f.BoolVar(&local, "serializable", false, "from one server, which may be behind")
+	f.Int64Var(&revision, "rev", 0, "as it was at a revision; 0: now")
+	f.Int64Var(&limit, "limit", 0, "at most so many keys; 0: all")
+	return c
+}
+
+func spanEnd(args []string, prefix bool) []byte {
+	switch {
+	case len(args) == 2:
+		return []byte(args[1])
+	case prefix:
+		return prefixEnd([]byte(args[0]))
+	}
+	return nil
+}
+
+func (p *Program) printKeys(got *pb.RangeResponse, q *pb.RangeRequest) error {
+	if p.output == "json" {
+		out := struct {
+			Revision int64      `json:"revision"`
+			Count    int64      `json:"count"`
+			More     bool       `json:"more"`
+			Keys     []*keyJSON `json:"keys"`
+		}{got.Header.GetRevision(), got.Count, got.More, []*keyJSON{}}
+		for _, k := range got.Kvs {
+			out.Keys = append(out.Keys, keyOf(k))
+		}
+		return p.json(out)
+	}
+	for _, k := range got.Kvs {
+		if len(q.RangeEnd) > 0 || q.KeysOnly {
+			fmt.Fprintf(p.Out, "%s\n", k.Key)
+		}
+		if !q.KeysOnly {
+			fmt.Fprintf(p.Out, "%s\n", k.Value)
+		}
+	}
+	return nil
+}
+
+func (p *Program) put() *cobra.Command {
+	return &cobra.Command{
+		Use: "put KEY VALUE", Short: "Write a key", Args: exactly(2),
+		RunE: func(c *cobra.Command, args []string) error {
+			var got *pb.PutResponse
+			err := p.ask(c.Context(), true, func(ctx context.Context, conn *grpc.ClientConn) (err error) {
+				got, err = pb.NewKVClient(conn).Put(ctx, &pb.PutRequest{Key: []byte(args[0]), Value: []byte(args[1])})
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			if p.output == "json" {
+				return p.json(map[string]int64{"revision": got.Header.GetRevision()})
+			}
+			fmt.Fprintln(p.Out, "OK")
+			return nil
+		},
+	}
+}
+
+func (p *Program) del() *cobra.Command {
+	var prefix bool
+	c := &cobra.Command{
+		Use: "del KEY [END]", Short: "Delete a key, or the keys from KEY up to END", Args: between(1, 2),
+		RunE: func(c *cobra.Command, args []string) error {
+			var got *pb.DeleteRangeResponse
+			q := &pb.DeleteRangeRequest{Key: []byte(args[0]), RangeEnd: spanEnd(args, prefix)}
+			err := p.ask(c.Context(), true, func(ctx context.Context, conn *grpc.ClientConn) (err error) {
+				got, err = pb.NewKVClient(conn).DeleteRange(ctx, q)
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			if p.output == "json" {
+				return p.json(map[string]int64{"revision": got.Header.GetRevision(), "deleted": got.Deleted})
+			}
+			fmt.Fprintln(p.Out, got.Deleted)
+			return nil
+		},
+	}
+	c.Flags().BoolVar(&prefix, "prefix", false, "all keys that begin with KEY")
+	return c
+}
+
+// eventJSON is one line of watch --output json.
+type eventJSON struct {
+	Type     string   `json:"type"` // put or delete
+	Revision int64    `json:"revision"`
+	Key      *keyJSON `json:"kv"`
+	Prev     *keyJSON `json:"prev_kv,omitempty"`
+}
+
+func (p *Program) watch() *cobra.Command {
+	var prefix, prev bool
+	var revision int64
+	c := &cobra.Command{
+		Use: "watch KEY [END]", Short: "Print changes as they happen, until Ctrl-C", Args: between(1, 2),
+		Long: "Print changes as they happen, from --rev on if it is given. When a server goes, another one is asked for what follows.",
+		RunE: func(c *cobra.Command, args []string) error {
+			q := &pb.WatchCreateRequest{Key: []byte(args[0]), RangeEnd: spanEnd(args, prefix), StartRevision: revision, PrevKv: prev}
+			for {
+				conn, err := p.connect(c.Context())
+				if err != nil {
+					return asked(err, false)
+				}
+				err = p.follow(c.Context(), conn, q)
+				_ = conn.Close()
+				var coded *codedError
+				if c.Context().Err() != nil {
+					return &codedError{code: exitInterrupted}
+				}
+				if errors.As(err, &coded) && coded.code != exitNotDone || q.StartRevision == 0 {
+					return err
+				}
+			}
+		},
+	}
+	f := c.Flags()
+	f.BoolVar(&prefix, "prefix", false, "all keys that begin with KEY")
+	f.BoolVar(&prev, "prev-kv", false, "also what was there before")
+	f.Int64Var(&revision, "rev", 0, "first revision; 0: from now on")
+	return c
+}
+
+// follow prints events until the stream ends, and keeps in q where to go on.
+func (p *Program) follow(ctx context.Context, conn *grpc.ClientConn, q *pb.WatchCreateRequest) error {
+	s, err := pb.NewWatchClient(conn).Watch(ctx)
+	if err != nil {
+		return asked(err, false)
+	}
+	if err := s.Send(&pb.WatchRequest{RequestUnion: &pb.WatchRequest_CreateRequest{CreateRequest: q}}); err != nil && !errors.Is(err, io.EOF) {
+		return asked(err, false)
+	}
+	for {
+		r, err := s.Recv()
+		if err != nil {
+			return asked(err, false)
+		}
+		if r.Canceled {
+			return &codedError{exitNo, fmt.Errorf("watch is canceled: %s (compacted up to revision %d)", r.CancelReason, r.CompactRevision)}
+		}
+		if r.Created && q.StartRevision == 0 {
+			q.StartRevision = r.Header.GetRevision() + 1
+		}
+		for _, e := range r.Events {
+			if err := p.printEvent(e); err != nil {
+				return &codedError{exitFailed, err}
+			}
+			q.StartRevision = e.Kv.ModRevision + 1
+		}
+	}
+}
+
+func (p *Program) printEvent(e *mvccpb.Event) error {
+	kind, word := "put", "PUT"
+	if e.Type == mvccpb.Event_DELETE {
+		kind, word = "delete", "DELETE"
+	}
+	if p.output == "json" {
+		return json.NewEncoder(p.Out).Encode(eventJSON{kind, e.Kv.ModRevision, keyOf(e.Kv), keyOf(e.PrevKv)})
+	}
+	_, err := fmt.Fprintf(p.Out, "%s\n%s\n%s\n", word, e.Kv.Key, e.Kv.Value)
+	return err
+}
+
+func (p *Program) member() *cobra.Command {
+	member := &cobra.Command{Use: "member", Short: "The hosts of the cluster", Args: exactly(0),
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
+	member.AddCommand(&cobra.Command{
+		Use: "list", Short: "List them", Args: exactly(0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			var got *pb.MemberListResponse
+			err := p.ask(c.Context(), false, func(ctx context.Context, conn *grpc.ClientConn) (err error) {
+				got, err = pb.NewClusterClient(conn).MemberList(ctx, &pb.MemberListRequest{Linearizable: true})
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			if p.output == "json" {
+				return p.json(got.Members)
+			}
+			rows := [][]string{{"ID", "NAME", "HOST", "ENDPOINT", "LEARNER"}}
+			for _, m := range got.Members {
+				rows = append(rows, []string{fmt.Sprint(m.ID), m.Name, first(m.PeerURLs), first(m.ClientURLs), fmt.Sprint(m.IsLearner)})
+			}
+			p.table(rows)
+			return nil
+		},
+	})
+	return member
+}
+
+func first(urls []string) string {
+	if len(urls) == 0 {
+		return "-"
+	}
+	return plain(urls[0])
+}

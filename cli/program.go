@@ -1,0 +1,156 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/lockstep-rsm/lockstep/env"
+)
+
+// Program is the command line. Version, Out, Err and Getenv are required; it is used once.
+type Program struct {
+	Version  string
+	Out, Err io.Writer
+	Getenv   func(string) string
+
+	// Simulate runs seeds from one on, writing one line per seed to out; nil: this build has no
+	// simulator.
+	Simulate func(ctx context.Context, seed uint64, seeds int, out io.Writer) error
+
+	env       env.Env
+	endpoints []string
+	output    string
+	timeout   time.Duration
+	tls       clientTLS
+}
+
+const about = `lockstep runs a replicated, fault-tolerant store that speaks the etcd v3 API.
+
+  Try it     up       three replicas on this machine, ready in a second
+  Run it     serve    one replica, from flags, environment or YAML     member  list
+  Ask it     status   who leads, how far, what is wrong, what to do    doctor  this machine's disk, clock and limits
+             get put del watch  the keys
+  Break it   sim      run a seed
+
+Exit: 0 done · 1 failed · 2 wrong usage · 3 not done, safe to retry · 4 unknown, look before you retry · 5 answered "no" · 130 interrupted`
+
+// defaultEndpoints are those of lockstep up.
+const defaultEndpoints = "127.0.0.1:2379,127.0.0.1:22379,127.0.0.1:32379"
+
+// Run executes a command line and returns the exit code. It takes SIGINT and SIGTERM meanwhile.
+func (p *Program) Run(args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	p.env = env.OS()
+	root := p.root()
+	root.SetArgs(args)
+	root.SetOut(p.Out)
+	root.SetErr(p.Err)
+	var err error
+	if _, _, unknown := root.Find(args); unknown != nil {
+		err = usage(errors.New(strings.TrimSpace(unknown.Error()) + "\nSee lockstep --help"))
+	} else {
+		err = root.ExecuteContext(ctx)
+	}
+	if text := errorText(err); text != "" {
+		fmt.Fprintln(p.Err, "error: "+text)
+	}
+	return exitCode(err)
+}
+
+func errorText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+func (p *Program) root() *cobra.Command {
+	root := &cobra.Command{
+		Use: "lockstep", Long: about, SilenceErrors: true, SilenceUsage: true,
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			if p.output != "table" && p.output != "json" {
+				return usage(fmt.Errorf("unknown output %q. It is table or json", p.output))
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return usage(fmt.Errorf("%w\nSee %s --help", err, c.CommandPath()))
+	})
+	f := root.PersistentFlags()
+	endpoints := p.Getenv("LOCKSTEP_ENDPOINTS")
+	if endpoints == "" {
+		endpoints = defaultEndpoints
+	}
+	f.StringSliceVar(&p.endpoints, "endpoints", strings.Split(endpoints, ","), "host:port of servers to ask, in this order (LOCKSTEP_ENDPOINTS)")
+	f.StringVarP(&p.output, "output", "o", "table", "table or json")
+	f.DurationVar(&p.timeout, "timeout", 5*time.Second, "of one request")
+	f.StringVar(&p.tls.ca, "client-ca", "", "file of authorities to trust; makes the connection TLS")
+	f.StringVar(&p.tls.cert, "client-cert", "", "file of the certificate to show")
+	f.StringVar(&p.tls.key, "client-key", "", "file of its key")
+	root.AddCommand(p.up(), p.serve(), p.statusCommand(), p.get(), p.put(), p.del(), p.watch(),
+		p.member(), p.doctor(), p.sim(), p.versionCommand())
+	return root
+}
+
+// exactly and its like are cobra's checks of arguments with the exit code of wrong usage.
+func exactly(n int) cobra.PositionalArgs { return wrapArgs(cobra.ExactArgs(n)) }
+
+func between(low, high int) cobra.PositionalArgs { return wrapArgs(cobra.RangeArgs(low, high)) }
+
+func wrapArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if err := check(c, args); err != nil {
+			return usage(fmt.Errorf("%w. Usage: %s", err, c.UseLine()))
+		}
+		return nil
+	}
+}
+
+func (p *Program) versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version", Args: exactly(0),
+		RunE: func(*cobra.Command, []string) error {
+			if p.output == "json" {
+				return p.json(map[string]string{"lockstep": p.Version, "etcd_api": etcdVersion})
+			}
+			fmt.Fprintf(p.Out, "lockstep %s (etcd API %s)\n", p.Version, etcdVersion)
+			return nil
+		},
+	}
+}
+
+func (p *Program) sim() *cobra.Command {
+	sim := &cobra.Command{Use: "sim", Short: "Break the engine under simulation", Args: exactly(0),
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
+	var seed uint64
+	var seeds int
+	run := &cobra.Command{
+		Use: "run", Short: "Simulate seeds, and print the hash of each trace", Args: exactly(0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			if p.Simulate == nil {
+				return errors.New("this build has no simulator. Build cmd/lockstep of a full checkout")
+			}
+			if seeds < 1 {
+				return usage(fmt.Errorf("--seeds is %d, at least 1 is wanted", seeds))
+			}
+			return p.Simulate(c.Context(), seed, seeds, p.Out)
+		},
+	}
+	run.Flags().Uint64Var(&seed, "seed", 1, "first seed")
+	run.Flags().IntVar(&seeds, "seeds", 1, "how many")
+	sim.AddCommand(run)
+	return sim
+}

@@ -1,0 +1,139 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/lockstep-rsm/lockstep/server"
+)
+
+// settings are the options of serve. Each comes from its flag, else from LOCKSTEP_ and its name in
+// capitals, else from the file, else it has its default.
+type settings struct {
+	options          server.Options
+	data             string
+	logForm, logFrom string
+	flags            *pflag.FlagSet
+	takes            map[string]string // by name in the file: what it takes, and an example
+}
+
+func newSettings() *settings {
+	s := &settings{flags: pflag.NewFlagSet("serve", pflag.ContinueOnError), takes: map[string]string{}}
+	o := &s.options
+	s.text(&s.data, "data", "lockstep-data/1", "directory of this host: log and snapshots", "a directory: /var/lib/lockstep")
+	s.text(&o.Client, "client", "127.0.0.1:2379", "where to listen for clients", "an address: 127.0.0.1:2379")
+	s.text(&o.Endpoint, "endpoint", "", "host:port under which clients reach it, if not --client", "an address: 10.0.0.1:2379")
+	s.text(&o.Name, "name", "", "name in member lists, if not its number", "a name: alpha")
+	s.text(&o.Host.Addr, "host", "127.0.0.1:2380", "host:port that other hosts dial", "an address: 10.0.0.1:2380")
+	s.text(&o.Host.Listen, "listen", "", "where to listen for other hosts, if not --host", "an address: 0.0.0.0:2380")
+	s.add("founders", (*list)(&o.Host.Founders), "first start only: --host of every founder, the same list on each", "a list of addresses: [10.0.0.1:2380, 10.0.0.2:2380, 10.0.0.3:2380]")
+	s.text(&o.Cert, "cert", "", "file of the certificate for clients", "a file: server.pem")
+	s.text(&o.Key, "key", "", "file of its key", "a file: server.key")
+	s.text(&o.CA, "ca", "", "file of authorities whose clients are let in", "a file: ca.pem")
+	s.flags.BoolVar(&o.Insecure, "insecure", false, "allow plaintext beyond loopback")
+	s.takes["insecure"] = "true or false: true"
+	s.duration(&o.Host.Heartbeat, "heartbeat", "between heartbeats of a leader (default 50ms)", "50ms")
+	s.duration(&o.Host.ElectionTimeout, "election-timeout", "shorter bound of the wait for a leader (default 250ms)", "250ms")
+	s.duration(&o.WatchProgress, "watch-progress", "between progress notifications of watches (default 10m)", "10m")
+	s.add("max-wal-bytes", (*bytesValue)(&o.Host.MaxWALBytes), "bound of the log on disk (default 4GiB)", "a size: 4GiB")
+	s.add("snapshot-after-bytes", (*bytesValue)(&o.Host.SnapshotAfterBytes), "log after which a snapshot is taken (default 256MiB)", "a size: 256MiB")
+	s.text(&s.logForm, "log", "text", "form of the log: text or json", "text or json: json")
+	s.text(&s.logFrom, "log-level", "info", "debug, info, warn or error", "a level: info")
+	return s
+}
+
+func (s *settings) add(name string, v pflag.Value, help, takes string) {
+	s.flags.Var(v, name, help)
+	s.takes[inFile(name)] = takes
+}
+
+func (s *settings) text(at *string, name, value, help, takes string) {
+	s.flags.StringVar(at, name, value, help)
+	s.takes[inFile(name)] = takes
+}
+
+func (s *settings) duration(at *time.Duration, name, help, example string) {
+	s.flags.DurationVar(at, name, 0, help)
+	s.flags.Lookup(name).DefValue = "0s"
+	s.takes[inFile(name)] = "a duration: " + example
+}
+
+func inFile(flag string) string { return strings.ReplaceAll(flag, "-", "_") }
+
+func inEnv(flag string) string { return "LOCKSTEP_" + strings.ToUpper(inFile(flag)) }
+
+// fill takes what no flag gave from the environment, and what is missing then from a file.
+func (s *settings) fill(getenv func(string) string, file string) error {
+	var given []string
+	s.flags.Visit(func(f *pflag.Flag) { given = append(given, f.Name) })
+	var wrong error
+	s.flags.VisitAll(func(f *pflag.Flag) {
+		text := getenv(inEnv(f.Name))
+		if text == "" || slices.Contains(given, f.Name) || wrong != nil {
+			return
+		}
+		if err := f.Value.Set(text); err != nil {
+			wrong = usage(fmt.Errorf("%s is %q. It takes %s", inEnv(f.Name), text, s.takes[inFile(f.Name)]))
+		}
+		given = append(given, f.Name)
+	})
+	if wrong != nil || file == "" {
+		return wrong
+	}
+	return s.read(file, given)
+}
+
+// list is a flag of several addresses, with commas between.
+type list []string
+
+func (l *list) String() string { return strings.Join(*l, ",") }
+
+// Type is shown in the help.
+func (l *list) Type() string { return "addresses" }
+
+// Set replaces the list.
+func (l *list) Set(text string) error {
+	*l = nil
+	for _, e := range strings.Split(text, ",") {
+		if e = strings.TrimSpace(e); e != "" {
+			*l = append(*l, e)
+		}
+	}
+	return nil
+}
+
+// bytesValue is a flag of a size.
+type bytesValue int64
+
+func (b *bytesValue) String() string {
+	if *b == 0 {
+		return ""
+	}
+	return strconv.FormatInt(int64(*b), 10)
+}
+
+// Type is shown in the help.
+func (b *bytesValue) Type() string { return "size" }
+
+// Set takes a number, alone or with KiB, MiB or GiB.
+func (b *bytesValue) Set(text string) error {
+	digits, unit := text, int64(1)
+	for suffix, n := range map[string]int64{"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30} {
+		if rest, ok := strings.CutSuffix(text, suffix); ok {
+			digits, unit = strings.TrimSpace(rest), n
+		}
+	}
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || n < 0 || n > math.MaxInt64/unit {
+		return errors.New("want a size such as 64MiB")
+	}
+	*b = bytesValue(n * unit)
+	return nil
+}

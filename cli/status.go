@@ -1,0 +1,214 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
+	"github.com/spf13/cobra"
+
+	"github.com/lockstep-rsm/lockstep/server/admin"
+)
+
+// row is one replica in status; pointers are null where nothing is known.
+type row struct {
+	ID          *uint64 `json:"id"`
+	Group       uint64  `json:"group"`
+	Role        *string `json:"role"`
+	State       string  `json:"state"`
+	Why         string  `json:"why"`
+	Term        *uint64 `json:"term"`
+	Commit      *uint64 `json:"commit"`
+	Applied     *uint64 `json:"applied"`
+	Endpoint    string  `json:"endpoint"`
+	PID         *int    `json:"pid"`
+	Disk        *string `json:"disk"`
+	Digest      *string `json:"digest"`
+	DigestIndex *uint64 `json:"digest_index"`
+	Tolerates   *int    `json:"tolerates"`
+
+	syncP99 time.Duration
+}
+
+func (p *Program) statusCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "status", Short: "Tell who leads, how far, what is wrong, what to do", Args: exactly(0),
+		Long: "Ask every server given, and every one that those know, how it is. Exit code 0: all serve; 3: a group cannot.",
+		RunE: func(c *cobra.Command, _ []string) error {
+			rows := p.allStatus(c.Context())
+			if p.output == "json" {
+				if err := p.json(rows); err != nil {
+					return err
+				}
+			} else {
+				p.printStatus(rows)
+			}
+			return verdict(rows)
+		},
+	}
+}
+
+// allStatus asks the endpoints, and those that they tell of.
+func (p *Program) allStatus(ctx context.Context) []row {
+	todo := slices.Clone(p.endpoints)
+	asked := map[string]bool{}
+	known := map[string]uint64{} // ids of endpoints that others told of
+	var rows []row
+	for len(todo) > 0 {
+		e := plain(todo[0])
+		todo = todo[1:]
+		if asked[e] {
+			continue
+		}
+		asked[e] = true
+		s, err := p.hostStatus(ctx, e)
+		if err != nil {
+			rows = append(rows, row{Group: 1, Endpoint: e, State: "unreachable", Why: err.Error()})
+			continue
+		}
+		for _, peer := range s.Peers {
+			if peer.Endpoint != "" {
+				known[peer.Endpoint] = uint64(peer.ID)
+				todo = append(todo, peer.Endpoint)
+			}
+		}
+		rows = append(rows, rowsOf(s, e)...)
+	}
+	reached := slices.ContainsFunc(rows, func(r row) bool { return r.State != "unreachable" })
+	rows = slices.DeleteFunc(rows, func(r row) bool {
+		// A default endpoint that the cluster does not know of is nobody's.
+		return reached && r.State == "unreachable" && known[r.Endpoint] == 0 && len(known) > 0
+	})
+	for i := range rows {
+		if id, ok := known[rows[i].Endpoint]; ok && rows[i].ID == nil {
+			rows[i].ID = &id
+		}
+	}
+	slices.SortStableFunc(rows, func(a, b row) int { return int(value(a.ID)) - int(value(b.ID)) })
+	return rows
+}
+
+func value[T any](v *T) (out T) {
+	if v != nil {
+		out = *v
+	}
+	return out
+}
+
+func rowsOf(s *admin.Status, endpoint string) (rows []row) {
+	id, pid, disk := uint64(s.ID), s.PID, s.Disk
+	for i := range s.Groups {
+		g := &s.Groups[i]
+		commit, applied, index, digest := uint64(g.Commit), uint64(g.Applied), uint64(g.DigestIndex), g.Digest.String()
+		r := row{
+			ID: &id, Group: uint64(g.Group), Role: &g.Role, State: g.State, Why: g.Why, Term: &g.Term, Commit: &commit,
+			Applied: &applied, Endpoint: endpoint, PID: &pid, Disk: &disk, Tolerates: &g.Tolerates, syncP99: s.SyncP99,
+		}
+		if g.DigestIndex != 0 {
+			r.Digest, r.DigestIndex = &digest, &index
+		}
+		rows = append(rows, r)
+	}
+	if len(rows) == 0 {
+		why := s.Why
+		if why == "" {
+			why = "it holds no replica yet"
+		}
+		rows = []row{{ID: &id, Group: 1, Endpoint: endpoint, State: "recovering", Why: why, PID: &pid, Disk: &disk}}
+	}
+	return rows
+}
+
+// verdict is 0 if every host serves, 3 if a group cannot.
+func verdict(rows []row) error {
+	leaders := slices.ContainsFunc(rows, func(r row) bool { return value(r.Role) == "leader" && r.State == "serving" })
+	if !leaders {
+		return &codedError{code: exitNotDone}
+	}
+	if slices.ContainsFunc(rows, func(r row) bool { return r.State != "serving" && r.State != "unreachable" }) {
+		return &codedError{code: exitFailed}
+	}
+	return nil
+}
+
+func (p *Program) printStatus(rows []row) {
+	cells := [][]string{{"ID", "ROLE", "TERM", "COMMIT", "APPLIED", "ENDPOINT", "PID", "DISK", "DIGEST @ INDEX", "STATE"}}
+	for _, r := range rows {
+		digest := ""
+		if r.Digest != nil {
+			digest = fmt.Sprintf("%s @ %d", *r.Digest, *r.DigestIndex)
+		}
+		cells = append(cells, []string{or(r.ID), or(r.Role), or(r.Term), or(r.Commit), or(r.Applied), r.Endpoint, or(r.PID), or(r.Disk), digest, r.State})
+	}
+	p.table(cells)
+	fmt.Fprintln(p.Out, advice(rows))
+}
+
+func or[T any](v *T) string {
+	if v == nil || fmt.Sprint(*v) == "" {
+		return "-"
+	}
+	return fmt.Sprint(*v)
+}
+
+// advice is what a person should know and do, in sentences.
+func advice(rows []row) string {
+	var say []string
+	i := slices.IndexFunc(rows, func(r row) bool { return value(r.Role) == "leader" && r.State == "serving" })
+	switch {
+	case i < 0 && !slices.ContainsFunc(rows, func(r row) bool { return r.State != "unreachable" }):
+		say = append(say, "No server answers. Start one: lockstep up; or give --endpoints.")
+	case i < 0:
+		say = append(say, "Group 1 has no leader: it cannot serve until a majority of its hosts runs.")
+	case rows[i].Tolerates != nil && *rows[i].Tolerates >= 0:
+		losses := "losses"
+		if *rows[i].Tolerates == 1 {
+			losses = "loss"
+		}
+		say = append(say, fmt.Sprintf("Group %d serves, and tolerates %d more %s.", rows[i].Group, *rows[i].Tolerates, losses))
+	default:
+		say = append(say, fmt.Sprintf("Group %d serves.", rows[i].Group))
+	}
+	for _, r := range rows {
+		switch name := "Host " + or(r.ID) + ": "; {
+		case r.State == "unreachable":
+			say = append(say, name+"start it.")
+		case r.State != "serving":
+			say = append(say, name+r.State+", "+r.Why+".")
+		case value(r.Disk) != "ok" && r.Disk != nil:
+			say = append(say, fmt.Sprintf("%sdisk is %s, sync p99 %v: see lockstep doctor there.", name, *r.Disk, r.syncP99.Round(time.Millisecond)))
+		}
+	}
+	return strings.Join(say, " ")
+}
+
+// table prints aligned columns; the first row is the head.
+func (p *Program) table(rows [][]string) { writeTable(p.Out, rows) }
+
+func writeTable(out io.Writer, rows [][]string) {
+	t := table.NewWriter()
+	style := table.StyleDefault
+	style.Options = table.Options{}
+	style.Box.PaddingLeft, style.Box.PaddingRight = "", "  "
+	style.Format.Header = text.FormatDefault
+	t.SetStyle(style)
+	for i, r := range rows {
+		cells := make(table.Row, len(r))
+		for j, c := range r {
+			cells[j] = c
+		}
+		if i == 0 {
+			t.AppendHeader(cells)
+		} else {
+			t.AppendRow(cells)
+		}
+	}
+	for _, line := range strings.Split(t.Render(), "\n") {
+		fmt.Fprintln(out, strings.TrimRight(line, " "))
+	}
+}

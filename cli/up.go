@@ -1,0 +1,239 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"google.golang.org/grpc"
+)
+
+// upOptions are those of lockstep up.
+type upOptions struct {
+	replicas             int
+	data                 string
+	clientPort, hostPort int
+}
+
+// maxReplicas keeps the ports of all replicas below 65536 with the default ports.
+const maxReplicas = 5
+
+func (p *Program) up() *cobra.Command {
+	var o upOptions
+	c := &cobra.Command{
+		Use: "up", Short: "Run replicas on this machine, as processes of their own", Args: exactly(0),
+		Long: `Run replicas on this machine, as processes of their own, until Ctrl-C. One that dies is started again after a second,
+later after up to ten. Data is kept: the next lockstep up goes on with it. Logs lie beside it.`,
+		RunE: func(c *cobra.Command, _ []string) error { return p.runUp(c.Context(), &o) },
+	}
+	f := c.Flags()
+	f.IntVar(&o.replicas, "replicas", 3, "how many, 1 to 5")
+	f.StringVar(&o.data, "data", "lockstep-data", "directory: one folder per replica")
+	f.IntVar(&o.clientPort, "client-port", 2379, "for clients of the first; the second has 20000 more, the third 30000")
+	f.IntVar(&o.hostPort, "host-port", 2380, "between hosts, likewise")
+	return c
+}
+
+// address is that of the n-th replica, from 0 on.
+func address(port, n int) string {
+	if n > 0 {
+		port += 10000 * (n + 1)
+	}
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+}
+
+// check refuses what cannot be, and ports that are taken, before anything is started.
+func (o *upOptions) check() error {
+	if o.replicas < 1 || o.replicas > maxReplicas {
+		return usage(fmt.Errorf("--replicas is %d. It is 1 to %d", o.replicas, maxReplicas))
+	}
+	for _, port := range []struct {
+		flag string
+		n    int
+	}{{"client-port", o.clientPort}, {"host-port", o.hostPort}} {
+		top := port.n
+		if o.replicas > 1 {
+			top += 10000 * o.replicas
+		}
+		if port.n < 1 || top > 65535 {
+			return usage(fmt.Errorf("--%s is %d. The last of %d replicas would have port %d, at most 65535 can be", port.flag, port.n, o.replicas, top))
+		}
+		for n := range o.replicas {
+			addr := address(port.n, n)
+			l, err := net.Listen("tcp", addr)
+			if err != nil {
+				return &codedError{exitFailed, fmt.Errorf("%s. Stop it, or give lockstep up --%s %d", portInUse(addr), port.flag, port.n+100)}
+			}
+			_ = l.Close()
+		}
+	}
+	return nil
+}
+
+func (p *Program) runUp(ctx context.Context, o *upOptions) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(o.data, 0o755); err != nil {
+		return fmt.Errorf("make data directory: %w", err)
+	}
+	began := p.env.Clock().Now()
+	g, err := p.startAll(o)
+	if err != nil {
+		return err
+	}
+	defer g.close()
+	if err := p.awaitReady(ctx, g); err != nil {
+		g.stop()
+		if ctx.Err() != nil {
+			return nil // stopped before it was ready, as asked
+		}
+		return err
+	}
+	p.learnIDs(ctx, g)
+	p.sayReady(g, o, p.env.Clock().Now()-began)
+	g.watch(ctx, func(line string) { fmt.Fprintln(p.Out, line) })
+	g.stop()
+	if isTerminal(p.Out) {
+		fmt.Fprintf(p.Out, "\n  stopped. Data in %s, kept.\n", o.data)
+	}
+	return nil
+}
+
+// startAll starts a process for each replica.
+func (p *Program) startAll(o *upOptions) (*pack, error) {
+	program, err := self()
+	if err != nil {
+		return nil, fmt.Errorf("find own program: %w", err)
+	}
+	var founders []string
+	for n := range o.replicas {
+		founders = append(founders, address(o.hostPort, n))
+	}
+	g, err := newPack(p.env)
+	if err != nil {
+		return nil, err
+	}
+	for n := range o.replicas {
+		name := strconv.Itoa(n + 1)
+		r := &replica{
+			n: n, client: address(o.clientPort, n), host: founders[n],
+			dir: filepath.Join(o.data, name), log: filepath.Join(o.data, name+".log"), program: program,
+		}
+		r.args = []string{"serve", "--data", r.dir, "--client", r.client, "--host", r.host, "--name", name, "--founders", strings.Join(founders, ",")}
+		g.replicas = append(g.replicas, r)
+		g.start(r)
+	}
+	return g, nil
+}
+
+// awaitReady returns when a write was committed. The write deletes nothing, so that a new store stays
+// at revision 1.
+func (p *Program) awaitReady(ctx context.Context, g *pack) error {
+	const patience = 10 * time.Second
+	began, told := p.env.Clock().Now(), false
+	w := p.env.NewWaiter()
+	for {
+		for _, r := range g.replicas {
+			if err := p.probe(ctx, r.client); err == nil {
+				return nil
+			}
+		}
+		if r := g.failed(); r != nil {
+			return &codedError{exitFailed, fmt.Errorf("replica %d did not start: %s\nIts log is %s", r.n+1, lastError(r.log), r.log)}
+		}
+		if !told && p.env.Clock().Now()-began > patience {
+			told = true
+			fmt.Fprintf(p.Err, "still waiting for a majority; the logs are %s and so on\n", g.replicas[0].log)
+		}
+		if err := w.Wait(ctx, p.env.Clock().Now()+20*time.Millisecond); errors.Is(err, context.Canceled) {
+			return err
+		}
+	}
+}
+
+// probe has one server commit a write.
+func (p *Program) probe(ctx context.Context, endpoint string) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	conn, err := p.dial(ctx, endpoint)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	_, err = pb.NewKVClient(conn).DeleteRange(ctx, &pb.DeleteRangeRequest{Key: []byte("\x00lockstep up")}, grpc.WaitForReady(false))
+	return err
+}
+
+// learnIDs asks each replica for its number and role. Who does not answer keeps its place in the list.
+func (p *Program) learnIDs(ctx context.Context, g *pack) {
+	for _, r := range g.replicas {
+		if s, err := p.hostStatus(ctx, r.client); err == nil {
+			r.note(s)
+		}
+	}
+}
+
+func (p *Program) sayReady(g *pack, o *upOptions, took time.Duration) {
+	seconds := fmt.Sprintf("%.1f", took.Seconds())
+	if !isTerminal(p.Out) {
+		for _, r := range g.replicas {
+			fmt.Fprintln(p.Out, r.line())
+		}
+		fmt.Fprintf(p.Out, "ready seconds=%s data=%s\n", seconds, o.data)
+		return
+	}
+	for _, r := range g.replicas {
+		role := ""
+		if r.leads {
+			role = "leader"
+		}
+		fmt.Fprintf(p.Out, "  ✓ %d  %-16s pid %-7d %s\n", r.id(), r.client, r.pid(), role)
+	}
+	fmt.Fprintf(p.Out, "  ready in %s s: a write was committed. Data in ./%s, kept.    stop: Ctrl-C\n", seconds, o.data)
+	leader := g.replicas[0]
+	for _, r := range g.replicas {
+		if r.leads {
+			leader = r
+		}
+	}
+	at := ""
+	if o.clientPort != 2379 {
+		var all []string
+		for _, r := range g.replicas {
+			all = append(all, r.client)
+		}
+		at = " --endpoints " + strings.Join(all, ",")
+	}
+	fmt.Fprintf(p.Out, "  try   etcdctl%s put hello world       lockstep status%s       kill -9 %d && lockstep get hello%s\n", at, at, leader.pid(), at)
+}
+
+func isTerminal(out any) bool {
+	f, ok := out.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// lastError is the last line of a log that begins with "error:" and what follows it, else the last line.
+func lastError(log string) string {
+	b, err := os.ReadFile(log)
+	if err != nil {
+		return "it left no log"
+	}
+	text := strings.TrimSpace(string(b))
+	if i := strings.LastIndex("\n"+text, "\nerror: "); i >= 0 {
+		return text[i+len("error: "):]
+	}
+	return text[strings.LastIndex(text, "\n")+1:]
+}

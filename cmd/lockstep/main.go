@@ -1,0 +1,16 @@
+// Command lockstep runs a replicated, fault-tolerant store that speaks the etcd v3 API.
+package main
+
+import (
+	"os"
+
+	"github.com/lockstep-rsm/lockstep/cli"
+)
+
+// version is set by the build: -ldflags "-X main.version=1.2.3".
+var version = "0.1.0-dev"
+
+func main() {
+	p := cli.Program{Version: version, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv}
+	os.Exit(p.Run(os.Args[1:]))
+}
