@@ -131,7 +131,10 @@ func TestThreeHostsCountTogetherAndSurviveTheirLeader(t *testing.T) {
 func TestHostWithoutNetworkServesAlone(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	opts := lockstep.Options{Dir: t.TempDir(), Machines: map[string]machine.Kind{"counter": counter.Machine.Kind()}, Check: true}
+	opts := lockstep.Options{
+		Dir: t.TempDir(), Machines: map[string]machine.Kind{"counter": counter.Machine.Kind()}, Check: true,
+		WALSegmentBytes: 1 << 20, MaxWALBytes: 64 << 20,
+	}
 	for round := range 3 {
 		h, err := lockstep.Open(ctx, opts)
 		if err != nil {

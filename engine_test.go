@@ -1,0 +1,417 @@
+package lockstep_test
+
+import (
+	"errors"
+	"log/slog"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/lockstep-rsm/lockstep"
+	"github.com/lockstep-rsm/lockstep/machine"
+	"github.com/lockstep-rsm/lockstep/machine/counter"
+	"github.com/lockstep-rsm/lockstep/sim/world"
+)
+
+// island is a cluster in a simulated world, driven by one task that is no host's.
+type island struct {
+	t      *testing.T
+	w      *world.World
+	addrs  []string
+	hosts  []*lockstep.Host
+	opened []error
+	tune   func(i int, o *lockstep.Options)
+}
+
+// inWorld runs test as the driver of n simulated hosts that are not started yet, and fails if it
+// does not end within limit of simulated time.
+func inWorld(t *testing.T, seed uint64, n int, limit time.Duration, test func(c *island)) {
+	t.Helper()
+	w := world.New(seed, world.Options{})
+	defer w.Close()
+	c := &island{t: t, w: w, hosts: make([]*lockstep.Host, n), opened: make([]error, n)}
+	for i := range n {
+		c.addrs = append(c.addrs, w.Addr(i, 7000))
+	}
+	done := false
+	w.Go(world.Driver, "test", func() {
+		test(c)
+		done = true
+		w.Stop()
+	})
+	w.Run(limit)
+	if !done {
+		t.Errorf("seed %d: did not end by %v\n%s", seed, w.Now(), w.Dump())
+	}
+}
+
+// start opens host i in its present process, and waits until Open has returned.
+func (c *island) start(i int) error {
+	c.hosts[i], c.opened[i] = nil, nil
+	o := lockstep.Options{
+		Dir: "data", Addr: c.addrs[i], Founders: c.addrs, Insecure: true, Env: c.w.Host(i), Check: true,
+		Machines: map[string]machine.Kind{"counter": counter.Machine.Kind()}, Logger: slog.New(slog.DiscardHandler),
+		WALSegmentBytes: 256 << 10, MaxWALBytes: 8 << 20, Lanes: 1, Loops: 1,
+	}
+	if len(c.hosts) == 1 {
+		o.Addr, o.Founders = "", nil
+	}
+	if c.tune != nil {
+		c.tune(i, &o)
+	}
+	c.w.Do(i, func() { c.hosts[i], c.opened[i] = lockstep.Open(c.w.Context(), o) })
+	return c.opened[i]
+}
+
+func (c *island) startAll() {
+	for i := range c.hosts {
+		if err := c.start(i); err != nil {
+			c.t.Errorf("open host %d: %v", i, err)
+		}
+	}
+}
+
+// create founds or finds group id as a client of host i.
+func (c *island) create(i int, id lockstep.GroupID, d time.Duration) (g *lockstep.Group, err error) {
+	ok := c.w.Do(i, func() {
+		ctx, cancel := c.w.WithTimeout(c.w.Context(), d)
+		defer cancel()
+		g, err = c.hosts[i].Create(ctx, id, lockstep.GroupOptions{Machine: "counter"})
+	})
+	if !ok && err == nil {
+		err = errDied
+	}
+	return g, err
+}
+
+var errDied = errors.New("host died")
+
+// add adds one to group id's counter as a client of host i.
+func (c *island) add(i int, id lockstep.GroupID, d time.Duration) (n int64, err error) {
+	ok := c.w.Do(i, func() {
+		ctx, cancel := c.w.WithTimeout(c.w.Context(), d)
+		defer cancel()
+		n, err = lockstep.Typed(c.hosts[i].Group(id), counter.Machine).Propose(ctx, counter.Add{N: 1})
+	})
+	if !ok {
+		return 0, errDied
+	}
+	return n, err
+}
+
+func (c *island) get(i int, id lockstep.GroupID, d time.Duration, opts lockstep.ReadOptions) (n int64, err error) {
+	ok := c.w.Do(i, func() {
+		ctx, cancel := c.w.WithTimeout(c.w.Context(), d)
+		defer cancel()
+		n, err = lockstep.Typed(c.hosts[i].Group(id), counter.Machine).Read(ctx, counter.Get{}, opts)
+	})
+	if !ok {
+		return 0, errDied
+	}
+	return n, err
+}
+
+// leader waits until a host leads group id, and gives its number.
+func (c *island) leader(id lockstep.GroupID) int {
+	for {
+		for i, h := range c.hosts {
+			if h != nil && c.w.Alive(i) && h.Group(id).Status().Role == "leader" {
+				return i
+			}
+		}
+		c.w.Sleep(10 * time.Millisecond)
+	}
+}
+
+func TestThreeGroupsInOneTurnMakeOneSync(t *testing.T) {
+	inWorld(t, 1, 1, time.Minute, func(c *island) {
+		c.startAll()
+		for id := lockstep.GroupID(1); id <= 3; id++ {
+			if _, err := c.create(0, id, 10*time.Second); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+		c.w.Sleep(time.Second)
+		before := c.w.Disk(0).Syncs()
+		c.w.Do(0, func() {
+			var calls [3]lockstep.Call
+			cmd, _ := counter.Machine.EncodeCommand(counter.Add{N: 1})
+			for i := range calls {
+				if err := c.hosts[0].Group(lockstep.GroupID(i+1)).Start(cmd, &calls[i]); err != nil {
+					t.Error(err)
+				}
+			}
+			for i := range calls {
+				if _, err := calls[i].Wait(c.w.Context()); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		if n := c.w.Disk(0).Syncs() - before; n != 1 {
+			t.Errorf("three groups with a write each made %d syncs before the answers, want 1", n)
+		}
+	})
+}
+
+func TestHeldSyncOfTheLeaderHoldsTheAnswerNotTheFollowers(t *testing.T) {
+	inWorld(t, 2, 3, time.Minute, func(c *island) {
+		c.startAll()
+		for i := range c.hosts {
+			if _, err := c.create(i, 1, 10*time.Second); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+		lead := c.leader(1)
+		follower := (lead + 1) % 3
+		applied := c.hosts[follower].Group(1).Status().Applied
+		c.w.Disk(lead).Stuck = true
+		n, err := c.add(lead, 1, 300*time.Millisecond)
+		if err == nil {
+			t.Errorf("client has the answer %d while the leader's sync is held", n)
+		}
+		if lockstep.OutcomeOf(err) != lockstep.Unknown {
+			t.Errorf("outcome is %v, want unknown: %v", lockstep.OutcomeOf(err), err)
+		}
+		if now := c.hosts[follower].Group(1).Status().Applied; now <= applied {
+			t.Errorf("follower has applied %d, want more than %d: it holds the entry, and so does the other", now, applied)
+		}
+		c.w.Disk(lead).Stuck = false
+		if n, err := c.get(follower, 1, 5*time.Second, lockstep.ReadOptions{}); err != nil || n != 1 {
+			t.Errorf("read after release: %d, %v; want 1", n, err)
+		}
+	})
+}
+
+func TestStuckDiskOfTheLeaderIsReplaced(t *testing.T) {
+	inWorld(t, 3, 3, time.Minute, func(c *island) {
+		c.startAll()
+		for i := range c.hosts {
+			if _, err := c.create(i, 1, 10*time.Second); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+		lead := c.leader(1)
+		c.w.Disk(lead).Stuck = true
+		start := c.w.Now()
+		_, _ = c.add(lead, 1, 100*time.Millisecond)
+		if _, err := c.add((lead+1)%3, 1, 5*time.Second); err != nil {
+			t.Errorf("add elsewhere: %v", err)
+		}
+		if d := c.w.Now() - start; d > 2*time.Second {
+			t.Errorf("a leader whose disk hangs was replaced after %v, want at most 2s", d)
+		}
+	})
+}
+
+func TestWipedDirectoryGetsNoVoteAndSaysWhy(t *testing.T) {
+	inWorld(t, 4, 3, 2*time.Minute, func(c *island) {
+		c.startAll()
+		for i := range c.hosts {
+			if _, err := c.create(i, 1, 10*time.Second); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+		if _, err := c.add(0, 1, 5*time.Second); err != nil {
+			t.Error(err)
+		}
+		c.w.Kill(2)
+		c.w.Start(2)
+		c.w.Do(2, func() {
+			if err := c.w.Host(2).FS().RemoveAll("data"); err != nil {
+				t.Error(err)
+			}
+		})
+		if err := c.start(2); err != nil {
+			t.Errorf("open wiped host: %v", err)
+			return
+		}
+		_, err := c.create(2, 1, 5*time.Second)
+		if err == nil || !strings.Contains(err.Error(), "no vote") {
+			t.Errorf("create on the wiped host: %v; want the reason why it gets no vote", err)
+		}
+		if why := c.hosts[2].Status().Why; !strings.Contains(why, "no vote") {
+			t.Errorf("status says %q", why)
+		}
+		c.w.Kill(1)
+		if _, err := c.add(0, 1, 5*time.Second); err == nil {
+			t.Error("one host of three commits with the help of a wiped one")
+		}
+		c.w.Start(1)
+		if err := c.start(1); err != nil {
+			t.Error(err)
+		}
+		if n, err := c.add(0, 1, 10*time.Second); err != nil || n < 2 {
+			t.Errorf("add with the majority back: %d, %v", n, err)
+		}
+	})
+}
+
+func TestFollowerBehindTheLogGetsASnapshot(t *testing.T) {
+	inWorld(t, 5, 3, 5*time.Minute, func(c *island) {
+		c.tune = func(_ int, o *lockstep.Options) { o.SnapshotAfterBytes = 8 << 10 }
+		c.startAll()
+		for i := range c.hosts {
+			if _, err := c.create(i, 1, 10*time.Second); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+		c.w.Kill(2)
+		want := int64(0)
+		for range 400 {
+			n, err := c.add(0, 1, 5*time.Second)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			want = n
+		}
+		c.w.Sleep(2 * time.Second)
+		lead := c.leader(1)
+		if s := c.hosts[lead].Group(1).Status().Snapshot; s == 0 {
+			t.Errorf("no agreed snapshot after 400 commands: %+v", c.hosts[lead].Group(1).Status())
+		}
+		c.w.Start(2)
+		if err := c.start(2); err != nil {
+			t.Error(err)
+			return
+		}
+		if _, err := c.create(2, 1, 10*time.Second); err != nil {
+			t.Error(err)
+			return
+		}
+		if n, err := c.get(2, 1, 10*time.Second, lockstep.ReadOptions{}); err != nil || n != want {
+			t.Errorf("read on the host that was behind: %d, %v; want %d", n, err, want)
+		}
+		if s := c.hosts[2].Group(1).Status().Snapshot; s == 0 {
+			t.Errorf("host that was behind has no snapshot: %+v", c.hosts[2].Group(1).Status())
+		}
+	})
+}
+
+// TestEveryFailingDiskOperationLosesNothing makes the k-th operation of each kind fail on one host, for
+// every k of a short run, and looks for what was acknowledged after power loss and restart.
+func TestEveryFailingDiskOperationLosesNothing(t *testing.T) {
+	for _, op := range []world.Op{
+		world.OpOpen, world.OpCreate, world.OpWrite, world.OpWriteSync, world.OpSync, world.OpSyncDir, world.OpRename, world.OpRemove, world.OpAllocate,
+	} {
+		t.Run(op.String(), func(t *testing.T) {
+			for k := uint64(1); k <= 200; k++ {
+				if !failingRun(t, op, k) {
+					return // the run has fewer than k
+				}
+			}
+		})
+	}
+}
+
+func failingRun(t *testing.T, op world.Op, k uint64) (more bool) {
+	inWorld(t, 100+k, 1, 5*time.Minute, func(c *island) {
+		c.tune = func(_ int, o *lockstep.Options) { o.SnapshotAfterBytes = 4 << 10 }
+		c.w.Disk(0).FailNth(op, k, syscall.EIO)
+		before := c.w.Disk(0).Count(op)
+		acked := int64(0)
+		if c.start(0) == nil {
+			if _, err := c.create(0, 1, 2*time.Second); err == nil {
+				for range 60 {
+					n, err := c.add(0, 1, time.Second)
+					if err != nil {
+						break
+					}
+					acked = n
+				}
+			}
+		}
+		if more = c.w.Disk(0).Count(op)-before >= k; !more {
+			return
+		}
+		c.w.PowerOff(0)
+		c.w.Start(0)
+		if err := c.start(0); err != nil {
+			if acked == 0 && errors.Is(err, lockstep.ErrDir) {
+				return // founding itself was cut short: nothing was promised
+			}
+			t.Errorf("%v %d: open after it: %v (%d acknowledged)", op, k, err, acked)
+			return
+		}
+		if _, err := c.create(0, 1, 10*time.Second); err != nil {
+			t.Errorf("%v %d: create after it: %v (%d acknowledged)", op, k, err, acked)
+			return
+		}
+		if n, err := c.get(0, 1, 10*time.Second, lockstep.ReadOptions{}); err != nil || n < acked || n > acked+1 {
+			t.Errorf("%v %d: counter is %d, %v; %d were acknowledged", op, k, n, err, acked)
+		}
+	})
+	return more
+}
+
+// TestFullDiskRefusesWritesServesReadsAndClears fills the disks of all hosts while clients write.
+func TestFullDiskRefusesWritesServesReadsAndClears(t *testing.T) {
+	inWorld(t, 6, 3, 10*time.Minute, func(c *island) {
+		c.tune = func(_ int, o *lockstep.Options) { o.SnapshotAfterBytes = 1 << 30 }
+		c.startAll()
+		for i := range c.hosts {
+			if _, err := c.create(i, 1, 10*time.Second); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+		for i := range c.hosts {
+			c.w.Disk(i).Capacity = c.w.Disk(i).Used() + 64<<10
+		}
+		acked, refused := int64(0), 0
+		for range 2000 {
+			n, err := c.add(c.leader(1), 1, 2*time.Second)
+			switch {
+			case err == nil:
+				acked = n
+			case errors.Is(err, lockstep.ErrNoSpace):
+				if lockstep.OutcomeOf(err) != lockstep.NotCommitted {
+					t.Errorf("outcome of a refused write is %v", lockstep.OutcomeOf(err))
+				}
+				refused++
+			}
+			if refused > 5 {
+				break
+			}
+		}
+		if refused == 0 {
+			t.Errorf("no write was refused for lack of space, %d acknowledged", acked)
+			return
+		}
+		lead := c.leader(1)
+		if n, err := c.get((lead+1)%3, 1, 5*time.Second, lockstep.ReadOptions{}); err != nil || n < acked {
+			t.Errorf("read while the disks are full: %d, %v; %d were acknowledged", n, err, acked)
+		}
+		if d := c.hosts[lead].Status().Disk; d != "full" {
+			t.Errorf("status says disk %q, want full", d)
+		}
+		c.w.Kill(lead) // votes go on
+		other := (lead + 1) % 3
+		for c.hosts[other].Group(1).Status().Leader == lockstep.HostID(lead+1) || c.hosts[other].Group(1).Status().Leader == 0 {
+			c.w.Sleep(10 * time.Millisecond)
+		}
+		for i := range c.hosts {
+			c.w.Disk(i).Capacity = 0
+		}
+		freed := c.w.Now()
+		for {
+			n, err := c.add(other, 1, 2*time.Second)
+			if err == nil {
+				if n <= acked {
+					t.Errorf("counter is %d after %d were acknowledged", n, acked)
+				}
+				break
+			}
+			if c.w.Now()-freed > 10*time.Second {
+				t.Errorf("writes have not returned 10s after space did: %v", err)
+				break
+			}
+		}
+	})
+}
