@@ -61,7 +61,7 @@ func TestSegmentGolden(t *testing.T) {
 		"wal_identity_v1":  AppendIdentity(nil, &id),
 		"wal_records_v1":   sampleRecords(),
 		"wal_head_v1":      AppendSegmentHead(nil, &h),
-		"wal_batch_v1":     sampleBatch(),
+		"wal_batch_v1":     sealed(sampleRecords()),
 		"wal_hardstate_v1": AppendHardState(nil, raft.HardState{Term: 3, Vote: 1}),
 	} {
 		name = filepath.Join("testdata", name+".hex")
