@@ -12,8 +12,10 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 
@@ -60,17 +62,36 @@ func (p *Program) connect(ctx context.Context) (*grpc.ClientConn, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
 	var reasons []error
-	for _, e := range p.endpoints {
-		conn, err := p.dial(ctx, e)
+	for i, e := range p.endpoints {
+		// One that takes connections and says nothing, being stopped, leaves time for the others.
+		conn, err := p.dialReady(ctx, e, p.timeout/time.Duration(len(p.endpoints)))
 		if err == nil {
 			return conn, nil
 		}
 		reasons = append(reasons, err)
-		if ctx.Err() != nil {
+		if ctx.Err() != nil && i > 0 {
 			break
 		}
 	}
 	return nil, &notSent{fmt.Errorf("reach a server: %w. Is one running? Try lockstep up, or give --endpoints", errors.Join(reasons...))}
+}
+
+// dialReady is dial, and waits until the server has answered.
+func (p *Program) dialReady(ctx context.Context, endpoint string, within time.Duration) (*grpc.ClientConn, error) {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	conn, err := p.dial(ctx, endpoint)
+	if err != nil {
+		return nil, err
+	}
+	conn.Connect()
+	for state := conn.GetState(); state != connectivity.Ready; state = conn.GetState() {
+		if !conn.WaitForStateChange(ctx, state) || state == connectivity.TransientFailure {
+			_ = conn.Close()
+			return nil, fmt.Errorf("%s takes connections, but does not speak gRPC or does not answer", plain(endpoint))
+		}
+	}
+	return conn, nil
 }
 
 // dial connects at once, so that a server that is not there is known before anything is sent.

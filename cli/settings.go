@@ -72,7 +72,11 @@ func inEnv(flag string) string { return "LOCKSTEP_" + strings.ToUpper(inFile(fla
 // fill takes what no flag gave from the environment, and what is missing then from a file.
 func (s *settings) fill(getenv func(string) string, file string) error {
 	var given []string
-	s.flags.Visit(func(f *pflag.Flag) { given = append(given, f.Name) })
+	s.flags.VisitAll(func(f *pflag.Flag) {
+		if f.Changed { // parsed by the command's own set, which shares its flags with this one
+			given = append(given, f.Name)
+		}
+	})
 	var wrong error
 	s.flags.VisitAll(func(f *pflag.Flag) {
 		text := getenv(inEnv(f.Name))

@@ -28,7 +28,7 @@ func (s *settings) read(name string, given []string) error {
 		return usage(fmt.Errorf("read settings: %w", err))
 	}
 	f := &yamlFile{name, strings.Split(string(b), "\n")}
-	parsed, err := parser.ParseBytes(b, 0)
+	parsed, err := parser.ParseBytes(b, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		var syntax *yaml.SyntaxError
 		if errors.As(err, &syntax) && syntax.Token != nil {

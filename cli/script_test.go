@@ -1,0 +1,126 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"lockstep": func() {
+			p := Program{Version: "test", Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv}
+			os.Exit(p.Run(os.Args[1:]))
+		},
+	})
+}
+
+// TestScripts runs testdata/*.txtar: what a person types, and what is answered.
+//
+//	exits CODE command…       runs it and checks the exit code
+//	eventually CODE command…  runs it until it gives the code, at most 20 s
+//	occupy ADDR               listens there until the script ends
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:   "testdata",
+		Setup: givePorts,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits":      func(ts *testscript.TestScript, _ bool, args []string) { runsTo(ts, args) },
+			"eventually": func(ts *testscript.TestScript, _ bool, args []string) { eventually(ts, args) },
+			"occupy":     func(ts *testscript.TestScript, _ bool, args []string) { occupy(ts, args[0]) },
+		},
+	})
+}
+
+func code(ts *testscript.TestScript, args []string) int {
+	err := ts.Exec(args[0], args[1:]...)
+	var ended *exec.ExitError
+	if errors.As(err, &ended) {
+		return ended.ExitCode()
+	}
+	ts.Check(err)
+	return 0
+}
+
+func runsTo(ts *testscript.TestScript, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	if got := code(ts, args[1:]); got != want {
+		ts.Fatalf("exit code is %d, want %d", got, want)
+	}
+}
+
+func eventually(ts *testscript.TestScript, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	deadline := time.NewTimer(20 * time.Second)
+	defer deadline.Stop()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		got := code(ts, args[1:])
+		if got == want {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			ts.Fatalf("exit code is still %d after 20 s, want %d", got, want)
+		}
+	}
+}
+
+func occupy(ts *testscript.TestScript, addr string) {
+	l, err := net.Listen("tcp", addr)
+	ts.Check(err)
+	ts.Defer(func() { _ = l.Close() })
+}
+
+// givePorts finds two ports that are free with all that follow from them, so that scripts may run at
+// once: CLIENT, CLIENT2, CLIENT3, HOST, HOST2, HOST3.
+func givePorts(e *testscript.Env) error {
+	for range 50 {
+		base, err := freePort()
+		if err != nil {
+			return err
+		}
+		base = 3000 + base%20000
+		ports, ok := []string{}, true
+		for _, first := range []int{base, base + 1} {
+			for n := range 3 {
+				addr := address(first, n)
+				l, err := net.Listen("tcp", addr)
+				if ok = ok && err == nil; err == nil {
+					_ = l.Close()
+				}
+				_, port, _ := net.SplitHostPort(addr)
+				ports = append(ports, port)
+			}
+		}
+		if !ok {
+			continue
+		}
+		for i, name := range []string{"CLIENT", "CLIENT2", "CLIENT3", "HOST", "HOST2", "HOST3"} {
+			e.Setenv(name, ports[i])
+		}
+		e.Setenv("LOCKSTEP_ENDPOINTS", fmt.Sprintf("127.0.0.1:%s,127.0.0.1:%s,127.0.0.1:%s", ports[0], ports[1], ports[2]))
+		return nil
+	}
+	return errors.New("find free ports: none in 50 tries")
+}
+
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
