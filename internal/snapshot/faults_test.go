@@ -14,6 +14,7 @@ type faults struct {
 	n, failAt int
 	syncs     int
 	op        string
+	rot       bool // what is written is not what was handed over
 }
 
 func (f *faults) FS() env.FS { return faultFS{f.Env.FS(), f} }
@@ -64,6 +65,10 @@ type faultFile struct {
 func (f faultFile) WriteAt(p []byte, off int64) (int, error) {
 	if err := f.f.hit("write", f.name); err != nil {
 		return 0, err
+	}
+	if f.f.rot && len(p) > 2000 {
+		p = append([]byte(nil), p...)
+		p[1500] ^= 1
 	}
 	return f.File.WriteAt(p, off)
 }

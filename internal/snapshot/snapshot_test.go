@@ -524,6 +524,19 @@ func TestThrottleHoldsItsRate(t *testing.T) {
 	}
 }
 
+// TestSealReadsBack: a disk that says it wrote and did not is found before anything relies on it.
+func TestSealReadsBack(t *testing.T) {
+	dir := t.TempDir()
+	rotten := &faults{Env: env.OS(), rot: true}
+	s := openStore(t, dir, func(o *Options) { o.Env = rotten })
+	if err := write(s, header(1, 10), randomBytes(5000)); !errors.Is(err, wire.ErrCorrupt) {
+		t.Errorf("seal on a disk that rots: %v", err)
+	}
+	if got := files(t, dir); got != "" || len(s.List(1, 5)) != 0 {
+		t.Errorf("files left: %s; list %v", got, s.List(1, 5))
+	}
+}
+
 // TestLongWritesSyncAsTheyGo: one sync at the end would hold up the log's.
 func TestLongWritesSyncAsTheyGo(t *testing.T) {
 	counted := &faults{Env: env.OS()}

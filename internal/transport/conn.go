@@ -2,7 +2,6 @@ package transport
 
 import (
 	"bufio"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -214,14 +213,6 @@ func (c *conn) writeFrame(k wire.FrameKind, p []byte) error {
 
 // writeNumber writes a frame whose body is v.
 func (c *conn) writeNumber(k wire.FrameKind, v uint64) error {
-	var b [wire.FrameHeaderSize + 8]byte
-	return c.writeFrame(k, binary.LittleEndian.AppendUint64(b[:wire.FrameHeaderSize], v))
-}
-
-// number is the body of a frame that writeNumber wrote.
-func number(h wire.FrameHeader, body []byte) (uint64, error) {
-	if len(body) != 8 {
-		return 0, fmt.Errorf("frame %d of kind %d has %d bytes, not 8", h.Sequence, h.Kind, len(body))
-	}
-	return binary.LittleEndian.Uint64(body), nil
+	var b [wire.FrameHeaderSize + wire.NumberSize]byte
+	return c.writeFrame(k, wire.AppendNumber(b[:wire.FrameHeaderSize], v))
 }

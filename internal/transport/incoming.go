@@ -171,7 +171,7 @@ func (t *Transport) receiveAll(c *conn, host raft.HostID) error {
 		}
 		switch h.Kind {
 		case wire.FramePing:
-			v, err := number(h, body)
+			v, err := wire.DecodeNumber(body)
 			if err != nil {
 				return err
 			}

@@ -272,7 +272,7 @@ func (l *link) readPongs(c *conn) {
 		}
 		var sent uint64
 		if err == nil {
-			sent, err = number(h, body)
+			sent, err = wire.DecodeNumber(body)
 		}
 		if err != nil {
 			c.close() // before the wake: it frees a writer that is stuck in a write

@@ -192,7 +192,7 @@ func TestGarbageInALink(t *testing.T) {
 		{unknown, "a known kind"},
 		{frame(wire.FramePackets, 2, make([]byte, 2<<20)), "length"},
 		{frame(wire.FrameRequest, 2, nil), "unexpected kind"},
-		{frame(wire.FramePing, 2, []byte("no number")), "not 8"},
+		{frame(wire.FramePing, 2, []byte("no number")), "no more bytes"},
 		{[]byte(strings.Repeat("?", 100)), "magic"},
 	} {
 		a := open(t, 1, func(o *Options) { o.MaxFrameBytes = 1 << 20 })

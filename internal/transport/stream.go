@@ -153,7 +153,7 @@ func (s *outgoing) readAll() {
 			s.ended, s.replied, s.reply = true, true, string(body)
 		default:
 			var v uint64
-			if v, err = number(h, body); err != nil || s.resumed || int64(v) < 0 {
+			if v, err = wire.DecodeNumber(body); err != nil || s.resumed || int64(v) < 0 {
 				s.ended, s.err = true, errors.Join(errors.New("receiver names a second or impossible offset"), err)
 				break
 			}
@@ -385,7 +385,7 @@ func (a *arriving) next() error {
 		a.off += int64(len(body))
 		return nil
 	}
-	end, err := number(h, body)
+	end, err := wire.DecodeNumber(body)
 	if err != nil {
 		return err
 	}

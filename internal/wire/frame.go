@@ -125,3 +125,17 @@ func (h *FrameHeader) Verify(body []byte) error {
 	}
 	return nil
 }
+
+// NumberSize is the length of the body of a frame that is a number, in bytes.
+const NumberSize = 8
+
+// AppendNumber appends v: the body of a ping, a pong, or an offset in a snapshot stream.
+func AppendNumber(dst []byte, v uint64) []byte { return binary.LittleEndian.AppendUint64(dst, v) }
+
+// DecodeNumber reads a number that fills p.
+func DecodeNumber(p []byte) (uint64, error) {
+	c := cursor{what: "frame", p: p}
+	v := c.u64("number")
+	c.end()
+	return v, c.err
+}
