@@ -43,9 +43,13 @@ type Log struct {
 	requests  uint64
 	strangers map[raft.GroupID]*group
 
-	mu       sync.Mutex // guards what follows; nothing parks under it
+	// Appends take only this lock, so that they never wait for a batch being built.
+	queueing sync.Mutex
 	queue    []*request
 	queued   int64
+	shut     bool // no appends any more
+
+	mu       sync.Mutex // guards what follows; nothing parks under it
 	groups   map[raft.GroupID]*group
 	chain    []*segment // oldest first; the last is written to
 	ids      uint32     // of the newest segment
@@ -103,13 +107,13 @@ func (l *Log) Append(saves []GroupSave, done func(err error)) {
 		r.entries = r.entries || len(s.Save.Entries) > 0 && !s.Destroy
 		r.size += saveSize(s)
 	}
-	l.mu.Lock()
-	gone := l.closing
+	l.queueing.Lock()
+	gone := l.shut
 	if !gone {
 		l.queue = append(l.queue, r)
 		l.queued += int64(r.size)
 	}
-	l.mu.Unlock()
+	l.queueing.Unlock()
 	if gone {
 		l.o.Env.Run("wal refuse", func() { done(ErrClosed) })
 		return
@@ -170,19 +174,20 @@ func (l *Log) err() error {
 	return l.failed
 }
 
+// isClosing says that Close was called and all that was queued before is taken.
 func (l *Log) isClosing() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.closing && len(l.queue) == 0
+	l.queueing.Lock()
+	defer l.queueing.Unlock()
+	return l.shut && len(l.queue) == 0
 }
 
 // take moves the queue to the writer.
 func (l *Log) take() {
-	l.mu.Lock()
+	l.queueing.Lock()
 	if len(l.taken) == 0 {
 		l.taken, l.queue = l.queue, l.taken[:0]
 	}
-	l.mu.Unlock()
+	l.queueing.Unlock()
 }
 
 // end says that one of the log's tasks is over.
@@ -195,15 +200,18 @@ func (l *Log) end() {
 }
 
 // Close writes what is queued, ends the log's tasks and closes the files. Appends that come later
-// are refused. It blocks. It returns ErrFailed if the log has failed.
+// are refused. It blocks: not to be called from done. It returns ErrFailed if the log has failed.
 func (l *Log) Close() error {
-	l.mu.Lock()
-	was := l.closing
-	l.closing = true
-	l.mu.Unlock()
+	l.queueing.Lock()
+	was := l.shut
+	l.shut = true
+	l.queueing.Unlock()
 	if was {
 		return ErrClosed
 	}
+	l.mu.Lock()
+	l.closing = true
+	l.mu.Unlock()
 	l.wake.Wake()
 	l.prepare.Wake()
 	for l.running() {
@@ -268,9 +276,9 @@ func (l *Log) refuseAll(err error) {
 }
 
 func (l *Log) report(r *request) {
-	l.mu.Lock()
+	l.queueing.Lock()
 	l.queued -= int64(r.size)
-	l.mu.Unlock()
+	l.queueing.Unlock()
 	if r.done != nil {
 		r.done(r.err)
 	}

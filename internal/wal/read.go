@@ -89,12 +89,15 @@ func readEntry(s *segment, p place) (r wire.Record, err error) {
 
 // Stats returns the log's state at this moment. It touches no disk.
 func (l *Log) Stats() Stats {
+	l.queueing.Lock()
+	queued := l.queued
+	l.queueing.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := Stats{
 		Bytes: l.total, MaxBytes: l.o.MaxBytes, LiveBytes: l.live,
 		Segments: len(l.chain), Spares: len(l.spares), Syncs: l.syncs, Batches: l.batches, LastSync: l.lastSync,
-		StalledSince: l.started, QueueBytes: l.queued, Carried: l.carried,
+		StalledSince: l.started, QueueBytes: queued, Carried: l.carried,
 		Full: l.full && !(len(l.spares) > 1 || len(l.spares) == 1 && l.dead() > 0), Failed: l.failed != nil, Damaged: l.damaged,
 	}
 	n := int(min(l.timing, uint64(len(l.timings))))
