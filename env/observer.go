@@ -46,4 +46,5 @@ const (
 	WALSynced                              // Count bytes; Digest is the duration in nanoseconds
 	LinkUp                                 // Peer is the host
 	LinkLost                               // Peer is the host; Text: refused, reset, timeout
+	LogRecovered                           // a replica begins with what its log held: Term and Peer of the hard state, Index and Digest of the last entry; Text: damage, if any
 )

@@ -205,6 +205,18 @@ func (g *group) makeRaft(conf *raft.Configuration, base raft.SnapshotMeta, hard 
 		DecodeConfiguration: wire.DecodeConfiguration, Check: o.Check,
 	})
 	g.conf.Store(g.r.Configuration())
+	last, sum := base.Identity, base.Sum
+	if n := len(entries); n > 0 {
+		last, sum = entries[n-1].Identity, entries[n-1].Sum
+	}
+	damage := ""
+	if noVote {
+		damage = "no vote until repaired"
+	}
+	g.h.observe(env.Event{
+		Kind: env.LogRecovered, Group: uint64(g.id), Replica: uint64(g.self.Replica), Term: uint64(hard.Term), Peer: uint64(hard.Vote),
+		Index: uint64(last.Index), Digest: uint64(sum), Text: damage,
+	})
 }
 
 // add puts a new replica before the turn.
