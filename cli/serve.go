@@ -25,7 +25,7 @@ const lifelineEnv = "LOCKSTEP_LIFELINE"
 const graceful = 1500 * time.Millisecond
 
 func (p *Program) serve() *cobra.Command {
-	s := newSettings()
+	var s *settings
 	var file string
 	c := &cobra.Command{
 		Use: "serve", Short: "Run one replica", Args: exactly(0),
@@ -40,7 +40,7 @@ without it the host is a cluster of one.`,
 		},
 	}
 	c.Flags().StringVarP(&file, "file", "f", "", "file of YAML with settings")
-	c.Flags().AddFlagSet(s.flags)
+	s = newSettings(c)
 	return c
 }
 

@@ -4,12 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/spf13/pflag"
+	"github.com/spf13/cobra"
 
 	"github.com/lockstep-rsm/lockstep/server"
 )
@@ -20,12 +19,21 @@ type settings struct {
 	options          server.Options
 	data             string
 	logForm, logFrom string
-	flags            *pflag.FlagSet
+	command          *cobra.Command    // has their flags
+	names            []string          // of the flags
 	takes            map[string]string // by name in the file: what it takes, and an example
 }
 
-func newSettings() *settings {
-	s := &settings{flags: pflag.NewFlagSet("serve", pflag.ContinueOnError), takes: map[string]string{}}
+// flagValue is what a flag keeps its value in.
+type flagValue interface {
+	String() string
+	Set(text string) error
+	Type() string
+}
+
+// newSettings adds the flags to a command.
+func newSettings(c *cobra.Command) *settings {
+	s := &settings{command: c, takes: map[string]string{}}
 	o := &s.options
 	s.text(&s.data, "data", "lockstep-data/1", "directory of this host: log and snapshots", "a directory: /var/lib/lockstep")
 	s.text(&o.Client, "client", "127.0.0.1:2379", "where to listen for clients", "an address: 127.0.0.1:2379")
@@ -37,8 +45,8 @@ func newSettings() *settings {
 	s.text(&o.Cert, "cert", "", "file of the certificate for clients", "a file: server.pem")
 	s.text(&o.Key, "key", "", "file of its key", "a file: server.key")
 	s.text(&o.CA, "ca", "", "file of authorities whose clients are let in", "a file: ca.pem")
-	s.flags.BoolVar(&o.Insecure, "insecure", false, "allow plaintext beyond loopback")
-	s.takes["insecure"] = "true or false: true"
+	c.Flags().BoolVar(&o.Insecure, "insecure", false, "allow plaintext beyond loopback")
+	s.know("insecure", "true or false: true")
 	s.duration(&o.Host.Heartbeat, "heartbeat", "between heartbeats of a leader (default 50ms)", "50ms")
 	s.duration(&o.Host.ElectionTimeout, "election-timeout", "shorter bound of the wait for a leader (default 250ms)", "250ms")
 	s.duration(&o.WatchProgress, "watch-progress", "between progress notifications of watches (default 10m)", "10m")
@@ -49,20 +57,24 @@ func newSettings() *settings {
 	return s
 }
 
-func (s *settings) add(name string, v pflag.Value, help, takes string) {
-	s.flags.Var(v, name, help)
+func (s *settings) know(name, takes string) {
+	s.names = append(s.names, name)
 	s.takes[inFile(name)] = takes
+}
+
+func (s *settings) add(name string, v flagValue, help, takes string) {
+	s.command.Flags().Var(v, name, help)
+	s.know(name, takes)
 }
 
 func (s *settings) text(at *string, name, value, help, takes string) {
-	s.flags.StringVar(at, name, value, help)
-	s.takes[inFile(name)] = takes
+	s.command.Flags().StringVar(at, name, value, help)
+	s.know(name, takes)
 }
 
 func (s *settings) duration(at *time.Duration, name, help, example string) {
-	s.flags.DurationVar(at, name, 0, help)
-	s.flags.Lookup(name).DefValue = "0s"
-	s.takes[inFile(name)] = "a duration: " + example
+	s.command.Flags().DurationVar(at, name, 0, help)
+	s.know(name, "a duration: "+example)
 }
 
 func inFile(flag string) string { return strings.ReplaceAll(flag, "-", "_") }
@@ -72,24 +84,22 @@ func inEnv(flag string) string { return "LOCKSTEP_" + strings.ToUpper(inFile(fla
 // fill takes what no flag gave from the environment, and what is missing then from a file.
 func (s *settings) fill(getenv func(string) string, file string) error {
 	var given []string
-	s.flags.VisitAll(func(f *pflag.Flag) {
-		if f.Changed { // parsed by the command's own set, which shares its flags with this one
-			given = append(given, f.Name)
+	for _, name := range s.names {
+		flag := s.command.Flags().Lookup(name)
+		text := getenv(inEnv(name))
+		if flag.Changed || text == "" {
+			if flag.Changed {
+				given = append(given, name)
+			}
+			continue
 		}
-	})
-	var wrong error
-	s.flags.VisitAll(func(f *pflag.Flag) {
-		text := getenv(inEnv(f.Name))
-		if text == "" || slices.Contains(given, f.Name) || wrong != nil {
-			return
+		if err := flag.Value.Set(text); err != nil {
+			return usage(fmt.Errorf("%s is %q. It takes %s", inEnv(name), text, s.takes[inFile(name)]))
 		}
-		if err := f.Value.Set(text); err != nil {
-			wrong = usage(fmt.Errorf("%s is %q. It takes %s", inEnv(f.Name), text, s.takes[inFile(f.Name)]))
-		}
-		given = append(given, f.Name)
-	})
-	if wrong != nil || file == "" {
-		return wrong
+		given = append(given, name)
+	}
+	if file == "" {
+		return nil
 	}
 	return s.read(file, given)
 }

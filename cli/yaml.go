@@ -82,7 +82,7 @@ func (s *settings) set(f *yamlFile, pair *ast.MappingValueNode, given []string) 
 		return f.at(key, len(key.Value), text)
 	}
 	text, at, ok := scalar(pair.Value)
-	flag := s.flags.Lookup(strings.ReplaceAll(key.Value, "_", "-"))
+	flag := s.command.Flags().Lookup(strings.ReplaceAll(key.Value, "_", "-"))
 	if slices.Contains(given, flag.Name) {
 		return nil
 	}
