@@ -171,7 +171,11 @@ func (c *change) add(e *kv.Event) {
 	c.events = append(c.events, m)
 	c.bytes += eventBytes(m)
 	if c.prevs {
-		p := &mvccpb.Event{Type: m.Type, Kv: m.Kv, PrevKv: keyValue(e.Prev())}
+		p := &mvccpb.Event{Type: m.Type, Kv: m.Kv}
+		// A key that is created has no former value, not even one that the same transaction deleted.
+		if e.Delete || e.KV.CreateRevision < e.KV.ModRevision {
+			p.PrevKv = keyValue(e.Prev())
+		}
 		c.bytes += eventBytes(p)
 		c.with = append(c.with, p)
 	}
