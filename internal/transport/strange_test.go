@@ -390,7 +390,7 @@ func TestSlowPeerCostsABoundedNumberOfBytes(t *testing.T) {
 // TestNewerConnectionEndsTheOlder: a peer that lost its connection and came back is heard on the
 // new one only.
 func TestNewerConnectionEndsTheOlder(t *testing.T) {
-	a := open(t, 1, nil)
+	a := open(t, 1, func(o *Options) { o.IdleTimeout = time.Hour })
 	one := asLink(t, a)
 	one.write(packetFrame(2, message(1)))
 	a.h.await(t, "a packet", func() bool { return len(a.h.rounds) == 1 })
