@@ -1,0 +1,93 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// settings are the flags of a row.
+type settings struct {
+	task
+	peers    string
+	rounds   int
+	noise    float64
+	patience time.Duration
+	strict   bool
+	out      string
+}
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string) error {
+	if len(args) == 0 {
+		return errors.New("usage: bench write|server|idle|snapshot [flags], or bench report KEY FILE; see docs/performance.md")
+	}
+	switch {
+	case args[0] == "child" && len(args) == 2:
+		return child(args[1])
+	case args[0] == "report" && len(args) >= 2:
+		return reportFiles(args[1:])
+	}
+	s, err := parse(args[0], args[1:])
+	if err != nil {
+		return err
+	}
+	return s.run()
+}
+
+// defaults of the rows.
+var defaults = map[string]settings{
+	"write":    {task: task{Clients: 1, Size: 128, Duration: 5 * time.Second}, peers: "lockstep,etcd,hashicorp-tuned,dragonboat-pebble1,dragonboat-tan"},
+	"server":   {task: task{Clients: 1, Size: 128, Duration: 5 * time.Second}, peers: "lockstep,etcd"},
+	"idle":     {task: task{Size: 128, Duration: time.Minute}, peers: "lockstep,etcd", rounds: 1},
+	"snapshot": {task: task{Clients: 1, Size: 128, Duration: 5 * time.Second}, peers: "lockstep"},
+}
+
+func parse(row string, args []string) (*settings, error) {
+	d, ok := defaults[row]
+	if !ok {
+		return nil, fmt.Errorf("unknown row %q: it is write, server, idle or snapshot", row)
+	}
+	if d.rounds == 0 {
+		d.rounds = 5
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find own program: %w", err)
+	}
+	beside := filepath.Dir(self)
+	s := &settings{task: task{Do: row}}
+	f := flag.NewFlagSet("bench "+row, flag.ContinueOnError)
+	f.StringVar(&s.peers, "peers", d.peers, "peers, with commas between")
+	f.IntVar(&s.rounds, "rounds", d.rounds, "points of each peer")
+	f.IntVar(&s.Clients, "clients", d.Clients, "puts outstanding")
+	f.IntVar(&s.Size, "size", d.Size, "bytes of a put, key included")
+	f.DurationVar(&s.Duration, "duration", d.Duration, "of the measured window")
+	f.DurationVar(&s.Warm, "warm", time.Second, "before the measured window")
+	f.IntVar(&s.Puts, "puts", 10_000, "before an idle window")
+	f.Int64Var(&s.State, "state", 256<<20, "bytes of state that a snapshot writes")
+	f.Float64Var(&s.noise, "noise", 0.25, "cores that others may take before a point is noisy")
+	f.DurationVar(&s.patience, "patience", 20*time.Second, "wait for a quiet machine before a point")
+	f.BoolVar(&s.strict, "strict", false, "refuse a noisy point instead of marking it")
+	f.StringVar(&s.Dir, "dir", filepath.Join(beside, "bench-data"), "scratch folder on the disk to be measured; removed")
+	f.StringVar(&s.Program, "program", filepath.Join(beside, "lockstep"), "program of Lockstep, for the rows with servers")
+	f.StringVar(&s.out, "out", "", "file to append the points to, as lines of JSON")
+	f.StringVar(&s.Profile, "profile", "", "prefix of profiles of the last point of each peer")
+	if err := f.Parse(args); err != nil {
+		return nil, err
+	}
+	if f.NArg() > 0 || s.Size < 8 || s.rounds < 1 || strings.TrimSpace(s.peers) == "" {
+		return nil, errors.New("wrong flags: a put has at least 8 bytes, a row at least one round and one peer, and nothing follows the flags")
+	}
+	return s, nil
+}

@@ -1,0 +1,31 @@
+package main
+
+// A point is what one peer reached in one round of a row.
+type point struct {
+	Row     string
+	Peer    string
+	Round   int
+	Foreign float64 // cores that other processes, and the hypervisor, took meanwhile
+	Noisy   bool    // Foreign was over the limit in every attempt
+	Values  []value
+}
+
+// A value is one measured number; its name tells the unit.
+type value struct {
+	Name   string
+	Number float64
+}
+
+func (p *point) add(name string, number float64) {
+	p.Values = append(p.Values, value{name, number})
+}
+
+// number finds a value by its name.
+func (p *point) number(name string) (float64, bool) {
+	for _, v := range p.Values {
+		if v.Name == name {
+			return v.Number, true
+		}
+	}
+	return 0, false
+}

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// subject is the peer that the others are compared with.
+const subject = "lockstep"
+
+// report prints the points of one row as a table of Markdown: the median of the rounds, and the
+// least and the greatest. The last column is how many times the subject's key value each peer's is.
+func report(w io.Writer, row, key string, points []point) {
+	points = slices.DeleteFunc(slices.Clone(points), func(p point) bool { return p.Row != row })
+	if len(points) == 0 {
+		return
+	}
+	byPeer, peers := map[string][]point{}, []string{}
+	for _, p := range points {
+		if byPeer[p.Peer] == nil {
+			peers = append(peers, p.Peer)
+		}
+		byPeer[p.Peer] = append(byPeer[p.Peer], p)
+	}
+	head := []string{"peer", "rounds", "noisy"}
+	for _, v := range points[0].Values {
+		head = append(head, v.Name)
+	}
+	head = append(head, key+" ÷ "+subject+"'s")
+	fmt.Fprintf(w, "\n%s\n\n| %s |\n|---|%s\n", row, strings.Join(head, " | "), strings.Repeat("--:|", len(head)-1))
+	for _, name := range peers {
+		of := byPeer[name]
+		noisy := 0
+		for _, p := range of {
+			if p.Noisy {
+				noisy++
+			}
+		}
+		cells := []string{name, strconv.Itoa(len(of)), strconv.Itoa(noisy)}
+		for _, v := range points[0].Values {
+			cells = append(cells, spread(numbers(of, v.Name)))
+		}
+		cells = append(cells, spread(ratios(of, byPeer[subject], key)))
+		fmt.Fprintf(w, "| %s |\n", strings.Join(cells, " | "))
+	}
+}
+
+func numbers(points []point, name string) (all []float64) {
+	for _, p := range points {
+		if n, ok := p.number(name); ok {
+			all = append(all, n)
+		}
+	}
+	return all
+}
+
+// ratios divides values of one round, which were measured next to each other.
+func ratios(of, by []point, key string) (all []float64) {
+	for _, p := range of {
+		for _, q := range by {
+			a, _ := p.number(key)
+			b, ok := q.number(key)
+			if q.Round == p.Round && ok && b != 0 {
+				all = append(all, a/b)
+			}
+		}
+	}
+	return all
+}
+
+// spread is a median, with the least and the greatest.
+func spread(all []float64) string {
+	if len(all) == 0 {
+		return "–"
+	}
+	slices.Sort(all)
+	n := len(all)
+	median := (all[(n-1)/2] + all[n/2]) / 2
+	if all[0] == all[n-1] {
+		return short(median)
+	}
+	return fmt.Sprintf("%s (%s–%s)", short(median), short(all[0]), short(all[n-1]))
+}
+
+// short prints three digits or more, and no exponent.
+func short(x float64) string {
+	switch {
+	case x == 0:
+		return "0"
+	case x < 0.1:
+		return strconv.FormatFloat(x, 'f', 4, 64)
+	case x < 10:
+		return strconv.FormatFloat(x, 'f', 2, 64)
+	case x < 100:
+		return strconv.FormatFloat(x, 'f', 1, 64)
+	}
+	return strconv.FormatFloat(x, 'f', 0, 64)
+}

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// minimumFree is the room on the disk that a point needs before it starts.
+const minimumFree = 8 << 30
+
+// name of the row that the settings make.
+func (s *settings) name() string {
+	switch s.Do {
+	case "idle":
+		return fmt.Sprintf("idle for %v after %d puts", s.Duration, s.Puts)
+	case "snapshot":
+		return fmt.Sprintf("snapshot of %d MiB, %d clients, %d B", s.State>>20, s.Clients, s.Size)
+	}
+	return fmt.Sprintf("%s, %d clients, %d B", s.Do, s.Clients, s.Size)
+}
+
+// keyOf is the value that peers are compared by.
+func (s *settings) key() string {
+	switch {
+	case s.Do == "idle":
+		return "% of a core"
+	case s.Do == "snapshot":
+		return "p99 µs during"
+	case s.Clients == 1:
+		return "p50 µs"
+	}
+	return "op/s"
+}
+
+// run measures all points of a row, interleaved, and prints the report.
+func (s *settings) run() error {
+	peers := strings.Split(s.peers, ",")
+	var points []point
+	for round := 1; round <= s.rounds; round++ {
+		for i := range peers {
+			p, err := s.measure(peers[(i+round)%len(peers)], round)
+			if err != nil {
+				return err
+			}
+			points = append(points, p)
+			if err := s.keep(p); err != nil {
+				return err
+			}
+		}
+	}
+	report(os.Stdout, s.name(), s.key(), points)
+	return nil
+}
+
+// measure takes a point, up to three times until others were quiet, and returns the quietest.
+func (s *settings) measure(peer string, round int) (best point, err error) {
+	for attempt := range 3 {
+		awaitQuiet(s.noise, s.patience)
+		p, err := s.attempt(peer)
+		if err != nil {
+			return point{}, err
+		}
+		if attempt == 0 || p.Foreign < best.Foreign {
+			best = p
+		}
+		if best.Foreign < s.noise {
+			break
+		}
+	}
+	best.Row, best.Round, best.Noisy = s.name(), round, best.Foreign >= s.noise
+	if best.Noisy && s.strict {
+		return point{}, fmt.Errorf("measure %s: others took %.2f cores meanwhile; run it on a quiet machine", peer, best.Foreign)
+	}
+	return best, nil
+}
+
+func (s *settings) attempt(peer string) (point, error) {
+	t := s.task
+	t.Peer, t.Dir = peer, filepath.Join(s.Dir, peer)
+	if t.Profile != "" {
+		t.Profile += "-" + peer
+	}
+	if err := os.RemoveAll(t.Dir); err != nil {
+		return point{}, err
+	}
+	defer os.RemoveAll(s.Dir)
+	if err := os.MkdirAll(t.Dir, 0o700); err != nil {
+		return point{}, err
+	}
+	if free := freeBytes(t.Dir); free < minimumFree {
+		return point{}, fmt.Errorf("measure %s: %d MiB are free under %s, a run needs %d", peer, free>>20, s.Dir, minimumFree>>20)
+	}
+	return runChild(t, 3*time.Minute+2*t.Duration)
+}
+
+// keep prints a point and appends it to the file of points.
+func (s *settings) keep(p point) error {
+	fmt.Fprintf(os.Stderr, "round %d %-20s foreign %.2f", p.Round, p.Peer, p.Foreign)
+	for _, v := range p.Values {
+		fmt.Fprintf(os.Stderr, "  %s %s", short(v.Number), v.Name)
+	}
+	fmt.Fprintln(os.Stderr)
+	if s.out == "" {
+		return nil
+	}
+	f, err := os.OpenFile(s.out, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return fmt.Errorf("open points: %w", err)
+	}
+	if err := json.NewEncoder(f).Encode(p); err != nil {
+		f.Close()
+		return fmt.Errorf("append point: %w", err)
+	}
+	return f.Close()
+}
+
+// reportFiles reports rows of earlier runs: the first argument is the value to compare by.
+func reportFiles(args []string) error {
+	var points []point
+	var rows []string
+	seen := map[string]bool{}
+	for _, name := range args[1:] {
+		f, err := os.Open(name)
+		if err != nil {
+			return fmt.Errorf("open points: %w", err)
+		}
+		lines := bufio.NewScanner(f)
+		for lines.Scan() {
+			var p point
+			if err := json.Unmarshal(lines.Bytes(), &p); err != nil {
+				f.Close()
+				return fmt.Errorf("read points of %s: %w", name, err)
+			}
+			if points = append(points, p); !seen[p.Row] {
+				seen[p.Row], rows = true, append(rows, p.Row)
+			}
+		}
+		f.Close()
+	}
+	for _, row := range rows {
+		report(os.Stdout, row, args[0], points)
+	}
+	return nil
+}
