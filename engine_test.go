@@ -415,3 +415,23 @@ func TestFullDiskRefusesWritesServesReadsAndClears(t *testing.T) {
 		}
 	})
 }
+
+func TestHostWhoseLogWasTakenAwayDoesNotStart(t *testing.T) {
+	inWorld(t, 7, 1, time.Minute, func(c *island) {
+		c.startAll()
+		if _, err := c.create(0, 1, 10*time.Second); err != nil {
+			t.Error(err)
+			return
+		}
+		c.w.Kill(0)
+		c.w.Start(0)
+		c.w.Do(0, func() {
+			if err := c.w.Host(0).FS().RemoveAll("data/wal"); err != nil {
+				t.Error(err)
+			}
+		})
+		if err := c.start(0); !errors.Is(err, lockstep.ErrDir) || !strings.Contains(err.Error(), "log is gone") {
+			t.Errorf("open without the log: %v", err)
+		}
+	})
+}

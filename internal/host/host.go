@@ -166,6 +166,9 @@ func (h *Host) begin() error {
 		return err
 	}
 	h.wal = log
+	if err := h.logBegan(recovered.Fresh); err != nil {
+		return err
+	}
 	for _, note := range recovered.Notes {
 		h.log.Warn("log recovered", "host", id.Host, "note", note)
 	}
@@ -173,6 +176,21 @@ func (h *Host) begin() error {
 		h.tasks.run("lane", h.lanes.work)
 	}
 	return h.recover(recovered)
+}
+
+// logBegan tells the first start after founding from one whose log was taken away: the log of a
+// founded host begins once, and its beginning is written down by forgetting the mint's nonce.
+func (h *Host) logBegan(fresh bool) error {
+	is := h.identity.is
+	if fresh && is.Nonce == 0 {
+		return fmt.Errorf("%w: %s belongs to host %d of cluster %x, and its log is gone: it gets no vote, for it may have promised one. Replace this host",
+			ErrDir, h.opts.Dir, is.Host, is.Mint.Cluster)
+	}
+	if is.Nonce == 0 {
+		return nil
+	}
+	is.Nonce = 0
+	return h.saveIdentity(is)
 }
 
 // connect keeps links to the other hosts of the cluster.

@@ -89,7 +89,7 @@ func (h *Host) handleSaved(b *batch, err error) {
 		for i := range b.savers {
 			b.savers[i].saved()
 		}
-	case errors.Is(err, wal.ErrFull):
+	case errors.Is(err, wal.ErrFull), errors.Is(err, wal.ErrGap): // a gap: what is before it waits for space
 		for i := range b.savers {
 			b.savers[i].full()
 		}
