@@ -18,6 +18,8 @@ import (
 	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 
 	"github.com/lockstep-rsm/lockstep/server/admin"
 	"github.com/lockstep-rsm/lockstep/server/etcdapi"
@@ -111,7 +113,7 @@ func (p *Program) dial(ctx context.Context, endpoint string) (*grpc.ClientConn, 
 		creds = credentials.NewTLS(c)
 	}
 	first := probe
-	conn, err := grpc.NewClient("passthrough:///"+addr, grpc.WithTransportCredentials(creds),
+	conn, err := grpc.NewClient("passthrough:///"+addr, grpc.WithTransportCredentials(creds), grpc.WithUnaryInterceptor(keepOutcome),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(1<<31-1)),
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
 			if c := first; c != nil {
@@ -124,6 +126,26 @@ func (p *Program) dial(ctx context.Context, endpoint string) (*grpc.ClientConn, 
 		_ = probe.Close()
 	}
 	return conn, err
+}
+
+// outcomeError is an error of a write of which the server said what is known.
+type outcomeError struct {
+	error
+	outcome string
+}
+
+func (e *outcomeError) Unwrap() error { return e.error }
+
+// GRPCStatus is that of the error within.
+func (e *outcomeError) GRPCStatus() *status.Status { return status.Convert(e.error) }
+
+func keepOutcome(ctx context.Context, method string, q, a any, conn *grpc.ClientConn, call grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	var trailer metadata.MD
+	err := call(ctx, method, q, a, conn, append(opts, grpc.Trailer(&trailer))...)
+	if known := trailer.Get(etcdapi.OutcomeTrailer); err != nil && len(known) > 0 {
+		return &outcomeError{err, known[0]}
+	}
+	return err
 }
 
 // ask connects, and bounds f by the timeout.

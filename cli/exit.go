@@ -3,9 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
-	"slices"
 
-	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -73,7 +71,8 @@ func asked(err error, write bool) error {
 		return &codedError{exitNotDone, err}
 	}
 	text := errors.New(status.Convert(err).Message())
-	never := []error{rpctypes.ErrGRPCNoLeader, rpctypes.ErrGRPCLeaderChanged}
+	var told *outcomeError
+	never := errors.As(err, &told) && told.outcome == "not_committed"
 	switch status.Code(err) {
 	case codes.InvalidArgument, codes.OutOfRange, codes.NotFound, codes.FailedPrecondition, codes.AlreadyExists, codes.PermissionDenied:
 		return &codedError{exitNo, text}
@@ -82,8 +81,7 @@ func asked(err error, write bool) error {
 	case codes.Canceled:
 		return &codedError{exitInterrupted, text}
 	case codes.Unavailable, codes.DeadlineExceeded:
-		same := func(e error) bool { return status.Convert(e).Message() == text.Error() }
-		if write && !slices.ContainsFunc(never, same) {
+		if write && !never {
 			return &codedError{exitUnknown, errors.New(text.Error() + ". The write may have been done, or may yet be: read before you repeat it")}
 		}
 		return &codedError{exitNotDone, text}

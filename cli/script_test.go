@@ -1,12 +1,15 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -27,6 +30,8 @@ func TestMain(m *testing.M) {
 //	exits CODE command…       runs it and checks the exit code
 //	eventually CODE command…  runs it until it gives the code, at most 20 s
 //	occupy ADDR               listens there until the script ends
+//	slay ADDR                 kills the server there with -9
+//	vanish DURATION           checks that no endpoint listens any more within it
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:   "testdata",
@@ -35,6 +40,8 @@ func TestScripts(t *testing.T) {
 			"exits":      func(ts *testscript.TestScript, _ bool, args []string) { runsTo(ts, args) },
 			"eventually": func(ts *testscript.TestScript, _ bool, args []string) { eventually(ts, args) },
 			"occupy":     func(ts *testscript.TestScript, _ bool, args []string) { occupy(ts, args[0]) },
+			"slay":       func(ts *testscript.TestScript, _ bool, args []string) { slay(ts, args[0]) },
+			"vanish":     func(ts *testscript.TestScript, _ bool, args []string) { vanish(ts, args[0]) },
 		},
 	})
 }
@@ -81,6 +88,39 @@ func occupy(ts *testscript.TestScript, addr string) {
 	l, err := net.Listen("tcp", addr)
 	ts.Check(err)
 	ts.Defer(func() { _ = l.Close() })
+}
+
+func slay(ts *testscript.TestScript, addr string) {
+	p := Program{timeout: 5 * time.Second}
+	s, err := p.hostStatus(context.Background(), addr)
+	ts.Check(err)
+	ts.Check(syscall.Kill(s.PID, syscall.SIGKILL))
+}
+
+func vanish(ts *testscript.TestScript, within string) {
+	d, err := time.ParseDuration(within)
+	ts.Check(err)
+	deadline := time.NewTimer(d)
+	defer deadline.Stop()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		listening := ""
+		for _, addr := range strings.Split(ts.Getenv("LOCKSTEP_ENDPOINTS"), ",") {
+			if c, err := net.Dial("tcp", addr); err == nil {
+				_ = c.Close()
+				listening = addr
+			}
+		}
+		if listening == "" {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			ts.Fatalf("%s still listens after %s", listening, within)
+		}
+	}
 }
 
 // givePorts finds two ports that are free with all that follow from them, so that scripts may run at

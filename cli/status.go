@@ -33,6 +33,9 @@ type row struct {
 	Tolerates   *int    `json:"tolerates"`
 
 	syncP99 time.Duration
+	voters  int
+	addr    string // between hosts
+	cluster string
 }
 
 func (p *Program) statusCommand() *cobra.Command {
@@ -57,7 +60,7 @@ func (p *Program) statusCommand() *cobra.Command {
 func (p *Program) allStatus(ctx context.Context) []row {
 	todo := slices.Clone(p.endpoints)
 	asked := map[string]bool{}
-	known := map[string]uint64{} // ids of endpoints that others told of
+	known := map[string]uint64{} // ids of endpoints, and of addresses between hosts, that others told of
 	var rows []row
 	for len(todo) > 0 {
 		e := plain(todo[0])
@@ -72,6 +75,7 @@ func (p *Program) allStatus(ctx context.Context) []row {
 			continue
 		}
 		for _, peer := range s.Peers {
+			known[peer.Addr] = uint64(peer.ID)
 			if peer.Endpoint != "" {
 				known[peer.Endpoint] = uint64(peer.ID)
 				todo = append(todo, peer.Endpoint)
@@ -85,12 +89,28 @@ func (p *Program) allStatus(ctx context.Context) []row {
 		return reached && r.State == "unreachable" && known[r.Endpoint] == 0 && len(known) > 0
 	})
 	for i := range rows {
-		if id, ok := known[rows[i].Endpoint]; ok && rows[i].ID == nil {
-			rows[i].ID = &id
+		for _, name := range []string{rows[i].Endpoint, rows[i].addr} {
+			if id, ok := known[name]; ok && rows[i].ID == nil {
+				rows[i].ID = &id
+			}
 		}
 	}
+	tellStrangers(rows)
 	slices.SortStableFunc(rows, func(a, b row) int { return int(value(a.ID)) - int(value(b.ID)) })
 	return rows
+}
+
+// tellStrangers marks hosts whose directory belongs to another cluster than the one that serves.
+func tellStrangers(rows []row) {
+	i := slices.IndexFunc(rows, func(r row) bool { return value(r.Role) == "leader" && r.State == "serving" })
+	if i < 0 {
+		return
+	}
+	for j := range rows {
+		if own := rows[j].cluster; own != "" && own != rows[i].cluster && rows[j].State != "serving" {
+			rows[j].Why = fmt.Sprintf("its data directory belongs to cluster %.8s…, the others are of cluster %.8s…: nothing was changed, start it with its own --data", own, rows[i].cluster)
+		}
+	}
 }
 
 func value[T any](v *T) (out T) {
@@ -108,6 +128,7 @@ func rowsOf(s *admin.Status, endpoint string) (rows []row) {
 		r := row{
 			ID: &id, Group: uint64(g.Group), Role: &g.Role, State: g.State, Why: g.Why, Term: &g.Term, Commit: &commit,
 			Applied: &applied, Endpoint: endpoint, PID: &pid, Disk: &disk, Tolerates: &g.Tolerates, syncP99: s.SyncP99,
+			voters: len(g.Configuration.Voters), cluster: s.Cluster,
 		}
 		if g.DigestIndex != 0 {
 			r.Digest, r.DigestIndex = &digest, &index
@@ -119,7 +140,10 @@ func rowsOf(s *admin.Status, endpoint string) (rows []row) {
 		if why == "" {
 			why = "it holds no replica yet"
 		}
-		rows = []row{{ID: &id, Group: 1, Endpoint: endpoint, State: "recovering", Why: why, PID: &pid, Disk: &disk}}
+		rows = []row{{Group: 1, Endpoint: endpoint, State: "recovering", Why: why, PID: &pid, Disk: &disk, addr: s.Addr}}
+		if id != 0 {
+			rows[0].ID = &id
+		}
 	}
 	return rows
 }
@@ -149,6 +173,17 @@ func (p *Program) printStatus(rows []row) {
 	fmt.Fprintln(p.Out, advice(rows))
 }
 
+// tolerates is how many more voters may fail: what the leader says, or less if fewer answered here.
+func tolerates(rows []row, leader *row) int {
+	serving := 0
+	for _, r := range rows {
+		if r.Group == leader.Group && r.State == "serving" {
+			serving++
+		}
+	}
+	return max(0, min(*leader.Tolerates, serving-(leader.voters/2+1)))
+}
+
 func or[T any](v *T) string {
 	if v == nil || fmt.Sprint(*v) == "" {
 		return "-"
@@ -166,11 +201,11 @@ func advice(rows []row) string {
 	case i < 0:
 		say = append(say, "Group 1 has no leader: it cannot serve until a majority of its hosts runs.")
 	case rows[i].Tolerates != nil && *rows[i].Tolerates >= 0:
-		losses := "losses"
-		if *rows[i].Tolerates == 1 {
+		n, losses := tolerates(rows, &rows[i]), "losses"
+		if n == 1 {
 			losses = "loss"
 		}
-		say = append(say, fmt.Sprintf("Group %d serves, and tolerates %d more %s.", rows[i].Group, *rows[i].Tolerates, losses))
+		say = append(say, fmt.Sprintf("Group %d serves, and tolerates %d more %s.", rows[i].Group, n, losses))
 	default:
 		say = append(say, fmt.Sprintf("Group %d serves.", rows[i].Group))
 	}

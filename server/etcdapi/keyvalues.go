@@ -8,6 +8,7 @@ import (
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 
 	"github.com/lockstep-rsm/lockstep"
 	"github.com/lockstep-rsm/lockstep/machine"
@@ -158,6 +159,9 @@ func (s *Server) propose(client context.Context, op *kv.Op) (*kv.Result, error) 
 	reply, err := s.o.Group.Propose(ctx, cmd)
 	s.o.Outcome(outcome(err))
 	if err != nil {
+		// Beside what etcd says, for who can use it. Without a gRPC stream, as behind the gateway, there
+		// is nobody to tell.
+		_ = grpc.SetTrailer(client, metadata.Pairs(OutcomeTrailer, outcome(err)))
 		return nil, s.answer(client, err)
 	}
 	result := new(kv.Result)
@@ -166,6 +170,9 @@ func (s *Server) propose(client context.Context, op *kv.Op) (*kv.Result, error) 
 	}
 	return result, nil
 }
+
+// OutcomeTrailer is the gRPC trailer of a write that failed: refused, not_committed, or unknown.
+const OutcomeTrailer = "lockstep-outcome"
 
 // outcome is the label of a proposal's end.
 func outcome(err error) string {
