@@ -48,6 +48,7 @@ type Server struct {
 	ctx      context.Context // ends with Close
 	cancel   context.CancelFunc
 	tasks    sync.WaitGroup
+	recent   atomic.Pointer[recentStatus]
 	cluster  atomic.Uint64
 	member   atomic.Uint64
 	closing  sync.Once
@@ -169,7 +170,27 @@ func (s *Server) identity() (cluster, member uint64) {
 	return s.cluster.Load(), s.member.Load()
 }
 
+// recentStatus is what protocolStatus said, and when.
+type recentStatus struct {
+	at     time.Duration
+	status etcdapi.Status
+}
+
+// statusAge is how old a status may be: every response has a term in its header, and the engine is
+// not asked for each.
+const statusAge = 2 * time.Millisecond
+
 func (s *Server) protocolStatus() etcdapi.Status {
+	now := s.env.Clock().Now()
+	if r := s.recent.Load(); r != nil && now-r.at < statusAge {
+		return r.status
+	}
+	r := &recentStatus{now, s.askStatus()}
+	s.recent.Store(r)
+	return r.status
+}
+
+func (s *Server) askStatus() etcdapi.Status {
 	at := s.group.Status()
 	out := etcdapi.Status{
 		Term: at.Term, Leader: uint64(at.Leader), Commit: uint64(at.Commit), Applied: uint64(at.Applied),

@@ -1,0 +1,58 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/lockstep-rsm/lockstep"
+)
+
+func TestChecksDecideWhoIsAliveAndReady(t *testing.T) {
+	var broken error
+	disk := "ok"
+	h := Handler(Options{
+		Status: func() Status { return Status{HostStatus: lockstep.HostStatus{ID: 2, Disk: disk}, Endpoint: "e"} },
+		Checks: []Check{
+			{Name: "local", Alive: true, Run: func(context.Context) error { return nil }},
+			{Name: "quorum", Run: func(context.Context) error { return broken }},
+		},
+		Versions: map[string]string{"lockstep": "1"},
+	})
+	ask := func(path string) (int, string) {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+		return w.Code, strings.TrimSpace(w.Body.String())
+	}
+	cases := []struct {
+		broken error
+		disk   string
+		path   string
+		status int
+		want   string
+	}{
+		{nil, "ok", "/readyz", 200, "ok"},
+		{nil, "ok", "/health", 200, `{"health":"true","reason":""}`},
+		{errors.New("no majority"), "ok", "/readyz", 503, "[+]local ok\n[-]quorum failed: no majority\nreadyz check failed"},
+		{errors.New("no majority"), "ok", "/readyz?exclude=quorum", 200, "ok"},
+		{errors.New("no majority"), "ok", "/readyz/quorum", 503, "[-]quorum failed: no majority\nreadyz check failed"},
+		{errors.New("no majority"), "ok", "/livez", 200, "ok"},
+		{errors.New("no majority"), "ok", "/livez?verbose", 200, "[+]local ok\nlivez check passed"},
+		{errors.New("no majority"), "ok", "/livez/quorum", 404, "there is no check quorum"},
+		{errors.New("no majority"), "ok", "/health", 503, `{"health":"false","reason":"quorum: no majority"}`},
+		{errors.New("no majority"), "ok", "/health?serializable=true", 200, `{"health":"true","reason":""}`},
+		{nil, "full", "/health", 503, `{"health":"false","reason":"ALARM NOSPACE"}`},
+		{nil, "full", "/health?exclude=NOSPACE", 200, `{"health":"true","reason":""}`},
+	}
+	for _, c := range cases {
+		broken, disk = c.broken, c.disk
+		if status, body := ask(c.path); status != c.status || body != c.want {
+			t.Errorf("%s with %v, disk %s: got %d %q, want %d %q", c.path, c.broken, c.disk, status, body, c.status, c.want)
+		}
+	}
+	if status, body := ask("/status"); status != 200 || !strings.Contains(body, `"id":2`) || !strings.Contains(body, `"endpoint":"e"`) {
+		t.Errorf("/status: %d %s", status, body)
+	}
+}
