@@ -30,9 +30,22 @@ func (r *Replica) mayVote() bool {
 	return false
 }
 
-// mayCampaign: only a voter of the configuration in force (bug 17).
+// mayCampaign: only a voter (bug 17); of the configuration in force, or of one before it that is
+// not known to be superseded. The removed may have to lead until their removal is committed: the
+// new voters may lack the entry that says so, and nobody else has a log to win with (§4.2.2).
 func (r *Replica) mayCampaign() bool {
-	return !r.stopped && !r.stuck && !r.o.NoVote && r.configuration().votes(r.o.Self)
+	if r.stopped || r.stuck || r.o.NoVote {
+		return false
+	}
+	for i := len(r.configurations) - 1; i >= 0; i-- {
+		if r.configurations[i].votes(r.o.Self) {
+			return true
+		}
+		if r.configurations[i].Index <= r.commit {
+			break
+		}
+	}
+	return false
 }
 
 // sole says whether this replica is the only voter.
@@ -83,6 +96,7 @@ func (r *Replica) preCampaign() {
 	r.openBallot()
 	r.ballots = append(r.ballots, ballot{r.o.Self.Replica, true})
 	r.askVotes()
+	r.countVotes() // of a joint configuration it may be the only voter of both sets
 }
 
 // campaign begins a term and votes for itself: one save, in two batches, before anybody hears of

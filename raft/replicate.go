@@ -9,6 +9,8 @@ func (r *Replica) ringLeader() {
 			return
 		}
 		r.heartbeat()
+		r.advanceCommit() // a change of voters may have made a majority of those who had answered
+		r.confirmReads()
 	}
 	r.ringTransfer()
 	r.ringMarks()
@@ -66,10 +68,11 @@ func (r *Replica) sendHeartbeat(p *progress, round uint64) {
 // flushFollowers feeds every follower what it may have now: once per Ready, so that what arrived
 // in one turn leaves in one message.
 func (r *Replica) flushFollowers() {
-	if r.role != Leader || !r.feedDue {
+	due := r.feedDue
+	r.feedDue = false // even if an answer of this turn has ended the leadership
+	if r.role != Leader || !due {
 		return
 	}
-	r.feedDue = false
 	for _, p := range r.followers {
 		r.feed(p)
 		// Nothing more to send, but the commit moved: those who wait there for it should not have

@@ -61,6 +61,11 @@ func (o *oracle) observe(h *host, rd *Ready) {
 	for _, m := range rd.Messages {
 		o.early(h, m)
 	}
+	for _, p := range rd.Proposed {
+		if p.Refused == Appended && h.r.log.at(p.Index).Kind == KindConfiguration {
+			o.count["configuration"]++
+		}
+	}
 	for _, q := range rd.Reads {
 		asked, ok := o.reads[q.Token]
 		if !ok {
@@ -160,20 +165,24 @@ func (o *oracle) commitAt(h *host, i Index) {
 			break
 		}
 		o.committed[k] = sum
-		n := 0
-		for _, m := range h.r.configuration().Voters {
-			if o.w.host(m.Replica).disk.holds(k, sum) {
-				n++
-			}
-		}
-		if n <= len(h.r.configuration().Voters)/2 {
-			o.t.Fatalf("entry %d is called committed by replica %d, but on %d disks only", k, h.self.Replica, n)
+		if c := h.r.configuration(); h.r.role == Leader && (!o.majority(c.Voters, k, sum) || c.Joint() && !o.majority(c.Outgoing, k, sum)) {
+			o.t.Fatalf("entry %d is called committed by replica %d, but is not on the disks of a majority", k, h.self.Replica)
 		}
 	}
 	if _, sum, ok := h.r.log.position(i); ok && sum != o.committed[i] {
 		o.t.Fatalf("replica %d commits another entry %d", h.self.Replica, i)
 	}
 	o.commit = max(o.commit, i)
+}
+
+func (o *oracle) majority(voters []Member, k Index, sum Digest) bool {
+	n := 0
+	for _, m := range voters {
+		if o.w.host(m.Replica).disk.holds(k, sum) {
+			n++
+		}
+	}
+	return n > len(voters)/2
 }
 
 // simulate throws dice for one seed.
@@ -245,8 +254,10 @@ func (d *dice) throw() {
 		data := fmt.Appendf(nil, "%d", g.Uint64())
 		e := makeEntry(nil, 0, KindCommands, data)
 		w.step(h, Input{Kind: InPropose, Proposal: Proposal{Kind: KindCommands, Data: data, Payload: e.Payload}})
-	case p < 960:
+	case p < 958:
 		d.read(h)
+	case p < 960:
+		d.change()
 	default:
 		d.fault(h)
 	}
@@ -279,6 +290,35 @@ func (d *dice) read(h *host) {
 	d.token++
 	d.o.reads[d.token] = d.o.commit
 	d.w.step(h, Input{Kind: InRead, Token: d.token})
+}
+
+// change proposes another set of voters, or the end of a joint configuration. Who is no voter
+// stays as a learner.
+func (d *dice) change() {
+	l := d.w.leader()
+	if l == nil {
+		return
+	}
+	c := *l.r.configuration()
+	if c.Joint() {
+		c.Outgoing = nil
+	} else {
+		c.Outgoing, c.Voters = c.Voters, nil
+		for _, h := range d.w.hosts {
+			if d.g.IntN(2) == 0 || len(c.Voters) == 0 {
+				c.Voters = append(c.Voters, h.self)
+			}
+		}
+	}
+	c.Learners = nil
+	for _, h := range d.w.hosts {
+		if !c.votes(h.self) {
+			c.Learners = append(c.Learners, h.self)
+		}
+	}
+	data := encodeConfiguration(c)
+	e := makeEntry(nil, 0, KindConfiguration, data)
+	d.w.step(l, Input{Kind: InPropose, Proposal: Proposal{Kind: KindConfiguration, Data: data, Payload: e.Payload}})
 }
 
 func (d *dice) fault(h *host) {
@@ -404,7 +444,7 @@ func TestSimulationKeepsThesisProperties(t *testing.T) {
 			t.FailNow()
 		}
 	}
-	for _, k := range []string{"elected", "truncated", "installed", "read", "read failed", "stepped down: no quorum heard"} {
+	for _, k := range []string{"elected", "truncated", "installed", "read", "read failed", "configuration", "stepped down: no quorum heard"} {
 		if total[k] == 0 {
 			t.Errorf("no seed has reached %q: the dice are loaded", k)
 		}

@@ -183,7 +183,10 @@ func (w *world) step(h *host, in Input) {
 
 // pump takes what the replica asks for.
 func (w *world) pump(h *host) {
-	for h.r.Pending() {
+	for n := 0; h.r.Pending(); n++ {
+		if n > 100 {
+			panic(fmt.Sprintf("replica %d always has something more to do", h.self.Replica))
+		}
 		rd := h.r.Ready()
 		h.due = rd.Deadline
 		if w.seen != nil {
