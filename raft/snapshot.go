@@ -30,6 +30,9 @@ func (r *Replica) onInstalled(s *SnapshotMeta) {
 		}
 	}
 	r.cut(s, replaces)
+	if replaces {
+		r.revert(i) // what came after is gone, and the configurations it brought (bug 13)
+	}
 	r.rebase(s.Configuration, i)
 	r.commitTo(i)
 	r.applying = i
