@@ -228,6 +228,27 @@ func TestTxnNestsAndCompares(t *testing.T) {
 	}
 }
 
+func TestReadingTakesNoPlaceInTheLog(t *testing.T) {
+	r := newRig(t)
+	r.put(t, "a", "1")
+	ctx := testContext(t)
+	for _, local := range []bool{false, true} {
+		q := &pb.RangeRequest{Key: []byte("a"), Serializable: local}
+		if err := r.do(ctx, q); err != nil {
+			t.Fatal(err)
+		}
+		got, err := r.kv.Txn(ctx, &pb.TxnRequest{Success: []*pb.RequestOp{opRange(q)}})
+		if err != nil || describe(got.Responses) != "range(a of 1)" {
+			t.Fatalf("got %v, %v", got, err)
+		}
+	}
+	r.group.mu.Lock()
+	defer r.group.mu.Unlock()
+	if r.group.index != 1 {
+		t.Fatalf("the log has %d commands, want 1", r.group.index)
+	}
+}
+
 func describe(rs []*pb.ResponseOp) string {
 	var out []string
 	for _, r := range rs {

@@ -150,12 +150,15 @@ func TestWatchAnswersCreateBeforeEvents(t *testing.T) {
 
 func TestWatchBelowCompactionIsCanceledWithItsRevision(t *testing.T) {
 	r := newRig(t)
+	other := r.watch(t, &pb.WatchCreateRequest{Key: []byte("a")})
+	other.want("id=0 created")
 	for i := range 4 {
 		r.put(t, "a", fmt.Sprint(i)) // 2..5
 	}
 	if _, err := r.kv.Compact(testContext(t), &pb.CompactionRequest{Revision: 4}); err != nil {
 		t.Fatal(err)
 	}
+	other.want("id=0 put(a=0@2)") // so the hub's window still has what is compacted
 	w := r.watch(t, &pb.WatchCreateRequest{Key: []byte("a"), StartRevision: 3})
 	w.want("id=0 created", `id=0 canceled compacted=4 "etcdserver: mvcc: required revision has been compacted"`)
 	// At the compact revision all is there.
@@ -167,11 +170,11 @@ func TestWatchBelowCompactionIsCanceledWithItsRevision(t *testing.T) {
 func TestWatchNeverSplitsARevisionUnlessFragmented(t *testing.T) {
 	r := newRig(t, func(o *Options) { o.MaxRequestBytes = 1 << 20 })
 	value := strings.Repeat("x", 100<<10)
-	plain := r.watch(t, &pb.WatchCreateRequest{Key: []byte("k"), RangeEnd: []byte("l")})
+	plain := r.watch(t, &pb.WatchCreateRequest{Key: []byte("k"), RangeEnd: []byte("l"), PrevKv: true})
 	parts := r.watch(t, &pb.WatchCreateRequest{Key: []byte("k"), RangeEnd: []byte("l"), Fragment: true, PrevKv: true})
 	plain.want("id=0 created")
 	parts.want("id=0 created")
-	// Three transactions of 8 puts of 100 KiB, of which deleting shows the previous values: 2.4 MB.
+	// Keys of 100 KiB; deleting them in one revision shows their values once more: 2.4 MB.
 	for i := range 24 {
 		r.put(t, fmt.Sprintf("k%02d", i), value)
 	}
@@ -196,6 +199,92 @@ func TestWatchNeverSplitsARevisionUnlessFragmented(t *testing.T) {
 	}
 	if fragments < 2 {
 		t.Fatal("2.4 MB came as one response, though the watcher takes fragments")
+	}
+}
+
+func TestWatchCatchUpNeverSplitsARevision(t *testing.T) {
+	r := newRig(t)
+	const revisions, each = 20, 128
+	for range revisions {
+		if _, err := r.kv.Txn(testContext(t), &pb.TxnRequest{Success: puts(each)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w := r.watch(t, &pb.WatchCreateRequest{Key: []byte("k"), RangeEnd: []byte("l"), StartRevision: 2})
+	w.want("id=0 created")
+	next := int64(2)
+	for next < 2+revisions {
+		events := w.next().Events
+		if len(events)%each != 0 || events[0].Kv.ModRevision != next {
+			t.Fatalf("%d events from revision %d on, want whole revisions of %d from %d on", len(events), events[0].Kv.ModRevision, each, next)
+		}
+		next += int64(len(events) / each)
+	}
+}
+
+func TestWatchGetsPreviousValuesThatTheWindowLacks(t *testing.T) {
+	r := newRig(t)
+	bare := r.watch(t, &pb.WatchCreateRequest{Key: []byte("a")})
+	bare.want("id=0 created")
+	r.put(t, "a", "1")
+	r.put(t, "a", "2")
+	for _, want := range []int64{2, 3} {
+		if got := bare.events(1); got[0].Kv.ModRevision != want {
+			t.Fatal(got)
+		}
+	}
+	full := r.watch(t, &pb.WatchCreateRequest{Key: []byte("a"), PrevKv: true, StartRevision: 3})
+	full.want("id=0 created", "id=0 put(a=2@3 was 1)")
+}
+
+func TestWatchSendsNothingAfterCanceled(t *testing.T) {
+	r := newRig(t)
+	value := strings.Repeat("v", 64<<10)
+	for range 100 {
+		r.put(t, "a", value) // more than is sent before it is read
+	}
+	w := r.watch(t, &pb.WatchCreateRequest{Key: []byte("a"), StartRevision: 2})
+	w.want("id=0 created")
+	w.cancelWatch(0)
+	w.create(&pb.WatchCreateRequest{Key: []byte("b"), WatchId: 7})
+	w.askProgress()
+	canceled := false
+	for {
+		got := w.next()
+		if canceled && got.WatchId == 0 {
+			t.Fatalf("after it was canceled, watcher 0 got %.60s", say(got))
+		}
+		canceled = canceled || got.Canceled
+		if got.WatchId == invalidWatchID {
+			break
+		}
+	}
+	if !canceled {
+		t.Fatal("progress of the stream came before the answer to cancel")
+	}
+}
+
+// What a view brings may overlap what the first watcher has brought meanwhile.
+func TestHubHandsEachRevisionOnce(t *testing.T) {
+	h := newHub(nil, 1<<20)
+	st := &stream{wake: make(chan struct{}, 1)}
+	w := &watcher{key: []byte("a"), stream: st, from: 5}
+	at := func(revision int64) *change {
+		return &change{revision: revision, events: []*mvccpb.Event{{Kv: &mvccpb.KeyValue{Key: []byte("a"), ModRevision: revision}}}}
+	}
+	h.join(w, 4, 4)
+	h.hand([]*change{at(3), at(4), at(5)}, 5, 5)
+	h.hand([]*change{at(4), at(5), at(6)}, 6, 6)
+	changes, from, to, _, ok := h.recent(w)
+	if !ok || from != 5 || to != 6 || len(changes) != 2 || changes[0].revision != 5 || changes[1].revision != 6 {
+		t.Fatalf("got %d changes from %d to %d, %v", len(changes), from, to, ok)
+	}
+	if _, ok := h.synced(func(yield func(*watcher) bool) { yield(w) }); ok {
+		t.Fatal("a watcher that is behind counts as synced")
+	}
+	h.done(w, 6)
+	if revision, ok := h.synced(func(yield func(*watcher) bool) { yield(w) }); !ok || revision != 6 {
+		t.Fatalf("synced up to %d, %v", revision, ok)
 	}
 }
 
