@@ -12,6 +12,9 @@ func (r *Replica) Leader() ReplicaID { return r.leader }
 // Commit is the highest index known to be committed.
 func (r *Replica) Commit() Index { return r.commit }
 
+// Saved is the highest index through which the log is durable here.
+func (r *Replica) Saved() Index { return r.log.saved }
+
 // Silent is how many voters a leader has not heard from within an election timeout; 0 on others.
 func (r *Replica) Silent() int {
 	n := 0

@@ -46,10 +46,8 @@ type group struct {
 	cachedLog []cachedBytes
 
 	snapshots snapshots
-	pending   []uint64  // saves handed on and not durable yet, by Seq
-	reported  uint64    // through which raft knows them durable
-	unsaved   []unsaved // refused by a full disk, in order; wait for space
-	retryAt   time.Duration
+	saves     saveQueue
+	retryAt   time.Duration // when what a full disk refused goes again; 0: nothing waits
 	lane      lane
 	pub       published
 	conf      atomic.Pointer[raft.Configuration] // in force

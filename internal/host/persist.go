@@ -3,7 +3,6 @@ package host
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/lockstep-rsm/lockstep/internal/wal"
@@ -12,13 +11,15 @@ import (
 
 // batch is one turn's saves on their way to the disk: all groups of the turn share one write and
 // one sync.
-type batch struct{ savers []saver }
+type batch struct {
+	savers  []saver
+	carries bool // log of any group
+}
 
-// saver is one group's part of a batch: what it may say once the batch is durable.
+// saver is one group's part of a batch.
 type saver struct {
-	g         *group
-	save      raft.Save
-	afterSave []raft.Message
+	g   *group
+	seq uint64
 }
 
 // save puts what raft wants durable into this turn's batch.
@@ -30,30 +31,20 @@ func (g *group) save(rd *raft.Ready) {
 		return
 	}
 	g.cache(rd.Save.Entries)
-	g.queueSave(rd.Save, rd.AfterSave)
+	g.saves.add(rd.Save, rd.AfterSave, g.r.Saved())
+	g.handSaves()
 }
 
-// queueSave gives a save its place in the order of completions, and hands it on.
-func (g *group) queueSave(s raft.Save, afterSave []raft.Message) {
-	g.pending = append(g.pending, s.Seq)
-	if s.HardSet {
-		// An older hard state must not come after this one, and need not come at all: whatever
-		// waits for it is as well served by the newer.
-		for i := range g.unsaved {
-			g.unsaved[i].save.HardSet = false
-		}
-	}
-	if len(g.unsaved) > 0 && (len(s.Entries) > 0 || s.Base != nil) {
-		g.unsaved = append(g.unsaved, unsaved{save: s, afterSave: afterSave})
+// handSaves gives the batch every save that may go now.
+func (g *group) handSaves() {
+	h := g.h
+	if g.stopped != nil {
 		return
 	}
-	g.handSave(s, afterSave)
-}
-
-func (g *group) handSave(s raft.Save, afterSave []raft.Message) {
-	h := g.h
-	h.saves = append(h.saves, wal.GroupSave{Group: g.id, Birth: g.birth, Save: s, Configuration: g.savedConfiguration(&s)})
-	h.savers = append(h.savers, saver{g: g, save: s, afterSave: afterSave})
+	g.saves.next(func(s raft.Save) {
+		h.saves = append(h.saves, wal.GroupSave{Group: g.id, Birth: g.birth, Save: s, Configuration: g.savedConfiguration(&s)})
+		h.savers = append(h.savers, saver{g: g, seq: s.Seq})
+	})
 }
 
 // savedConfiguration is the one that the log must repeat in its heads: the newest, where it changes.
@@ -75,6 +66,9 @@ func (h *Host) persist() {
 		return
 	}
 	saves, b := h.saves, &batch{savers: h.savers}
+	for i := range saves {
+		b.carries = b.carries || len(saves[i].Save.Entries) > 0
+	}
 	h.saves, h.savers = nil, nil
 	if h.failed != nil {
 		return
@@ -91,7 +85,7 @@ func (h *Host) handleSaved(b *batch, err error) {
 		}
 	case errors.Is(err, wal.ErrFull), errors.Is(err, wal.ErrGap): // a gap: what is before it waits for space
 		for i := range b.savers {
-			b.savers[i].full()
+			b.savers[i].full(b)
 		}
 	case h.closed.Load():
 	default:
@@ -99,35 +93,28 @@ func (h *Host) handleSaved(b *batch, err error) {
 	}
 }
 
-// saved sends what waited. A save that passed others, which wait for space, is not reported to raft
-// before them: InSaved speaks for every save up to its Seq.
+// saved sends what waited, and tells raft.
 func (s *saver) saved() {
 	g := s.g
-	for i := range s.afterSave {
-		g.send(&s.afterSave[i])
+	afterSave, through := g.saves.done(s.seq)
+	for i := range afterSave {
+		g.send(&afterSave[i])
 	}
-	if i := slices.Index(g.pending, s.save.Seq); i >= 0 {
-		g.pending = slices.Delete(g.pending, i, i+1)
-	}
-	through := max(g.reported, s.save.Seq)
-	if len(g.pending) > 0 {
-		through = min(through, g.pending[0]-1)
-	}
-	if through > g.reported || len(g.pending) == 0 {
-		g.reported = max(g.reported, through)
+	if through > 0 {
 		g.step(raft.Input{Kind: raft.InSaved, Seq: through})
 	}
+	g.handSaves() // what waited for this one
 }
 
-// full keeps a save that found no space. One without entries has only been refused in their
-// company, and goes again at once: votes go on while a disk is full.
-func (s *saver) full() {
-	if len(s.save.Entries) == 0 {
-		s.g.handSave(s.save, s.afterSave)
-		return
+// full keeps a save that found no space. One without log has only been refused in the company of
+// others, and goes again at once: votes go on while a disk is full.
+func (s *saver) full(b *batch) {
+	g := s.g
+	g.saves.refuse(s.seq, !b.carries)
+	g.handSaves()
+	if g.saves.blocked() {
+		g.retryLater()
 	}
-	s.g.unsaved = append(s.g.unsaved, unsaved{save: s.save, afterSave: s.afterSave})
-	s.g.retryLater()
 }
 
 // fail latches a failed log: a failed sync leaves unknown bytes, so nothing is written, voted,
@@ -143,33 +130,28 @@ func (h *Host) fail(err error) {
 	}
 }
 
-// unsaved is a save that a full disk refused; it waits for space, in order.
-type unsaved struct {
-	save      raft.Save
-	afterSave []raft.Message
-}
-
 // retryEvery is how often refused saves are tried again: space is used within a moment of its return.
 const retryEvery = 200 * time.Millisecond
 
 func (g *group) retryLater() {
-	g.retryAt = g.h.env.Clock().Now() + retryEvery
-	g.arm()
+	if g.retryAt == 0 {
+		g.retryAt = g.h.env.Clock().Now() + retryEvery
+		g.arm()
+	}
 }
 
-// retrySaves gives the waiting saves to the log again, all in one batch and in order.
+// retrySaves gives what a full disk refused to the log again.
 func (g *group) retrySaves() {
 	g.retryAt = 0
-	if len(g.unsaved) == 0 || g.stopped != nil || g.h.wal.Full() {
-		if len(g.unsaved) > 0 && g.stopped == nil {
-			g.retryLater()
-		}
+	if g.stopped != nil || !g.saves.blocked() {
 		return
 	}
-	waiting := g.unsaved
-	g.unsaved = nil
-	for _, u := range waiting {
-		g.handSave(u.save, u.afterSave)
+	if g.h.wal.Full() {
+		g.relieve()
+		g.retryLater()
+		return
 	}
+	g.saves.retry()
+	g.handSaves()
 	g.touch()
 }

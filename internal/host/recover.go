@@ -204,6 +204,7 @@ func (g *group) makeRaft(conf *raft.Configuration, base raft.SnapshotMeta, hard 
 		Campaign: len(conf.Voters) == 1 || hard.Term == 1 && g.self.Replica == 1, NoVote: noVote,
 		DecodeConfiguration: wire.DecodeConfiguration, Check: o.Check,
 	})
+	g.saves.last = base.Identity.Index + raft.Index(len(entries))
 	g.conf.Store(g.r.Configuration())
 	last, sum := base.Identity, base.Sum
 	if n := len(entries); n > 0 {

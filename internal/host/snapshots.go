@@ -216,7 +216,18 @@ func (g *group) snapshotAgreed(meta *raft.SnapshotMeta, err error) {
 			}
 		})
 	}
+	if g.h.wal.Full() {
+		g.relieve()
+	}
 	g.endSnapshotCalls(meta.Identity.Index, nil)
+}
+
+// relieve cuts the log behind the newest snapshot itself: on a full disk no mark can be written any
+// more, so that waiting for another snapshot would be for ever.
+func (g *group) relieve() {
+	if n := g.snapshots.newest; n != nil {
+		g.step(raft.Input{Kind: raft.InCompact, Snapshot: n})
+	}
 }
 
 func (g *group) endSnapshotCalls(index raft.Index, err error) {
