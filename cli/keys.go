@@ -202,8 +202,11 @@ func (p *Program) follow(ctx context.Context, conn *grpc.ClientConn, q *pb.Watch
 		if err != nil {
 			return asked(err, false)
 		}
+		if r.CompactRevision != 0 {
+			return &codedError{exitNo, fmt.Errorf("revision %d is compacted. Watch from what is left: --rev %d", q.StartRevision, r.CompactRevision)}
+		}
 		if r.Canceled {
-			return &codedError{exitNo, fmt.Errorf("watch is canceled: %s (compacted up to revision %d)", r.CancelReason, r.CompactRevision)}
+			return &codedError{exitNo, fmt.Errorf("watch is canceled: %s", r.CancelReason)}
 		}
 		if r.Created && q.StartRevision == 0 {
 			q.StartRevision = r.Header.GetRevision() + 1

@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"os"
 	"testing"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -176,11 +177,22 @@ func oneReplica(t testing.TB) string {
 	if *against != "" {
 		return *against
 	}
-	return startTrio(t, 1).replicas[0].client
+	return startTrioIn(t, 1, memory(t)).replicas[0].client
+}
+
+// memory is a directory whose syncs cost nothing, where there is one: etcd does not sync here either.
+func memory(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "lockstep-e2e-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
 }
 
 // threeReplicas is oneReplica for three.
 func threeReplicas(t testing.TB) []string {
 	t.Helper()
-	return startTrio(t, 3).endpoints()
+	return startTrioIn(t, 3, memory(t)).endpoints()
 }

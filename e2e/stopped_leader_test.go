@@ -49,9 +49,16 @@ func TestStoppedLeader(t *testing.T) {
 		}
 		pass(t.Context(), 100*time.Millisecond) // so that they are in its sockets when it goes on
 		old.resume(t)
+		resumed := time.Now()
+		refused := 0
 		for range reads {
-			checkFresh(t, <-answers, status.RaftTerm, written, value)
+			a := <-answers
+			checkFresh(t, a, status.RaftTerm, written, value)
+			if a.err != nil {
+				refused++
+			}
 		}
+		t.Logf("replica %s went on: %d reads answered, %d refused, within %v", old.name, reads-refused, refused, time.Since(resumed))
 		c.serving(10 * time.Second)
 	}
 	c.converge(10 * time.Second)

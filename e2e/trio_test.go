@@ -29,7 +29,13 @@ type trio struct {
 // the test; if it failed, their logs are printed. More are flags of each.
 func startTrio(t testing.TB, n int, more ...string) *trio {
 	t.Helper()
-	c := layTrio(t, n, t.TempDir(), more...)
+	return startTrioIn(t, n, t.TempDir(), more...)
+}
+
+// startTrioIn is startTrio with directories below dir.
+func startTrioIn(t testing.TB, n int, dir string, more ...string) *trio {
+	t.Helper()
+	c := layTrio(t, n, dir, more...)
 	for _, r := range c.replicas {
 		r.start(t)
 	}

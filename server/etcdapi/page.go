@@ -37,7 +37,7 @@ func (st *stream) page(w *watcher) error {
 		switch {
 		case errors.Is(err, kv.ErrCompacted):
 			st.drop(w)
-			return st.compacted(w, to, compacted)
+			return st.compacted(w, compacted)
 		case errors.Is(err, lockstep.ErrClosed) || st.ctx.Err() != nil:
 			return st.answer(st.ctx, err)
 		case err != nil:

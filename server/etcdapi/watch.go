@@ -201,7 +201,7 @@ func (st *stream) create(r *pb.WatchCreateRequest) error {
 		return err
 	}
 	if w.from < compacted {
-		return st.compacted(w, now, compacted)
+		return st.compacted(w, compacted)
 	}
 	st.watchers[w.id] = w
 	st.hub.join(w, now, at)
@@ -255,11 +255,11 @@ func (st *stream) refuse(w *watcher, r *pb.WatchCreateRequest) (reason string) {
 	return ""
 }
 
-// compacted ends a watcher whose next revision has been forgotten.
-func (st *stream) compacted(w *watcher, now, compacted int64) error {
+// compacted ends a watcher whose next revision has been forgotten. As in etcd, the compact revision is
+// all that it says: no reason, and no revision of the store.
+func (st *stream) compacted(w *watcher, compacted int64) error {
 	return st.send(&pb.WatchResponse{
-		Header: st.header(now), WatchId: w.id, Canceled: true,
-		CompactRevision: compacted, CancelReason: rpctypes.ErrCompacted.Error(),
+		Header: st.header(0), WatchId: w.id, Canceled: true, CompactRevision: compacted,
 	})
 }
 
