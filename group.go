@@ -44,12 +44,12 @@ func (g *Group) result(op string, c *host.Call) (Result, error) {
 // that call completes exactly once, with OnDone or a return of Wait. Commands of one goroutine that
 // commit keep its order.
 func (g *Group) Start(cmd []byte, call *Call) error {
-	call.group, call.inner = g, host.Call{}
-	call.inner.Owner = call
+	// A new one each time: the log may still bring the result of a command whose call ended before.
+	call.group, call.inner = g, &host.Call{Owner: call}
 	if call.OnDone != nil {
 		call.inner.OnDone = callDone
 	}
-	if err := g.h.StartCall(raft.GroupID(g.id), slices.Clone(cmd), &call.inner); err != nil {
+	if err := g.h.StartCall(raft.GroupID(g.id), slices.Clone(cmd), call.inner); err != nil {
 		return fault("Start", g.id, err)
 	}
 	return nil
@@ -61,7 +61,7 @@ type Call struct {
 	Tag    any         // yours
 
 	group *Group
-	inner host.Call
+	inner *host.Call
 }
 
 func callDone(c *host.Call) {
@@ -72,8 +72,8 @@ func callDone(c *host.Call) {
 // Wait waits for the call's result; the end of ctx ends the call with what is known of it. After
 // OnDone it returns at once.
 func (c *Call) Wait(ctx context.Context) (Result, error) {
-	c.group.h.AwaitCall(ctx, raft.GroupID(c.group.id), &c.inner)
-	return c.group.result("Start", &c.inner)
+	c.group.h.AwaitCall(ctx, raft.GroupID(c.group.id), c.inner)
+	return c.group.result("Start", c.inner)
 }
 
 // Read answers query at the level of opts. Its Result.Index is the log index that the answer is of.

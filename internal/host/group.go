@@ -264,6 +264,10 @@ func (g *group) failCalls(err error) {
 		c.fail(notCommitted(err))
 	}
 	g.queued = nil
+	for _, p := range g.proposing { // given to raft in this turn, which has not answered
+		failAll(p.calls, unknown(err))
+	}
+	g.proposing = nil
 	failAll(g.waiting.takeAll(), unknown(err))
 	for _, r := range g.asking {
 		r.fail(err)
@@ -276,9 +280,14 @@ func (g *group) failCalls(err error) {
 	}
 	clear(g.asked)
 	g.lane.failReads(err)
+	g.endSnapshotCalls(0, err)
 }
 
-func (g *group) closeCalls() { g.failCalls(ErrClosed) }
+// closeCalls ends every call, read and wait of the group, as the host closes.
+func (g *group) closeCalls() {
+	g.lane.stop()
+	g.failCalls(ErrClosed)
+}
 
 // observe passes raft's events on, with who they are of.
 func (g *group) observe(events []raft.Event) {

@@ -52,6 +52,7 @@ func (g *group) unqueue(c *Call) bool {
 // submit gives the queue to whoever leads: appended here, forwarded once, or kept until somebody does.
 func (g *group) submit() {
 	if g.stopped != nil {
+		g.refuseInbound(func(*wire.Forward) bool { return true })
 		return
 	}
 	if g.r.Role() == raft.Leader {
@@ -66,7 +67,7 @@ func (g *group) submit() {
 
 // append proposes everything that waits, in entries of bounded size.
 func (g *group) append() {
-	if len(g.queued) == 0 && len(g.inbound) == 0 {
+	if len(g.queued) == 0 && len(g.inbound) == 0 || g.heldUntil != 0 && g.heldTerm == g.r.Term() {
 		return
 	}
 	if g.h.wal.Full() {
@@ -87,6 +88,9 @@ func (g *group) append() {
 		b, p = wire.PayloadBuilder{}, proposing{}
 	}
 	for _, c := range g.queued {
+		if c.Done() {
+			continue // its command is gone
+		}
 		if b.Len()+len(c.cmd) > int(maxEntryPayload) {
 			emit()
 		}
@@ -131,6 +135,10 @@ func (g *group) proposed(p *raft.Proposed) {
 	for _, f := range of.forwards {
 		g.refuseForward(f.from, f.origin, f.count, p.Refused)
 	}
+	if p.Refused == raft.Transferring {
+		// Proposing again at once would keep this turn busy for as long as the handover takes.
+		g.heldTerm, g.heldUntil = g.r.Term(), g.h.env.Clock().Now()+holdForwards
+	}
 	for _, c := range of.calls {
 		if c == nil {
 			continue
@@ -141,9 +149,18 @@ func (g *group) proposed(p *raft.Proposed) {
 		case raft.Halted:
 			c.fail(notCommitted(ErrHalted))
 		default: // not leading any more, or handing over: it is in no log, so it may go anew
-			g.queued = append(g.queued, c)
+			g.requeue(c)
 		}
 	}
+}
+
+// requeue lets a call go anew that is in no log, unless its caller has gone: its command with it.
+func (g *group) requeue(c *Call) {
+	if c.Done() {
+		return
+	}
+	g.queued = append(g.queued, c)
+	g.expectSweep()
 }
 
 // refuseAll answers everything that waits for this leader with the same fault.
@@ -220,7 +237,7 @@ func (g *group) refused(r *wire.ForwardReply) {
 		case raft.Halted:
 			c.fail(notCommitted(ErrHalted))
 		default:
-			g.queued = append(g.queued, c)
+			g.requeue(c)
 		}
 	}
 	// It may not lead, or hand over: give it, or its successor, a moment.

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"sort"
 	"sync"
 
 	"github.com/lockstep-rsm/lockstep/machine"
@@ -23,11 +24,12 @@ type appended struct {
 	calls []*Call // by ordinal; nil: not of this host
 }
 
-// forwardTerm says that the sequences from..from+count-1 were addressed to term.
+// forwardTerm says that the sequences from..from+count-1 were addressed to term; open of them wait.
 type forwardTerm struct {
 	term  raft.Term
 	from  uint64
 	count uint64
+	open  uint64
 }
 
 func (w *waiting) addAppended(a appended) {
@@ -50,21 +52,34 @@ func (w *waiting) addForward(term raft.Term, from uint64, calls []*Call) {
 	for i, c := range calls {
 		w.forwards[from+uint64(i)] = c
 	}
-	w.terms = append(w.terms, forwardTerm{term: term, from: from, count: uint64(len(calls))})
+	w.terms = append(w.terms, forwardTerm{term: term, from: from, count: uint64(len(calls)), open: uint64(len(calls))})
 }
 
-// takeForwards removes the given sequences: the leader refused them, they are in no log.
+// takeForwards removes those of the sequences from..from+count-1 that wait: the leader refused them,
+// they are in no log. Count is another host's word.
 func (w *waiting) takeForwards(from, count uint64) []*Call {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var calls []*Call
-	for seq := from; seq < from+count; seq++ {
-		if c := w.forwards[seq]; c != nil {
-			delete(w.forwards, seq)
-			calls = append(calls, c)
+	for i := range w.terms {
+		t := w.terms[i]
+		for seq := max(from, t.from); seq < t.from+t.count && seq-from < count; seq++ {
+			if c := w.forwards[seq]; c != nil {
+				delete(w.forwards, seq)
+				w.terms[i].open--
+				calls = append(calls, c)
+			}
 		}
 	}
+	w.prune()
 	return calls
+}
+
+// prune forgets the oldest forwards that nobody waits for. The lock is held.
+func (w *waiting) prune() {
+	for len(w.terms) > 0 && w.terms[0].open == 0 {
+		w.terms = w.terms[1:]
+	}
 }
 
 // takeEntry removes what an applied entry of (term, index) settles: the calls that it carries by
@@ -85,12 +100,29 @@ func (w *waiting) takeEntry(term raft.Term, index raft.Index) (own []*Call, drop
 		*a = appended{}
 		w.appended = w.appended[1:]
 	}
+	dropped = append(dropped, w.takeAppendedBefore(term)...)
 	// All entries of a term precede those of later terms: a forward addressed to an earlier
 	// term that was not met so far is in no log that can ever commit it (DESIGN "Proposals").
 	for len(w.terms) > 0 && w.terms[0].term < term {
 		dropped = append(dropped, w.takeTerm()...)
 	}
 	return own, dropped
+}
+
+// takeAppendedBefore removes what former leaderships of this replica appended further on in the log:
+// behind an entry of a later term there is none of theirs. The lock is held.
+func (w *waiting) takeAppendedBefore(term raft.Term) (calls []*Call) {
+	kept := w.appended[:0]
+	for _, a := range w.appended {
+		if a.term < term {
+			calls = append(calls, a.calls...)
+		} else {
+			kept = append(kept, a)
+		}
+	}
+	clear(w.appended[len(kept):])
+	w.appended = kept
+	return calls
 }
 
 // takeTerm removes the oldest forwardTerm and gives the calls that are still open. The lock is held.
@@ -111,10 +143,13 @@ func (w *waiting) takeForward(seq uint64) *Call {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	c := w.forwards[seq]
-	delete(w.forwards, seq)
-	for len(w.terms) > 0 && len(w.forwards) == 0 {
-		w.terms = w.terms[:0]
+	if c == nil {
+		return nil
 	}
+	delete(w.forwards, seq)
+	i := sort.Search(len(w.terms), func(k int) bool { return w.terms[k].from+w.terms[k].count > seq })
+	w.terms[i].open--
+	w.prune()
 	return c
 }
 
@@ -146,23 +181,36 @@ func (w *waiting) takeAll() (calls []*Call) {
 	return calls
 }
 
-// each calls f for every open call, in order of arrival.
+// each calls f for every open call, in order of arrival, and forgets those that have ended.
 func (w *waiting) each(f func(*Call)) {
 	w.mu.Lock()
 	var calls []*Call
 	for _, a := range w.appended {
-		calls = append(calls, a.calls...)
-	}
-	for _, t := range w.terms {
-		for seq := t.from; seq < t.from+t.count; seq++ {
-			calls = append(calls, w.forwards[seq])
+		for i, c := range a.calls {
+			if c != nil && c.Done() {
+				a.calls[i] = nil // the entry still waits to be met
+			} else if c != nil {
+				calls = append(calls, c)
+			}
 		}
 	}
+	for i := range w.terms {
+		t := &w.terms[i]
+		for seq := t.from; t.open > 0 && seq < t.from+t.count; seq++ {
+			switch c := w.forwards[seq]; {
+			case c == nil:
+			case c.Done():
+				delete(w.forwards, seq)
+				t.open--
+			default:
+				calls = append(calls, c)
+			}
+		}
+	}
+	w.prune()
 	w.mu.Unlock()
 	for _, c := range calls {
-		if c != nil {
-			f(c)
-		}
+		f(c)
 	}
 }
 

@@ -1,0 +1,160 @@
+package host
+
+import (
+	"testing"
+
+	"github.com/lockstep-rsm/lockstep/raft"
+)
+
+func newCalls(n int) []*Call {
+	calls := make([]*Call, n)
+	for i := range calls {
+		calls[i] = &Call{cmd: []byte{byte(i)}}
+	}
+	return calls
+}
+
+func wantCalls(t *testing.T, what string, got []*Call, want ...*Call) {
+	t.Helper()
+	same := len(got) == len(want)
+	for i := 0; same && i < len(got); i++ {
+		same = got[i] == want[i]
+	}
+	if !same {
+		t.Errorf("%s: %d calls %p, want %d %p", what, len(got), got, len(want), want)
+	}
+}
+
+func TestAppliedEntrySettlesItsOwnCallsOnly(t *testing.T) {
+	var w waiting
+	c := newCalls(4)
+	w.addAppended(appended{term: 5, index: 10, calls: c[:2]})
+	w.addAppended(appended{term: 5, index: 11, calls: c[2:3]})
+	own, dropped := w.takeEntry(5, 10)
+	wantCalls(t, "own", own, c[:2]...)
+	wantCalls(t, "dropped", dropped)
+	own, dropped = w.takeEntry(6, 11) // another leader's entry in that place
+	wantCalls(t, "own", own)
+	wantCalls(t, "dropped", dropped, c[2])
+}
+
+// Leading again after a truncation, the same place is appended to twice: which one commits is open.
+func TestPlaceAppendedToTwiceIsSettledByTerm(t *testing.T) {
+	for _, committed := range []raft.Term{5, 7} {
+		var w waiting
+		c := newCalls(3)
+		w.addAppended(appended{term: 5, index: 10, calls: c[:1]})
+		w.addAppended(appended{term: 5, index: 12, calls: c[2:]})
+		w.addAppended(appended{term: 7, index: 10, calls: c[1:2]})
+		own, dropped := w.takeEntry(committed, 10)
+		if committed == 5 {
+			wantCalls(t, "own", own, c[0])
+			wantCalls(t, "dropped", dropped, c[1])
+		} else {
+			wantCalls(t, "own", own, c[1])
+			wantCalls(t, "dropped", dropped, c[0], c[2])
+		}
+	}
+}
+
+// What a former leadership appended further on is in no log once a later term's entry is applied:
+// its callers learn it then, not when the log has grown that far.
+func TestEntryOfALaterTermDropsWhatEarlierOnesAppendedBehindIt(t *testing.T) {
+	var w waiting
+	c := newCalls(2)
+	w.addAppended(appended{term: 5, index: 20, calls: c[:1]})
+	w.addAppended(appended{term: 6, index: 21, calls: c[1:]})
+	_, dropped := w.takeEntry(6, 10)
+	wantCalls(t, "dropped", dropped, c[0])
+}
+
+func TestForwardIsDroppedByALaterTermNotByItsOwn(t *testing.T) {
+	var w waiting
+	c := newCalls(3)
+	w.addForward(5, 1, c[:2])
+	w.addForward(6, 3, c[2:])
+	if _, dropped := w.takeEntry(5, 10); len(dropped) != 0 {
+		t.Errorf("an entry of the forward's own term dropped %d calls", len(dropped))
+	}
+	if got := w.takeForward(2); got != c[1] {
+		t.Errorf("sequence 2 is %p, want %p", got, c[1])
+	}
+	_, dropped := w.takeEntry(6, 11)
+	wantCalls(t, "dropped", dropped, c[0])
+	if got := w.takeForward(2); got != nil {
+		t.Errorf("sequence 2 came twice")
+	}
+	if got := w.takeForward(3); got != c[2] {
+		t.Errorf("sequence 3 is %p, want %p", got, c[2])
+	}
+}
+
+func TestRefusedForwardsAreTakenOnceAndBoundedByWhatWaits(t *testing.T) {
+	var w waiting
+	c := newCalls(4)
+	w.addForward(5, 1, c[:2])
+	w.addForward(5, 3, c[2:])
+	wantCalls(t, "refused", w.takeForwards(2, 2), c[1], c[2])
+	wantCalls(t, "refused again", w.takeForwards(2, 2))
+	wantCalls(t, "refused to the end of numbers", w.takeForwards(0, 1<<63), c[0], c[3])
+	if len(w.terms)+len(w.forwards) != 0 {
+		t.Errorf("%d terms and %d forwards are kept", len(w.terms), len(w.forwards))
+	}
+}
+
+// In a long term with calls always open, what is remembered is what is open.
+func TestForwardsOfALongTermAreForgotten(t *testing.T) {
+	var w waiting
+	for seq := uint64(1); seq < 1000; seq++ {
+		w.addForward(5, seq, newCalls(1))
+		if seq > 3 {
+			w.takeForward(seq - 3)
+		}
+	}
+	if len(w.terms) > 4 || len(w.forwards) > 4 {
+		t.Errorf("%d terms and %d forwards are kept", len(w.terms), len(w.forwards))
+	}
+}
+
+func TestSweepForgetsEndedCalls(t *testing.T) {
+	var w waiting
+	c := newCalls(3)
+	w.addForward(5, 1, c[:2])
+	w.addAppended(appended{term: 5, index: 10, calls: c[2:]})
+	c[0].fail(unknown(ErrNoQuorum))
+	c[2].fail(unknown(ErrNoQuorum))
+	var open []*Call
+	w.each(func(c *Call) { open = append(open, c) })
+	wantCalls(t, "open", open, c[1])
+	if w.takeForward(1) != nil {
+		t.Error("an ended forward is kept")
+	}
+	own, _ := w.takeEntry(5, 10)
+	wantCalls(t, "own", own, nil)
+}
+
+func TestSnapshotThatPassesOverCallsTakesThem(t *testing.T) {
+	var w waiting
+	c := newCalls(4)
+	w.addAppended(appended{term: 5, index: 10, calls: c[:1]})
+	w.addAppended(appended{term: 5, index: 30, calls: c[1:2]})
+	w.addForward(6, 1, c[2:3])
+	w.addForward(8, 2, c[3:])
+	wantCalls(t, "skipped", w.takeSkipped(7, 20), c[0], c[2])
+	own, dropped := w.takeEntry(8, 21)
+	wantCalls(t, "own", own)
+	wantCalls(t, "dropped", dropped, c[1])
+	wantCalls(t, "rest", w.takeAll(), c[3])
+}
+
+// A call that ended while the leader's refusal was on its way does not go anew: its command is
+// gone, and an empty one would be run in its place.
+func TestEndedCallIsNotProposedAgain(t *testing.T) {
+	g := &group{}
+	c := newCalls(1)[0]
+	c.fail(unknown(ErrNoQuorum))
+	g.requeue(c)
+	if len(g.queued) != 0 {
+		t.Error("an ended call waits to be proposed")
+	}
+}
