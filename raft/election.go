@@ -179,9 +179,9 @@ func (r *Replica) countVotes() {
 		r.stepDown("")
 	case r.role == PreCandidate:
 		r.campaign(false)
-	default:
+	case r.durable == r.hard:
 		r.becomeLeader()
-	}
+	} // else the others have outrun this disk: who leads can write
 }
 
 // onPreVote answers without changing anything here, not even a timer (bug 72).
