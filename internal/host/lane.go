@@ -381,7 +381,9 @@ func (l *lane) link(s *span) {
 // answer gives the results of one entry to the calls that wait for them here.
 func (l *lane) answer(g *group, s *span) {
 	own, dropped := g.waiting.takeEntry(s.entry.Term, s.entry.Index)
-	failAll(dropped, notCommitted(ErrDropped))
+	if len(dropped) > 0 {
+		failAll(dropped, notCommitted(ErrDropped))
+	}
 	settleOwn(own, s.entry.Index, &l.results, s.first)
 	for i, o := range s.origins {
 		if o.Host == g.self.Host && o.Life == g.h.life {

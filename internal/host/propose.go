@@ -65,7 +65,9 @@ func (g *group) submit() {
 	g.askReads()
 }
 
-// append proposes everything that waits, in entries of bounded size.
+// append proposes everything that waits, in entries of bounded size. While this replica's disk
+// writes, commands gather: one sync and one frame carry them all (DESIGN "Proposals"). Nothing is
+// delayed by it, for no commit of a leader is executed before its own disk has it (R4).
 func (g *group) append() {
 	if len(g.queued) == 0 && len(g.inbound) == 0 || g.heldUntil != 0 && g.heldTerm == g.r.Term() {
 		return
@@ -73,6 +75,9 @@ func (g *group) append() {
 	if g.h.wal.Full() {
 		g.refuseAll(notCommitted(ErrNoSpace))
 		return
+	}
+	if g.saves.writing() {
+		return // the disk takes one write at a time: until it ends, the next entry fills
 	}
 	var b wire.PayloadBuilder
 	var p proposing

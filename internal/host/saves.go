@@ -128,6 +128,16 @@ func (q *saveQueue) blocked() bool {
 	return false
 }
 
+// writing says whether log is on its way to the disk, or waits for space there.
+func (q *saveQueue) writing() bool {
+	for i := range q.queue {
+		if q.queue[i].carries && q.queue[i].state != saveDone {
+			return true
+		}
+	}
+	return false
+}
+
 // retry lets everything that was refused go again.
 func (q *saveQueue) retry() {
 	q.full = false
