@@ -1,0 +1,160 @@
+package check
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/lockstep-rsm/lockstep/machine"
+)
+
+// A Call is one command or query of a client: what it asked, when, and what it was told.
+type Call struct {
+	Client       int
+	Host         int
+	Query        bool
+	Input        []byte
+	Began, Ended time.Duration // of the world
+	Index        machine.Index // with Outcome Answered
+	Ordinal      uint32
+	Output       []byte // the answer; with Refusal nil
+	Refusal      *machine.Refusal
+	Outcome      Outcome
+	Why          error
+	Linearizable bool          // of a query
+	AtLeast      machine.Index // of a query that is not linearizable
+	floor        machine.Index // what completed before it began
+}
+
+// Outcome is what a client knows of its call.
+type Outcome uint8
+
+// The outcomes.
+const (
+	Open     Outcome = iota // it has not ended
+	Answered                // the machine's reply or refusal
+	Never                   // it is not in the log and never will be
+	Maybe                   // nobody knows
+)
+
+// Calls are all calls of one simulation. Their answers are compared with the witness's as they
+// come, and their order in the log with their order in time.
+type Calls struct {
+	fail  Fail
+	w     *Witness
+	All   []*Call
+	floor machine.Index // highest index that a completed call has shown
+	taken map[place]*Call
+	sent  map[string]int // commands by their bytes, those that are Never in the log left out
+	ended [Maybe + 1]int
+}
+
+type place struct {
+	index   machine.Index
+	ordinal uint32
+}
+
+// NewCalls compares with what w has executed.
+func NewCalls(w *Witness, fail Fail) *Calls {
+	return &Calls{fail: fail, w: w, taken: map[place]*Call{}, sent: map[string]int{}}
+}
+
+// Ended is how many calls ended so.
+func (c *Calls) Ended(o Outcome) int { return c.ended[o] }
+
+// Begin notes that a call is made.
+func (c *Calls) Begin(call *Call) {
+	call.floor = c.floor
+	c.All = append(c.All, call)
+	if !call.Query {
+		c.sent[string(call.Input)]++
+	}
+}
+
+// End notes how it ended, and judges the answer.
+func (c *Calls) End(call *Call) {
+	c.ended[call.Outcome]++
+	switch {
+	case call.Outcome == Never && !call.Query:
+		c.sent[string(call.Input)]--
+	case call.Outcome != Answered:
+	case call.Query:
+		c.answered(call)
+	default:
+		c.executed(call)
+	}
+}
+
+// executed judges an acknowledged command.
+func (c *Calls) executed(call *Call) {
+	at := place{call.Index, call.Ordinal}
+	e := c.w.at(call.Index, call.Ordinal)
+	switch {
+	case e == nil:
+		c.fail("H2: client %d on host %d was answered at %d.%d, which nobody has executed", call.Client, call.Host, call.Index, call.Ordinal)
+		return
+	case !bytes.Equal(e.data, call.Input):
+		c.fail("H2: client %d on host %d proposed %q and was answered at %d.%d, which is %q", call.Client, call.Host, call.Input, call.Index, call.Ordinal, e.data)
+	case c.taken[at] != nil:
+		c.fail("H2: clients %d and %d were both answered at %d.%d", c.taken[at].Client, call.Client, call.Index, call.Ordinal)
+	case call.Index <= call.floor:
+		c.fail("H3: client %d on host %d was answered at %d.%d, but %d had completed before it asked", call.Client, call.Host, call.Index, call.Ordinal, call.floor)
+	}
+	c.taken[at] = call
+	if got := encode(call); !bytes.Equal(got, e.result) {
+		c.fail("H1: client %d on host %d was answered %q at %d.%d, the sequential replay of the log says %q", call.Client, call.Host, got, call.Index, call.Ordinal, e.result)
+	}
+	c.floor = max(c.floor, call.Index)
+}
+
+// encode is the answer as Results.AppendResult has it.
+func encode(call *Call) []byte {
+	var out machine.Results
+	if call.Refusal != nil {
+		out.Refuse(call.Refusal.Code, call.Refusal.Text)
+	} else {
+		out.Reply(call.Output)
+	}
+	return out.AppendResult(nil, 0)
+}
+
+// answered judges a query's answer.
+func (c *Calls) answered(call *Call) {
+	if call.Linearizable && call.Index < call.floor {
+		c.fail("R8: client %d on host %d read the state at %d, but %d had completed before it asked", call.Client, call.Host, call.Index, call.floor)
+	}
+	if call.Index < call.AtLeast {
+		c.fail("H3: client %d on host %d read the state at %d, and asked for %d at least", call.Client, call.Host, call.Index, call.AtLeast)
+	}
+	var want bytes.Buffer
+	err := c.w.view(call.Index).Query(call.Input, &want)
+	var no *machine.Refusal
+	switch {
+	case err != nil && !errors.As(err, &no):
+		c.fail("H1: the witness's view at %d: %v", call.Index, err)
+	case (no == nil) != (call.Refusal == nil) || no != nil && *no != *call.Refusal || no == nil && !bytes.Equal(want.Bytes(), call.Output):
+		c.fail("H1: client %d on host %d read %q, %v at %d, the sequential replay of the log says %q, %v",
+			call.Client, call.Host, call.Output, call.Refusal, call.Index, want.Bytes(), no)
+	}
+	if call.Linearizable {
+		c.floor = max(c.floor, call.Index)
+	}
+}
+
+// Finish judges what can only be told at the end: no command was executed more often than it was
+// sent, and none that its client was told is in no log.
+func (c *Calls) Finish() {
+	for i := range c.w.log {
+		e := &c.w.log[i]
+		if n := c.w.counts[string(e.data)]; !e.tick && n > c.sent[string(e.data)] {
+			c.fail("H2: command %d.%d %q was executed %d times in all, and sent %d times", e.index, e.ordinal, e.data, n, c.sent[string(e.data)])
+			return
+		}
+	}
+}
+
+// String tells the call in one line.
+func (c *Call) String() string {
+	return fmt.Sprintf("%v client %d host %d query=%v %q: %d.%d %q %v", c.Began, c.Client, c.Host, c.Query, c.Input, c.Index, c.Ordinal, c.Output, c.Why)
+}

@@ -1,0 +1,175 @@
+package check
+
+import "github.com/lockstep-rsm/lockstep/env"
+
+// Fail is told of one broken promise, as fmt.Sprintf would be.
+type Fail func(format string, args ...any)
+
+// A Checker follows the events of all replicas of a cluster whose every host votes in every group.
+type Checker struct {
+	hosts  int
+	fail   Fail
+	groups map[uint64]*group // looked up, never iterated
+	counts [env.LogRecovered + 1]uint64
+	probes Probes
+}
+
+// Probes are rare situations that were met, beside those that an event kind of its own tells of.
+type Probes struct {
+	Commits        uint64 // first reports of a commit index
+	RecoveredEmpty uint64 // lives that began with nothing but the founding entry
+	RecoveredMore  uint64 // lives that found more than had been reported saved
+	Deposed        uint64 // leaders that stepped down
+}
+
+// New makes a Checker for a cluster of so many hosts, numbered from 0.
+func New(hosts int, fail Fail) *Checker {
+	return &Checker{hosts: hosts, fail: fail, groups: map[uint64]*group{}}
+}
+
+// Count is how many events of a kind were reported.
+func (c *Checker) Count(k env.EventKind) uint64 { return c.counts[k] }
+
+// Probes met so far.
+func (c *Checker) Probes() Probes { return c.probes }
+
+// group is what is known of one replicated log.
+type group struct {
+	id        uint64
+	replicas  []replica
+	leaders   map[uint64]uint64 // by term: the replica
+	votes     map[vote]uint64   // durable: whom for
+	entries   map[entry]uint64  // digest of the identity at (term, index): R2
+	committed map[uint64]uint64 // digest by index
+	newest    uint64            // highest committed index
+	chains    map[uint64]uint64 // of results, by index
+	marks     map[uint64]uint64 // digests by index
+}
+
+type vote struct {
+	term uint64
+	host int
+}
+
+type entry struct{ term, index uint64 }
+
+// replica is what one host's replica has reported. The log outlives its lives: entries that a crash
+// lost are written over by what is appended in their place.
+type replica struct {
+	term     uint64
+	commit   uint64
+	applied  uint64
+	snapshot uint64 // a commit index beyond the log: a snapshot that reaches it is reported next
+
+	base  uint64   // log[0] is at base+1
+	log   []uint64 // digests
+	saved uint64   // durable through here
+	old   *replica // what the disk may still hold instead, while a snapshot's adoption is not durable
+
+	voteTerm, voteFor uint64
+}
+
+func (c *Checker) group(id uint64) *group {
+	g := c.groups[id]
+	if g == nil {
+		g = &group{
+			id: id, replicas: make([]replica, c.hosts), leaders: map[uint64]uint64{}, votes: map[vote]uint64{},
+			entries: map[entry]uint64{}, committed: map[uint64]uint64{}, chains: map[uint64]uint64{}, marks: map[uint64]uint64{},
+		}
+		c.groups[id] = g
+	}
+	return g
+}
+
+// Crashed says that the process on a host has ended: what it had not saved may be gone.
+func (c *Checker) Crashed(host int) {
+	for _, id := range []uint64{0, 1} {
+		if g := c.groups[id]; g != nil {
+			r := &g.replicas[host]
+			r.term, r.commit, r.applied, r.snapshot = 0, 0, 0, 0
+		}
+	}
+}
+
+// Observe takes one event of the replica on a host.
+func (c *Checker) Observe(host int, e *env.Event) {
+	if int(e.Kind) < len(c.counts) {
+		c.counts[e.Kind]++
+	}
+	if e.Kind == env.WALSynced || e.Kind == env.LinkUp || e.Kind == env.LinkLost {
+		return
+	}
+	g := c.group(e.Group)
+	r := &g.replicas[host]
+	if r.snapshot != 0 && e.Kind != env.SnapshotInstalled {
+		c.fail("host %d group %d: commit index %d is beyond the log's end %d", host, g.id, r.snapshot, r.base+uint64(len(r.log)))
+		r.snapshot = 0
+	}
+	switch e.Kind {
+	case env.TermChanged:
+		c.monotone(host, g, "term", &r.term, e.Term)
+	case env.VoteGranted:
+		c.voteGranted(host, g, r, e)
+	case env.LeaderElected:
+		c.leaderElected(host, g, r, e)
+	case env.SteppedDown:
+		c.probes.Deposed++
+	case env.EntryAppended:
+		c.entryAppended(host, g, r, e)
+	case env.LogTruncated:
+		r.truncate(e.Index)
+		c.atLeast(host, g, "first truncated index", e.Index, "committed index here, plus one", r.commit+1)
+	case env.EntriesSaved:
+		c.entriesSaved(host, g, r, e)
+	case env.CommitAdvanced:
+		c.commitAdvanced(host, g, r, e)
+	case env.EntriesApplied:
+		c.entriesApplied(host, g, r, e)
+	case env.MarkReported:
+		c.equal(host, g, "digest of the state at mark", g.marks, e.Index, e.Digest)
+	case env.SnapshotInstalled:
+		if e.Term != 0 { // the replica's word; the lane's comes later, with the chain
+			c.installed(host, g, r, e)
+		} else {
+			c.equal(host, g, "chain of results at", g.chains, e.Index, e.Digest)
+			r.applied = max(r.applied, e.Index)
+		}
+	case env.LogRecovered:
+		c.recovered(host, g, r, e)
+	case env.ReplicaStopped:
+		c.fail("host %d group %d: replica stopped: %s", host, g.id, e.Text)
+	}
+}
+
+// monotone refuses a step back within one life.
+func (c *Checker) monotone(host int, g *group, what string, have *uint64, now uint64) {
+	if now < *have {
+		c.fail("host %d group %d: %s went back from %d to %d", host, g.id, what, *have, now)
+	}
+	*have = now
+}
+
+func (c *Checker) atLeast(host int, g *group, what string, have uint64, than string, least uint64) {
+	if have < least {
+		c.fail("host %d group %d: %s is %d, below the %s, %d", host, g.id, what, have, than, least)
+	}
+}
+
+// equal refuses a second value for one key.
+func (c *Checker) equal(host int, g *group, what string, known map[uint64]uint64, key, value uint64) {
+	if have, ok := known[key]; ok && have != value {
+		c.fail("host %d group %d: %s %d is %016x, elsewhere %016x", host, g.id, what, key, value, have)
+	}
+	known[key] = value
+}
+
+// Applied is the newest index that the replica of group 1 on a host has executed, and the chain of
+// results there.
+func (c *Checker) Applied(host int) (index, chain uint64) {
+	g := c.group(1)
+	r := &g.replicas[host]
+	return r.applied, g.chains[r.applied]
+}
+
+// Committed is the newest index of group 1 that any replica knows to be committed.
+func (c *Checker) Committed() uint64 { return c.group(1).newest }

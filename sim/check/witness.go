@@ -1,0 +1,164 @@
+package check
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+
+	"github.com/lockstep-rsm/lockstep/machine"
+)
+
+// A Witness executes the committed log once, in order, one command after the other, on a fresh
+// machine, and keeps what each command was answered. Every replica's machine reports to it.
+type Witness struct {
+	fail    Fail
+	machine machine.StateMachine
+	log     []executed
+	views   []machine.View // after log[i]; kept to the end: a View costs O(1)
+	empty   machine.View
+	out     machine.Results
+	counts  map[string]int // how often a command's bytes were executed
+}
+
+// executed is one command of the log with its result, as Results.AppendResult encodes it.
+type executed struct {
+	index   machine.Index
+	ordinal uint32
+	time    machine.Time
+	tick    bool
+	data    []byte
+	result  []byte
+}
+
+// NewWitness makes the fresh machine.
+func NewWitness(kind machine.Kind, fail Fail) (*Witness, error) {
+	m, err := kind.New(&machine.Place{Dir: "witness", Version: max(kind.Oldest, 1)})
+	if err != nil {
+		return nil, fmt.Errorf("make the witness's machine: %w", err)
+	}
+	return &Witness{fail: fail, machine: m, empty: m.View(), counts: map[string]int{}}, nil
+}
+
+// Commands is how many commands were executed, ticks included.
+func (w *Witness) Commands() int { return len(w.log) }
+
+// Kind is kind, with every machine reporting to the witness as the replica on host.
+func (w *Witness) Kind(kind machine.Kind, host int) machine.Kind {
+	inner := kind.New
+	kind.New = func(p *machine.Place) (machine.StateMachine, error) {
+		m, err := inner(p)
+		if err != nil {
+			return nil, err
+		}
+		return &reporter{StateMachine: m, w: w, host: host}, nil
+	}
+	return kind
+}
+
+// reporter is a replica's machine that the witness looks at.
+type reporter struct {
+	machine.StateMachine
+	w    *Witness
+	host int
+	next int  // place in the witness's log of the next command
+	lost bool // a snapshot was loaded: the next command's place is to be found
+}
+
+// Apply executes the batch and shows it to the witness.
+func (r *reporter) Apply(batch []machine.Command, out *machine.Results) error {
+	first := out.Len()
+	if err := r.StateMachine.Apply(batch, out); err != nil {
+		return err
+	}
+	if out.Len() == first+len(batch) {
+		for i := range batch {
+			r.see(&batch[i], out, first+i)
+		}
+	}
+	return nil
+}
+
+// Load replaces the state, so that the next command's place is unknown.
+func (r *reporter) Load(v machine.Version, from *machine.Reader) error {
+	r.lost = true
+	return r.StateMachine.Load(v, from)
+}
+
+func (r *reporter) see(c *machine.Command, out *machine.Results, i int) {
+	w := r.w
+	if r.lost {
+		r.next, r.lost = w.after(c.Index, c.Ordinal), false
+	}
+	result := out.AppendResult(nil, i)
+	if r.next == len(w.log) {
+		w.execute(r.host, c)
+	}
+	if r.next >= len(w.log) {
+		return
+	}
+	e := &w.log[r.next]
+	r.next++
+	switch {
+	case e.index != c.Index || e.ordinal != c.Ordinal:
+		w.fail("H1: host %d executes command %d.%d where the log has %d.%d", r.host, c.Index, c.Ordinal, e.index, e.ordinal)
+	case e.tick != c.Tick || e.time != c.Time || !bytes.Equal(e.data, c.Data):
+		w.fail("H1: host %d executes another command %d.%d than others did: %q, not %q", r.host, c.Index, c.Ordinal, c.Data, e.data)
+	case !bytes.Equal(e.result, result):
+		w.fail("H1: host %d answers command %d.%d with %q, the sequential replay of the log with %q", r.host, c.Index, c.Ordinal, result, e.result)
+	}
+}
+
+// execute is the replay's step.
+func (w *Witness) execute(host int, c *machine.Command) {
+	if n := len(w.log); n > 0 && !before(&w.log[n-1], c.Index, c.Ordinal) {
+		w.fail("H1: host %d executes command %d.%d after %d.%d", host, c.Index, c.Ordinal, w.log[n-1].index, w.log[n-1].ordinal)
+	}
+	one := []machine.Command{*c}
+	one[0].Data = bytes.Clone(c.Data)
+	w.out.Reset()
+	if err := w.machine.Apply(one, &w.out); err != nil || w.out.Len() != 1 {
+		w.fail("H1: the witness's machine at command %d.%d: %d results, %v", c.Index, c.Ordinal, w.out.Len(), err)
+		return
+	}
+	w.log = append(w.log, executed{
+		index: c.Index, ordinal: c.Ordinal, time: c.Time, tick: c.Tick, data: one[0].Data, result: w.out.AppendResult(nil, 0),
+	})
+	w.views = append(w.views, w.machine.View())
+	if !c.Tick {
+		w.counts[string(c.Data)]++
+	}
+}
+
+func before(e *executed, index machine.Index, ordinal uint32) bool {
+	return e.index < index || e.index == index && e.ordinal < ordinal
+}
+
+// after is the place of the first command that is not before (index, ordinal).
+func (w *Witness) after(index machine.Index, ordinal uint32) int {
+	place, _ := slices.BinarySearchFunc(w.log, struct{}{}, func(e executed, _ struct{}) int {
+		if before(&e, index, ordinal) {
+			return -1
+		}
+		return 1
+	})
+	return place
+}
+
+// result is what the command at a place was and was answered; nil: it was not executed.
+func (w *Witness) at(index machine.Index, ordinal uint32) *executed {
+	if i := w.after(index, ordinal); i < len(w.log) && w.log[i].index == index && w.log[i].ordinal == ordinal {
+		return &w.log[i]
+	}
+	return nil
+}
+
+// view is the state after all commands through index.
+func (w *Witness) view(index machine.Index) machine.View {
+	if i := w.after(index+1, 0); i > 0 {
+		return w.views[i-1]
+	}
+	return w.empty
+}
+
+// View is the state after everything that any replica has executed.
+func (w *Witness) View() machine.View { return w.view(1<<63 - 1) }

@@ -1,0 +1,106 @@
+package sim
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/lockstep-rsm/lockstep"
+	"github.com/lockstep-rsm/lockstep/machine"
+	"github.com/lockstep-rsm/lockstep/sim/check"
+	"github.com/lockstep-rsm/lockstep/sim/world"
+)
+
+// Client is one client of the simulated cluster: a lockstep.Caller whose calls go to hosts drawn by
+// the seed and are recorded and judged. It belongs to the task that it was given to.
+type Client struct {
+	lockstep.Caller
+	N   int // from 0
+	r   *run
+	rng *rand.Rand
+}
+
+func newClient(r *run, n int) *Client {
+	c := &Client{N: n, r: r, rng: rand.New(rand.NewPCG(r.seed, uint64(n)+1<<32))}
+	c.Caller = &caller{c: c, host: n % len(r.hosts)}
+	return c
+}
+
+// Rand is the client's own stream of random numbers.
+func (c *Client) Rand() *rand.Rand { return c.rng }
+
+// Sleep parks the client for d of simulated time.
+func (c *Client) Sleep(d time.Duration) { c.r.w.Sleep(d) }
+
+// Errorf says that the client has seen something that must not be. It fails the simulation.
+func (c *Client) Errorf(format string, args ...any) {
+	c.r.broken("client %d: "+format, append([]any{c.N}, args...)...)
+}
+
+// WithTimeout returns a copy of ctx that ends after d of simulated time. ctx is one that Run gave.
+func WithTimeout(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	return world.From(ctx).WithTimeout(ctx, d)
+}
+
+// errDown says that there is no process to call.
+var errDown = errors.New("host is down")
+
+// caller makes the calls of a client. It stays with one host until that fails it, or on a whim.
+type caller struct {
+	c    *Client
+	host int
+}
+
+// Propose implements lockstep.Caller.
+func (a *caller) Propose(ctx context.Context, cmd []byte) (lockstep.Result, error) {
+	call := &check.Call{Input: bytes.Clone(cmd)}
+	return a.call(call, func(g *lockstep.Group) (lockstep.Result, error) { return g.Propose(ctx, cmd) })
+}
+
+// Read implements lockstep.Caller.
+func (a *caller) Read(ctx context.Context, query []byte, opts lockstep.ReadOptions) (lockstep.Result, error) {
+	call := &check.Call{Input: bytes.Clone(query), Query: true, Linearizable: opts.Level == lockstep.Linearizable || opts.Level == lockstep.Leased}
+	if opts.Level == lockstep.AtLeast {
+		call.AtLeast = opts.After
+	}
+	return a.call(call, func(g *lockstep.Group) (lockstep.Result, error) { return g.Read(ctx, query, opts) })
+}
+
+func (a *caller) call(call *check.Call, do func(*lockstep.Group) (lockstep.Result, error)) (lockstep.Result, error) {
+	r := a.c.r
+	if a.c.rng.IntN(8) == 0 {
+		a.host = a.c.rng.IntN(len(r.hosts))
+	}
+	h := r.hosts[a.host]
+	if h.group == nil {
+		a.host = a.c.rng.IntN(len(r.hosts))
+		r.w.Sleep(10 * time.Millisecond)
+		return lockstep.Result{}, &lockstep.Error{Op: "call", Group: groupID, Outcome: lockstep.NotCommitted, Err: errDown}
+	}
+	call.Client, call.Host, call.Began = a.c.N, h.n, r.w.Now()
+	r.calls.Begin(call)
+	var result lockstep.Result
+	err := error(&lockstep.Error{Op: "call", Group: groupID, Outcome: lockstep.Unknown, Err: errDown})
+	r.w.Do(h.n, func() { result, err = do(h.group) })
+	call.Ended, call.Why = r.w.Now(), err
+	var no *machine.Refusal
+	switch refused := errors.As(err, &no); {
+	case err == nil || refused:
+		call.Outcome, call.Refusal = check.Answered, no
+		call.Index, call.Ordinal, call.Output = result.Index, result.Ordinal, bytes.Clone(result.Data)
+	case lockstep.OutcomeOf(err) == lockstep.NotCommitted || call.Query:
+		call.Outcome = check.Never
+	default:
+		call.Outcome = check.Maybe
+	}
+	r.calls.End(call)
+	r.w.Note(world.Driver, "call", call.Client, " ", call.Index, ".", call.Ordinal, " ", call.Outcome)
+	if call.Outcome != check.Answered {
+		r.probes.call(call.Query, err)
+		a.host = a.c.rng.IntN(len(r.hosts))
+		r.w.Sleep(time.Duration(1 + a.c.rng.Int64N(int64(50*time.Millisecond))))
+	}
+	return result, err
+}

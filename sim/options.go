@@ -1,0 +1,85 @@
+package sim
+
+import (
+	"context"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/lockstep-rsm/lockstep"
+	"github.com/lockstep-rsm/lockstep/machine"
+	"github.com/lockstep-rsm/lockstep/sim/check"
+)
+
+// Options of a simulation. Only Machine is required, and Client if there is no Script.
+type Options struct {
+	Machine machine.Kind
+	Client  func(ctx context.Context, c *Client) // one client's life, Clients of them at once; ctx ends with the simulated time
+	Check   func(v machine.View) error           // your invariant: each replica, each mark, and the end. nil: none
+	Judge   func(calls []*check.Call) error      // Unstable. An independent judge of the whole history, at the end. nil: none
+
+	Hosts, Clients, Seeds int           // zero: 3 or 5 by seed; 4; 100 (with -short 10)
+	First                 uint64        // the first seed. Zero: 1
+	Length                time.Duration // of simulated time before the healing. Zero: 60 s
+	Calls                 int           // a seed goes on beyond Length until so many were answered, within bounds. Zero: none are needed
+	Faults                Faults        // zero: All, each seed draws a few
+
+	Options func(host int, o *lockstep.Options) // changes a host's options. nil: none
+	Script  func(ctx context.Context, w *World) // your own faults, beside the drawn ones or (Faults: None) instead; called on a task of its own
+	Trace   io.Writer                           // events and log lines of a seed that is played once. nil: none
+}
+
+// Faults is a set of kinds of faults.
+type Faults uint32
+
+// The faults. Membership and MachineError are reserved: this version draws neither, nor BitRot,
+// which waits for the repair of logs; a Script rots what it likes through World.Disk.
+const (
+	Crash     Faults = 1 << iota // processes are killed, and started again
+	PowerLoss                    // hosts lose power, several at one instant too
+	Pause                        // processes stand still for a while
+	Partition                    // links are cut, both ways or one way
+	Messages                     // writes are lost, doubled, reordered and delayed
+	SlowDisk                     // disks are slow, or stuck for a while
+	FullDisk                     // disks fill up for a while
+	Clocks                       // calendars jump, clocks run fast or slow
+	BitRot
+	Membership
+	MachineError
+
+	None  Faults = 1 << 31
+	drawn        = Crash | PowerLoss | Pause | Partition | Messages | SlowDisk | FullDisk | Clocks
+	All          = drawn | BitRot | Membership | MachineError
+)
+
+var faultNames = []string{"crash", "power loss", "pause", "partition", "messages", "slow disk", "full disk", "clocks", "bit rot", "membership", "machine error"}
+
+// String lists the faults' names.
+func (f Faults) String() string {
+	var names []string
+	for i, name := range faultNames {
+		if f&(1<<i) != 0 {
+			names = append(names, name)
+		}
+	}
+	if names == nil {
+		return "none"
+	}
+	return strings.Join(names, ", ")
+}
+
+// fill puts in the defaults.
+func (o *Options) fill() {
+	if o.Clients == 0 {
+		o.Clients = 4
+	}
+	if o.First == 0 {
+		o.First = 1
+	}
+	if o.Length == 0 {
+		o.Length = 60 * time.Second
+	}
+	if o.Faults == 0 {
+		o.Faults = All
+	}
+}

@@ -1,0 +1,84 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/lockstep-rsm/lockstep/sim/world"
+)
+
+// Result is what one seed's simulation came to.
+type Result struct {
+	Seed   uint64
+	Hash   uint64        // over all events and bytes
+	Events uint64        // of the scheduler
+	Time   time.Duration // simulated
+	Hosts  int
+	Calls  int      // answered
+	Failed int      // known to be in no log
+	Open   int      // of which nobody knows
+	Faults []Count  // injected, by kind
+	Probes []Count  // situations met, each by its name, in a fixed order
+	Broken []string // promises, the first first; none: all is well
+}
+
+// Count is how often something happened.
+type Count struct {
+	Name string
+	N    uint64
+}
+
+// ErrBroken says that a simulation broke a promise of the engine, or of its own invariant.
+var ErrBroken = errors.New("promise broken")
+
+// Play plays one seed twice, and compares: one seed gives one trace. With Options.Trace it plays
+// once. The error says what went wrong; the Result is valid with it.
+func Play(seed uint64, o Options) (Result, error) {
+	o.fill()
+	first, err := play(seed, o)
+	if err != nil || o.Trace != nil {
+		return first, err
+	}
+	second, err := play(seed, o)
+	if err != nil {
+		return first, fmt.Errorf("second run: %w", err)
+	}
+	if first.Hash != second.Hash || first.Events != second.Events {
+		return first, fmt.Errorf("%w: seed %d gave hash %016x after %d events, then %016x after %d: something decides by a map's order, the real clock or a goroutine",
+			ErrBroken, seed, first.Hash, first.Events, second.Hash, second.Events)
+	}
+	return first, nil
+}
+
+// play plays one seed once.
+func play(seed uint64, o Options) (result Result, err error) {
+	r := newRun(seed, o)
+	defer r.w.Close()
+	defer func() {
+		if p := recover(); p != nil {
+			r.broken("%v", p)
+			result, err = r.result(), r.err()
+		}
+	}()
+	r.w.Go(world.Driver, "simulation", r.main)
+	r.w.Run(o.Length + limit)
+	if !r.done && len(r.violations) == 0 {
+		r.broken("the simulation did not end within %v after healing; parked:\n%s", limit, r.w.Dump())
+	}
+	return r.result(), r.err()
+}
+
+// limit is by how much a simulation may overrun its length.
+const limit = 10 * time.Minute
+
+func (r *run) err() error {
+	if len(r.violations) == 0 {
+		return nil
+	}
+	more := ""
+	if n := len(r.violations) - 1; n > 0 {
+		more = fmt.Sprintf(" (and %d more)", n)
+	}
+	return fmt.Errorf("%w: seed %d: %s%s", ErrBroken, r.seed, r.violations[0], more)
+}

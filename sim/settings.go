@@ -1,0 +1,45 @@
+package sim
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+// settings are a seed's: which cluster it simulates.
+type settings struct {
+	hosts         int
+	heartbeat     time.Duration
+	election      time.Duration
+	callTimeout   time.Duration
+	segment, wal  int64
+	inbox         int64
+	snapshotAfter int64
+	lanes         int
+	kinds         []Faults // that this seed draws from
+	pace          time.Duration
+}
+
+func (s *settings) draw(rng *rand.Rand, o *Options) {
+	s.hosts = o.Hosts
+	if s.hosts == 0 {
+		s.hosts = 3 + 2*min(rng.IntN(4)/3, 1) // five hosts cost more than twice as much
+	}
+	s.heartbeat = 50 * time.Millisecond
+	s.election = pick[time.Duration](rng, 200, 250, 250, 400) * time.Millisecond
+	s.callTimeout = pick[time.Duration](rng, 500, 1000, 2000, 3000) * time.Millisecond
+	s.segment = pick[int64](rng, 64<<10, 128<<10, 256<<10)
+	s.wal = s.segment * pick[int64](rng, 6, 8, 16)
+	s.inbox = pick[int64](rng, 64<<10, 64<<20)
+	s.snapshotAfter = pick[int64](rng, 4<<10, 8<<10, 16<<10, 64<<10, 1<<20)
+	s.lanes = 1 + rng.IntN(2)
+	s.pace = pick[time.Duration](rng, 2, 3, 4) * time.Second
+	for i := range faultNames {
+		if f := Faults(1 << i); o.Faults&f&drawn != 0 {
+			s.kinds = append(s.kinds, f)
+		}
+	}
+	rng.Shuffle(len(s.kinds), func(i, j int) { s.kinds[i], s.kinds[j] = s.kinds[j], s.kinds[i] })
+	s.kinds = s.kinds[:min(len(s.kinds), 3+rng.IntN(4))] // a swarm: each seed has its own few
+}
+
+func pick[T any](rng *rand.Rand, from ...T) T { return from[rng.IntN(len(from))] }
