@@ -190,11 +190,26 @@ func (h *Host) prepareFounding(minter bool) (wire.HostIdentity, error) {
 	h.foundGate.enter(h.env)
 	defer h.foundGate.leave()
 	is := h.identity.is
-	if !minter || is.State != stateEmpty {
+	own := foundingNonce(is.Incarnation, h.opts.Founders)
+	switch {
+	case !minter || is.State == stateFounded || is.State == stateBound && is.Nonce == own:
 		return is, nil
+	case is.State == stateBound:
+		return is, fmt.Errorf("%w: %s is bound to the founding of another list of founders, which may have happened: start it with that list", ErrDir, h.opts.Dir)
 	}
-	is.State, is.Nonce = stateBound, h.env.Rand().Uint64()|1
+	is.State, is.Nonce = stateBound, own
 	return is, h.saveIdentity(is)
+}
+
+// foundingNonce names one founding: by the minter's directory and the list it was told. Whoever is
+// bound to it is bound to nobody else, not even to itself with another list: a host that minted with
+// a nonce of others would found a second cluster of those who wait for the first.
+func foundingNonce(minter uint64, founders []string) uint64 {
+	n := digest.Mix(minter, uint64(len(founders)))
+	for _, f := range founders {
+		n = digest.Mix(n, digest.Sum([]byte(f)))
+	}
+	return n | 1
 }
 
 // adoptOnce adopts m unless this host has adopted it meanwhile.
@@ -281,16 +296,15 @@ func (h *Host) answerFounding(req *wire.FoundingRequest) wire.FoundingReply {
 		reply.State = stateFounded
 		return reply
 	}
-	if req.Kind != wire.FoundingAsk || req.Nonce == 0 || is.State == stateBound {
+	if req.Kind != wire.FoundingAsk || req.Nonce == 0 {
 		return reply
 	}
-	if !slices.Equal(req.Founders, h.opts.Founders) {
-		reply.State, reply.Reason = wire.StateRefused, fmt.Sprintf("%s was told other founders: %v, not %v", h.opts.Addr, h.opts.Founders, req.Founders)
+	if why := h.refuseToBind(req); why != "" {
+		reply.State, reply.Reason = wire.StateRefused, why
 		return reply
 	}
-	if req.From != h.opts.Founders[0] {
-		reply.State, reply.Reason = wire.StateRefused, fmt.Sprintf("%s is not the first of the founders", req.From)
-		return reply
+	if is.State == stateBound {
+		return reply // to whom: the nonce tells
 	}
 	is.State, is.Nonce = stateBound, req.Nonce
 	if err := h.saveIdentity(is); err != nil {
@@ -299,6 +313,19 @@ func (h *Host) answerFounding(req *wire.FoundingRequest) wire.FoundingReply {
 	}
 	reply.State, reply.Nonce = stateBound, req.Nonce
 	return reply
+}
+
+// refuseToBind says why this host does not bind itself to the founding that req asks for.
+func (h *Host) refuseToBind(req *wire.FoundingRequest) string {
+	switch {
+	case !slices.Equal(req.Founders, h.opts.Founders):
+		return fmt.Sprintf("%s was told other founders: %v, not %v", h.opts.Addr, h.opts.Founders, req.Founders)
+	case req.From != h.opts.Founders[0]:
+		return fmt.Sprintf("%s is not the first of the founders", req.From)
+	case req.Nonce != foundingNonce(req.Incarnation, req.Founders):
+		return fmt.Sprintf("%s asks for a founding that is not its own", req.From)
+	}
+	return ""
 }
 
 // replicaIncarnation names a group's replica in the directory of a host. A wiped directory has
