@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -29,6 +30,7 @@ func TestMain(m *testing.M) {
 //
 //	exits CODE command…       runs it and checks the exit code
 //	eventually CODE command…  runs it until it gives the code, at most 20 s
+//	until REGEXP command…     runs it until its output matches, at most 20 s
 //	occupy ADDR               listens there until the script ends
 //	slay ADDR                 kills the server there with -9
 //	vanish DURATION           checks that no endpoint listens any more within it
@@ -39,6 +41,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":      func(ts *testscript.TestScript, _ bool, args []string) { runsTo(ts, args) },
 			"eventually": func(ts *testscript.TestScript, _ bool, args []string) { eventually(ts, args) },
+			"until":      func(ts *testscript.TestScript, _ bool, args []string) { until(ts, args) },
 			"occupy":     func(ts *testscript.TestScript, _ bool, args []string) { occupy(ts, args[0]) },
 			"slay":       func(ts *testscript.TestScript, _ bool, args []string) { slay(ts, args[0]) },
 			"vanish":     func(ts *testscript.TestScript, _ bool, args []string) { vanish(ts, args[0]) },
@@ -67,19 +70,29 @@ func runsTo(ts *testscript.TestScript, args []string) {
 func eventually(ts *testscript.TestScript, args []string) {
 	want, err := strconv.Atoi(args[0])
 	ts.Check(err)
+	repeat(ts, "exits with "+args[0], func() bool { return code(ts, args[1:]) == want })
+}
+
+func until(ts *testscript.TestScript, args []string) {
+	want, err := regexp.Compile(args[0])
+	ts.Check(err)
+	repeat(ts, "prints "+args[0], func() bool {
+		code(ts, args[1:])
+		return want.MatchString(ts.ReadFile("stdout"))
+	})
+}
+
+// repeat tries ten times a second, for 20 s.
+func repeat(ts *testscript.TestScript, what string, is func() bool) {
 	deadline := time.NewTimer(20 * time.Second)
 	defer deadline.Stop()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
-	for {
-		got := code(ts, args[1:])
-		if got == want {
-			return
-		}
+	for !is() {
 		select {
 		case <-tick.C:
 		case <-deadline.C:
-			ts.Fatalf("exit code is still %d after 20 s, want %d", got, want)
+			ts.Fatalf("wait until it %s: it did not within 20 s", what)
 		}
 	}
 }
