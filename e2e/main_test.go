@@ -15,6 +15,7 @@ import (
 var (
 	long = flag.Bool("long", false, "do more of the same: more kills, more requests, three replicas under the oracle")
 	seed = flag.Uint64("seed", 0, "of what the tests draw; zero: from the clock. A test that draws prints it")
+	path = flag.String("program", "", "the lockstep to test; empty: it is built from this tree")
 	keep = flag.Bool("keep", false, "print the logs of all replicas, also of tests that pass")
 )
 
@@ -40,23 +41,26 @@ var buildProgram = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	programDir = dir
-	path := filepath.Join(dir, "lockstep")
+	out := filepath.Join(dir, "lockstep")
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
-	build := exec.CommandContext(ctx, "go", "build", "-tags", "grpcnotrace", "-o", path, "./cmd/lockstep")
+	build := exec.CommandContext(ctx, "go", "build", "-tags", "grpcnotrace", "-o", out, "./cmd/lockstep")
 	build.Dir, build.Env = "..", append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build lockstep: %w\n%s", err, out)
+	if said, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build lockstep: %w\n%s", err, said)
 	}
-	return path, nil
+	return out, nil
 })
 
 // program is the path of the program under test.
 func program(t testing.TB) string {
 	t.Helper()
-	path, err := buildProgram()
+	if *path != "" {
+		return *path
+	}
+	built, err := buildProgram()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return path
+	return built
 }

@@ -61,6 +61,7 @@ type watcher struct {
 	noPut, noDelete bool
 	prev, fragment  bool
 	progress        bool
+	compacted       int64 // revision, when it was created
 	stream          *stream
 
 	from   int64 // first revision that it has not been told
@@ -355,7 +356,8 @@ func (h *hub) recent(w *watcher) (changes []*change, from, to int64, at machine.
 		return nil, from, to, at, false
 	}
 	changes = h.window[from-h.window[0].revision:]
-	if w.prev && slices.ContainsFunc(changes, func(c *change) bool { return !c.prevs }) {
+	// The window remembers previous values that a compaction has taken from the store, and from etcd.
+	if w.prev && (from <= w.compacted || slices.ContainsFunc(changes, func(c *change) bool { return !c.prevs })) {
 		return nil, from, to, at, false
 	}
 	return changes, from, to, at, true

@@ -203,6 +203,7 @@ func (st *stream) create(r *pb.WatchCreateRequest) error {
 	if w.from < compacted {
 		return st.compacted(w, compacted)
 	}
+	w.compacted = compacted
 	st.watchers[w.id] = w
 	st.hub.join(w, now, at)
 	if w.progress && st.progress == nil {
