@@ -23,6 +23,7 @@ type group struct {
 	r       *raft.Replica
 	touched bool
 	stopped error // quarantined, diverged, or the log failed
+	lost    error // found at recovery: it is stopped as soon as it is added
 
 	deadline time.Duration // in h.deadlines, at place-1
 	place    int

@@ -246,10 +246,11 @@ func (h *Host) Close() error {
 		}
 		h.lanes.close()
 		h.wakeWatchers()
+		// The log outlives every task: one of them may be founding, and open it only now.
+		h.tasks.wait()
 		if h.wal != nil {
 			_ = h.wal.Close()
 		}
-		h.tasks.wait()
 		h.release()
 	})
 	return nil
@@ -295,11 +296,17 @@ type tasks struct {
 	env     env.Env
 	mu      sync.Mutex
 	running int
+	ended   bool
 	closing env.Waiter
 }
 
+// run starts f, unless the host has waited for its last task: nobody needs what f would do.
 func (t *tasks) run(name string, f func()) {
 	t.mu.Lock()
+	if t.ended {
+		t.mu.Unlock()
+		return
+	}
 	t.running++
 	t.mu.Unlock()
 	t.env.Run(name, func() {
@@ -327,5 +334,6 @@ func (t *tasks) wait() {
 		_ = w.Wait(nil, 0) //nolint:staticcheck // every task ends once the host is closed
 		t.mu.Lock()
 	}
+	t.ended = true
 	t.mu.Unlock()
 }

@@ -279,6 +279,9 @@ func (h *Host) Wait(ctx context.Context, id raft.GroupID, after raft.Index) (raf
 			return applied, ErrClosed
 		}
 		if !g.lane.watch(after, w) {
+			if h.closed.Load() {
+				return applied, ErrClosed
+			}
 			return applied, ErrQuarantined
 		}
 		if err := w.Wait(ctx, 0); err != nil {

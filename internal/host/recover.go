@@ -68,6 +68,10 @@ func (h *Host) recoverGroup(state *wal.GroupState) (*group, error) {
 		applied = newest.Identity.Index
 		g.snapshots.newest = newest
 	}
+	if state.Condition == wal.Amnesiac {
+		// Not even its acknowledgements count: it may have promised a later term than it knows.
+		g.lost = fmt.Errorf("%w: %s", errAmnesiac, state.Why)
+	}
 	if state.Condition != wal.Normal {
 		h.log.Error("log is damaged", "host", h.identity.is.Host, "group", g.id, "condition", state.Condition.String(),
 			"why", state.Why, "do", "this replica does not vote until it is repaired from the others")
@@ -76,6 +80,8 @@ func (h *Host) recoverGroup(state *wal.GroupState) (*group, error) {
 	g.cache(state.Entries)
 	return g, nil
 }
+
+var errAmnesiac = errors.New("log has lost the votes of this replica")
 
 // newestSnapshot is the newest agreed one that the log reaches: a newer one was received, but not
 // adopted before the end.
@@ -228,8 +234,12 @@ func (h *Host) add(g *group) {
 	h.groups[g.id] = g
 	i, _ := slices.BinarySearchFunc(h.order, g.id, func(o *group, id raft.GroupID) int { return int(o.id) - int(id) })
 	h.order = slices.Insert(h.order, i, g)
-	if h.failed != nil {
+	switch {
+	case h.failed != nil:
 		g.stop(h.failed)
+		return
+	case g.lost != nil:
+		g.stop(g.lost)
 		return
 	}
 	for _, host := range slices.Sorted(maps.Keys(h.linked)) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 	"time"
 
 	"github.com/lockstep-rsm/lockstep/env"
@@ -108,7 +109,7 @@ func (g *group) sealSnapshot(header snapshot.Header, view machine.View) (size in
 	if err != nil {
 		return 0, err
 	}
-	counted := &countingWriter{w: w}
+	counted := &countingWriter{w: w, closed: &g.h.closed}
 	if err := saveView(view, &machine.Writer{Writer: counted}); err != nil {
 		w.Abort()
 		return 0, fmt.Errorf("save snapshot %d of group %d: %w", header.Meta.Identity.Index, g.id, err)
@@ -129,12 +130,17 @@ func saveView(v machine.View, w *machine.Writer) (err error) {
 	return v.Save(w)
 }
 
+// countingWriter counts, and ends a snapshot where the host closes: it may be long.
 type countingWriter struct {
-	w io.Writer
-	n int64
+	w      io.Writer
+	n      int64
+	closed *atomic.Bool
 }
 
 func (c *countingWriter) Write(p []byte) (int, error) {
+	if c.closed.Load() {
+		return 0, ErrClosed
+	}
 	n, err := c.w.Write(p)
 	c.n += int64(n)
 	return n, err
@@ -255,8 +261,11 @@ func (h *Host) Snapshot(ctx context.Context, id raft.GroupID) (raft.Index, error
 	}
 	w := &snapshotWaiter{w: h.env.NewWaiter()}
 	h.post(event{kind: evDo, fn: func() {
-		if g.stopped != nil {
-			w.err, w.done = g.stopped, true
+		if err := g.stopped; err != nil || h.closed.Load() {
+			if err == nil {
+				err = ErrClosed
+			}
+			w.err, w.done = err, true
 			w.w.Wake()
 			return
 		}

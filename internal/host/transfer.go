@@ -21,6 +21,9 @@ func (h *Host) TransferLeader(ctx context.Context, id raft.GroupID, to raft.Host
 		if to != 0 && s.Leader == to || to == 0 && s.Leader != 0 && s.Leader != h.ID() {
 			return nil
 		}
+		if h.closed.Load() {
+			return unknown(ErrClosed)
+		}
 		h.post(event{kind: evDo, fn: func() { g.handOver(to) }})
 		if until != 0 && h.env.Clock().Now() > until {
 			return unknown(ErrNoQuorum)
