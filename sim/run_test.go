@@ -31,12 +31,15 @@ func counting(ctx context.Context, c *Client) {
 func TestOne(t *testing.T) {
 	o := Options{Machine: counter.Machine.Kind(), Client: counting, Calls: 300}
 	seeds := 20
+	if *seedFlag > 0 {
+		seeds = 1
+	}
 	if *seedsFlag > 0 {
 		seeds = *seedsFlag
 	}
 	first := uint64(1)
 	if *seedFlag > 0 {
-		first, seeds = *seedFlag, 1
+		first = *seedFlag
 		if os.Getenv("T") != "" {
 			f, _ := os.Create(os.Getenv("T"))
 			o.Trace = f

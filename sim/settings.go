@@ -28,9 +28,9 @@ func (s *settings) draw(rng *rand.Rand, o *Options) {
 	s.election = pick[time.Duration](rng, 200, 250, 250, 400) * time.Millisecond
 	s.callTimeout = pick[time.Duration](rng, 500, 1000, 2000, 3000) * time.Millisecond
 	s.segment = pick[int64](rng, 64<<10, 128<<10, 256<<10)
-	s.wal = s.segment * pick[int64](rng, 6, 8, 16)
+	s.wal = s.segment * pick[int64](rng, 16, 32)
 	s.inbox = pick[int64](rng, 64<<10, 64<<20)
-	s.snapshotAfter = pick[int64](rng, 4<<10, 8<<10, 16<<10, 64<<10, 1<<20)
+	s.snapshotAfter = pick[int64](rng, 4<<10, 8<<10, 16<<10, 64<<10)
 	s.lanes = 1 + rng.IntN(2)
 	s.pace = pick[time.Duration](rng, 2, 3, 4) * time.Second
 	for i := range faultNames {
