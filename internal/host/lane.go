@@ -83,19 +83,21 @@ type lane struct {
 	scheduled bool
 	stopped   bool
 
-	machine  machine.StateMachine
-	conf     raft.Configuration // as of applied
-	chain    raft.Digest        // over all results
-	secret   [2]uint64
-	last     raft.Identity // of the entry at applied
-	lastSum  raft.Digest
-	deadline machine.Time // that the turn was told
-	wantPin  atomic.Bool  // a snapshot waits for the next mark
-	cmds     []machine.Command
-	spans    []span
-	results  machine.Results
-	scratch  []byte
-	view     *sharedView
+	machine   machine.StateMachine
+	conf      raft.Configuration // as of applied
+	chain     raft.Digest        // over all results
+	secret    [2]uint64
+	last      raft.Identity // of the entry at applied
+	lastSum   raft.Digest
+	deadline  machine.Time // that the turn was told, if wantsTick
+	wantsTick bool
+	ticked    bool        // a Tick was executed since
+	wantPin   atomic.Bool // a snapshot waits for the next mark
+	cmds      []machine.Command
+	spans     []span
+	results   machine.Results
+	scratch   []byte
+	view      *sharedView
 }
 
 // laneInstall is a snapshot to restore once the entries before it are done with.
@@ -212,14 +214,20 @@ func (l *lane) turn(g *group) {
 	l.unlockAndSchedule(g)
 }
 
-// askTick tells the turn when the machine wants a Tick, where that has changed.
+// askTick tells the turn when the machine wants a Tick, where that has changed, or where a Tick
+// came too early: the leader steers log time, so its Tick may fall short of the deadline.
 func (l *lane) askTick(g *group) {
 	d, ok := l.machine.Deadline()
-	if !ok || d == l.deadline {
+	again, changed := l.ticked, ok != l.wantsTick || d != l.deadline
+	l.wantsTick, l.deadline, l.ticked = ok, d, false
+	if !changed && !again {
 		return
 	}
-	l.deadline = d
 	at := l.last.Time
+	if !ok || !changed && raft.Time(d) <= at { // the machine has had the Tick it asked for
+		g.h.post(event{kind: evDo, fn: func() { g.tickAt = 0 }})
+		return
+	}
 	g.h.post(event{kind: evDo, fn: func() { g.expectTick(raft.Time(d), at) }})
 }
 
@@ -313,6 +321,7 @@ func (l *lane) collect(e *raft.Entry) error {
 		c.SetSecret(l.secret[0]^uint64(e.Sum), l.secret[1]^uint64(e.Index))
 		l.cmds = append(l.cmds, c)
 		s.count = 1
+		l.ticked = true
 	}
 	l.spans = append(l.spans, s)
 	return nil
@@ -353,6 +362,9 @@ func (l *lane) run(g *group) error {
 func (l *lane) callMachine(g *group) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
+			if env.Dead(p) {
+				panic(p)
+			}
 			err = fmt.Errorf("machine %s panicked at entries %d..%d: %v",
 				l.conf.Settings.Machine, l.spans[0].entry.Index, l.spans[len(l.spans)-1].entry.Index, p)
 		}

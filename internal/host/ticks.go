@@ -24,5 +24,6 @@ func (g *group) tick(now time.Duration) {
 		g.tickAt = now + g.h.opts.ElectionTimeout // it may lead by then
 		return
 	}
+	g.tickAt = now + g.h.opts.ElectionTimeout // it may be refused, or lost; the machine's word on it ends this
 	g.step(raft.Input{Kind: raft.InPropose, Proposal: raft.Proposal{Kind: raft.KindTick}})
 }
