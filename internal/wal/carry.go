@@ -7,8 +7,9 @@ import (
 	"github.com/lockstep-rsm/lockstep/raft"
 )
 
-// maxCarryBytes is how much one batch carries forward at most, beside what was appended.
-const maxCarryBytes = 256 << 10
+// minCarryBytes is how much one batch carries forward, beside what was appended. A longer batch
+// carries twice its length: where two thirds of a segment are live, freeing one takes that.
+const minCarryBytes = 256 << 10
 
 // carrying is the oldest segment's live entries on their way to the newest.
 type carrying struct {
@@ -30,8 +31,9 @@ type carriedEntry struct {
 }
 
 // carryDue says whether the oldest segment is to be emptied: when the chain has half of MaxBytes
-// and few of its bytes are live, so that a group that sleeps never pins the log. Where most is
-// live, carrying would only copy: the host has to compact.
+// and few of its bytes are live, so that a group that sleeps never pins the log; at three quarters,
+// also if more are, until Pressed: where most is live, carrying would only copy, and the host has
+// to compact.
 func (l *Log) carryDue() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -47,7 +49,7 @@ func (l *Log) carryDue() bool {
 		return false
 	}
 	few := oldest.liveBytes <= oldest.bytes()/2
-	press := chain >= l.o.MaxBytes/4*3 && l.live <= chain/2
+	press := chain >= l.o.MaxBytes/4*3 && l.live <= chain/8*5
 	if !few && !press || l.carryRoom() < 2 || l.carry.blocked == l.current().id {
 		return false
 	}
@@ -86,8 +88,8 @@ func (l *Log) carryInto() bool {
 	}
 	s := l.segment(l.carry.segment)
 	l.mu.Unlock()
-	done, bytes := false, 0
-	for len(l.carry.left) > 0 && bytes < maxCarryBytes {
+	done, bytes, most := false, 0, max(minCarryBytes, 2*l.batch.Len())
+	for len(l.carry.left) > 0 && bytes < most {
 		c := l.carry.left[0]
 		l.mu.Lock()
 		var p place

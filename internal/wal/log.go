@@ -58,6 +58,7 @@ type Log struct {
 	total    int64  // bytes of all files
 	number   uint64 // of the newest file
 	wanted   uint32 // blocks that a batch needs and no segment has; 0: none
+	rolling  bool   // the writer waits for another spare, however little of its segment is used
 	trouble  error  // why the newest preparation failed
 	full     bool   // entries were refused and the cause lasts
 	failed   error
@@ -220,7 +221,9 @@ func (l *Log) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, s := range l.chain {
-		_ = s.f.Close() // everything in it is synced, or the log has failed
+		if s.f != nil { // nil: it was missing when the log was opened
+			_ = s.f.Close() // everything in it is synced, or the log has failed
+		}
 	}
 	for _, s := range append(l.spares, l.trash...) {
 		_ = s.f.Close()

@@ -149,11 +149,13 @@ func (s *scan) groups(l *Log, rec *Recovered) {
 }
 
 // goOn writes the head of this life into a file that no segment of the scanned chain is in, at a
-// position above all that was seen. What the head does not name is free once it is durable.
+// position above all that was seen. What the head does not name is free once it is durable:
+// beside the dead ones in front also lives that only voted, or each restart of a full log would
+// make it longer.
 func (s *scan) goOn(l *Log) error {
 	var keep []*segment
 	for _, seg := range l.chain {
-		if seg.end > seg.data && (len(keep) > 0 || seg.live > 0) {
+		if seg.end > seg.data && !seg.bare && (len(keep) > 0 || seg.live > 0) {
 			keep = append(keep, seg)
 		}
 	}

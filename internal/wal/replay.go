@@ -54,9 +54,11 @@ type item struct {
 	data     []byte
 }
 
+// group is the replayed group of that birth. Behind its destruction it begins anew: a replica that
+// was removed may be added again.
 func (r *replay) group(id raft.GroupID, birth raft.Birth) *replayed {
 	g := r.groups[id]
-	if g == nil || g.birth != birth {
+	if g == nil || g.birth != birth || g.destroyed {
 		g = &replayed{id: id, birth: birth}
 		r.groups[id] = g
 	}

@@ -118,7 +118,7 @@ func (l *Log) trySpare(blocks uint32, entries bool) (file, error) {
 			fit = i
 		}
 	}
-	l.wanted = 0
+	l.wanted, l.rolling = 0, false
 	if fit < 0 && blocks > l.segmentBlocks() {
 		l.wanted = blocks
 	}
@@ -128,6 +128,7 @@ func (l *Log) trySpare(blocks uint32, entries bool) (file, error) {
 		return f, nil
 	}
 	if l.trouble == nil && !l.closing && l.mayGrow() {
+		l.rolling = true
 		return file{}, errWait
 	}
 	if !l.full {

@@ -41,6 +41,7 @@ type segment struct {
 	end    uint64 // behind the last batch
 	mirror uint64 // of the head's mirror: batches end below it
 
+	bare      bool  // found without log: every later head repeats all that it holds
 	live      int   // entries that are in some group's log
 	liveBytes int64 // of their records
 	stuck     bool  // rot in it keeps it from being carried forward

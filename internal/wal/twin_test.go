@@ -193,7 +193,11 @@ func (l *load) group(id raft.GroupID) GroupSave {
 	l.seq++
 	g := l.state[id]
 	if g.birth == 0 || g.destroyed {
-		g = twinGroup{birth: raft.Birth(l.seq) + 1000}
+		birth := raft.Birth(l.seq) + 1000
+		if g.destroyed && l.rng.IntN(2) == 0 {
+			birth = g.birth // a replica that is added again
+		}
+		g = twinGroup{birth: birth}
 	}
 	s := GroupSave{Group: id, Birth: g.birth, Save: raft.Save{Seq: l.seq}}
 	term := max(g.hard.Term, g.last().Term, 1)

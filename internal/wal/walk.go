@@ -51,6 +51,7 @@ func (s *scan) walk() error {
 func (s *scan) walkSegment(x *scanned, last bool) error {
 	p := x.seg.data
 	limit := x.seg.end
+	x.seg.bare = true
 	for p < limit {
 		if n := s.batchAt(x, p); n > 0 {
 			if err := s.deliver(x, p, n); err != nil {
@@ -62,6 +63,7 @@ func (s *scan) walkSegment(x *scanned, last bool) error {
 		if s.synced <= p {
 			return s.finish(x, p, last)
 		}
+		x.seg.bare = false
 		q, err := s.rotten(x, p, limit)
 		if err != nil {
 			return err
@@ -130,6 +132,7 @@ func (s *scan) deliver(x *scanned, p, n uint64) error {
 		if err != nil {
 			return damage(x.number, uint32(p-x.seg.head), fmt.Errorf("%w: %w", ErrDamaged, err))
 		}
+		x.seg.bare = x.seg.bare && (r.Kind == wire.RecordHardState || r.Kind == wire.RecordBase && !r.Replaces)
 		s.repeat.add(&r, rest[:r.Size])
 		at += uint32(r.Size)
 		rest = tail
