@@ -63,6 +63,7 @@ func (q *saveQueue) next(give func(raft.Save)) {
 		if n.state == saveWaits && !n.refused &&
 			(!n.carries || !q.full && !waits && !alone && !(n.alone && going)) {
 			n.state = saveGoes
+			q.takeOver(i)
 			if n.save.HardSet {
 				n.save.TwoBatch = n.save.TwoBatch || two
 				q.settleHard(&n.save)
@@ -74,6 +75,35 @@ func (q *saveQueue) next(give func(raft.Save)) {
 			waits = waits || n.state == saveWaits
 			going = going || n.state == saveGoes
 			alone = alone || n.alone && n.state != saveDone
+		}
+	}
+}
+
+// idle says whether a save is nothing but a term or vote that waits since there was no space for it.
+func (n *queuedSave) idle() bool {
+	return n.state == saveWaits && n.refused && !n.carries && n.save.Base == nil && n.save.HardSet
+}
+
+// takeOver lets a save that goes carry the newest term and vote that wait before it: they are
+// durable with it, and need not go themselves.
+func (q *saveQueue) takeOver(i int) {
+	n := &q.queue[i]
+	if n.save.HardSet {
+		return
+	}
+	for k := range i {
+		if w := &q.queue[k]; w.idle() {
+			n.save.Hard, n.save.HardSet, n.save.TwoBatch = w.save.Hard, true, n.save.TwoBatch || w.save.TwoBatch
+		}
+	}
+}
+
+// supersede counts those that wait before a durable term and vote as done with. What they would
+// have said is of the past.
+func (q *saveQueue) supersede(i int) {
+	for k := range i {
+		if w := &q.queue[k]; w.idle() {
+			w.afterSave, w.state = nil, saveDone
 		}
 	}
 }
@@ -93,6 +123,9 @@ func (q *saveQueue) done(seq uint64) (afterSave []raft.Message, through uint64) 
 	for i := range q.queue {
 		if n := &q.queue[i]; n.save.Seq == seq {
 			afterSave, n.afterSave, n.state = n.afterSave, nil, saveDone
+			if n.save.HardSet {
+				q.supersede(i)
+			}
 		}
 	}
 	k := 0
