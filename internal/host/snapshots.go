@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -24,8 +25,8 @@ type snapshots struct {
 	since   int64 // bytes of log since the last pinned one
 	pinning bool  // one is wanted, written, or waits to be agreed
 	sealed  *raft.SnapshotMeta
-	agreed  raft.Mark          // the newest mark a majority agrees on, and so do we
-	own     []raft.Mark        // our newest marks
+	agreed  []raft.Mark        // the newest marks that a majority agrees on, ascending
+	own     []raft.Mark        // our newest marks, ascending
 	newest  *raft.SnapshotMeta // newest agreed and sealed
 	waiters []*snapshotWaiter
 	sending map[raft.ReplicaID]bool
@@ -40,8 +41,9 @@ type snapshotWaiter struct {
 	done  bool
 }
 
-// ownMarks is how many of our marks are remembered: agreement comes a round trip later.
-const ownMarks = 16
+// keptMarks is how many marks are remembered: agreement comes a round trip later than ours, or, if
+// this machine is behind the others, well before.
+const keptMarks = 64
 
 // entryOverhead is what an entry costs of the log beside its payload, at least.
 const entryOverhead = 128
@@ -155,6 +157,11 @@ func (g *group) handleSealed(meta *raft.SnapshotMeta, err error) {
 		g.endSnapshotCalls(0, err)
 		return
 	}
+	if s.newest != nil && s.newest.Index() >= meta.Index() {
+		s.pinning = false // one that was received meanwhile is ahead (bug 40)
+		g.endSnapshotCalls(s.newest.Index(), nil)
+		return
+	}
 	s.sealed = meta
 	g.agree()
 }
@@ -162,18 +169,19 @@ func (g *group) handleSealed(meta *raft.SnapshotMeta, err error) {
 // handleMark passes our digest on, and compares it with what is agreed.
 func (g *group) handleMark(m raft.Mark) {
 	s := &g.snapshots
-	s.own = append(s.own, m)
-	if len(s.own) > ownMarks {
-		s.own = append(s.own[:0], s.own[len(s.own)-ownMarks:]...)
+	for _, a := range s.agreed {
+		if a.Index == m.Index && a.Digest != m.Digest {
+			g.stop(fmt.Errorf("%w: state at mark %d differs from the majority's", errDiverged, m.Index))
+			return
+		}
 	}
+	s.own = keepMark(s.own, m)
 	g.step(raft.Input{Kind: raft.InMark, Mark: m})
 	g.agree()
 }
 
 func (g *group) handleAgreed(m raft.Mark) {
-	if m.Index > g.snapshots.agreed.Index {
-		g.snapshots.agreed = m
-	}
+	g.snapshots.agreed = keepMark(g.snapshots.agreed, m)
 	g.agree()
 }
 
@@ -181,7 +189,7 @@ func (g *group) handleAgreed(m raft.Mark) {
 // mark or a later one: the chain of results covers everything before (DESIGN "Digests and marks").
 func (g *group) agree() {
 	s := &g.snapshots
-	if s.sealed == nil || s.agreed.Index < s.sealed.Identity.Index || !g.ownMark(s.agreed) {
+	if s.sealed == nil || !s.agreedAt(s.sealed.Identity.Index) {
 		return
 	}
 	meta := s.sealed
@@ -193,13 +201,25 @@ func (g *group) agree() {
 	})
 }
 
-func (g *group) ownMark(m raft.Mark) bool {
-	for _, o := range g.snapshots.own {
-		if o == m {
+// agreedAt says whether a majority had the state that we had at a mark at or behind index.
+func (s *snapshots) agreedAt(index raft.Index) bool {
+	for i := len(s.agreed) - 1; i >= 0 && s.agreed[i].Index >= index; i-- {
+		if slices.Contains(s.own, s.agreed[i]) {
 			return true
 		}
 	}
 	return false
+}
+
+// keepMark adds the newest of the marks, and forgets the oldest.
+func keepMark(marks []raft.Mark, m raft.Mark) []raft.Mark {
+	if n := len(marks); n > 0 && marks[n-1].Index >= m.Index {
+		return marks
+	}
+	if len(marks) == keptMarks {
+		marks = marks[:copy(marks, marks[1:])]
+	}
+	return append(marks, m)
 }
 
 // snapshotAgreed lets the log be cut behind the snapshot before the new one: what is between them
@@ -212,6 +232,10 @@ func (g *group) snapshotAgreed(meta *raft.SnapshotMeta, err error) {
 		return
 	}
 	previous := s.newest
+	if previous != nil && previous.Index() >= meta.Index() {
+		g.endSnapshotCalls(previous.Index(), nil)
+		return
+	}
 	s.newest = meta
 	if previous != nil {
 		g.step(raft.Input{Kind: raft.InCompact, Snapshot: previous})
@@ -372,7 +396,15 @@ func (l *lane) restore(g *group, meta *raft.SnapshotMeta) error {
 	})
 	installed := *meta
 	g.h.post(event{kind: evDo, fn: func() {
-		g.snapshots.newest, g.snapshots.since, g.snapshots.own = &installed, 0, nil
+		s := &g.snapshots
+		if s.newest == nil || s.newest.Index() < installed.Index() {
+			s.newest = &installed
+		}
+		if s.sealed != nil && s.sealed.Index() <= installed.Index() {
+			s.sealed, s.pinning = nil, false
+		}
+		s.since, s.own = 0, nil
+		g.endSnapshotCalls(s.newest.Index(), nil)
 	}})
 	return nil
 }
