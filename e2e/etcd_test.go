@@ -16,7 +16,13 @@ func startEtcd(t testing.TB) string {
 	o := embed.NewConfig()
 	o.Dir = t.TempDir()
 	o.UnsafeNoFsync = true
-	o.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.NewNop())
+	last := zap.NewProductionConfig() // what it says before it ends the process
+	last.Level = zap.NewAtomicLevelAt(zap.DPanicLevel)
+	logger, err := last.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.ZapLoggerBuilder = embed.NewZapLoggerBuilder(logger)
 	local := []url.URL{{Scheme: "http", Host: "127.0.0.1:0"}}
 	o.ListenClientUrls, o.AdvertiseClientUrls = local, local
 	o.ListenPeerUrls, o.AdvertisePeerUrls = local, local

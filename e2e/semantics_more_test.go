@@ -25,7 +25,7 @@ func compactions(t *testing.T, p pair) {
 	equal(t, "value at the compact revision", string(at.Kvs[0].Value), "1")
 	w := p.watch(t)
 	w.create(t, &pb.WatchCreateRequest{Key: key("compact"), StartRevision: r})
-	equal(t, "events from the compact revision", len(w.told(t, r + 1)[0].events), 2)
+	equal(t, "events from the compact revision", len(w.told(t, r+1)[0].events), 2)
 	wants[*pb.CompactionResponse](t, p, &pb.CompactionRequest{Revision: r + 1, Physical: true})
 	equal(t, "value at the newest, compacted, revision", string(p.get(t, "compact").Kvs[0].Value), "2")
 }
@@ -78,7 +78,7 @@ func watchAnswers(t *testing.T, p pair) {
 	w.canceled(t, before+1)
 	w.each(t, "cancel what is unknown", func(_ context.Context, f *feed) error { return f.cancel(99) })
 	p.put(t, "watch", "later")
-	equal(t, "events after the cancel", len(w.told(t, now + 1)[0].events), 1)
+	equal(t, "events after the cancel", len(w.told(t, now+1)[0].events), 1)
 	wants[*pb.CompactionResponse](t, p, &pb.CompactionRequest{Revision: now})
 	old := p.watch(t)
 	old.create(t, &pb.WatchCreateRequest{Key: key("watch"), StartRevision: r})
@@ -100,7 +100,7 @@ func watchFragments(t *testing.T, p pair) {
 	}
 	wants[*pb.DeleteRangeResponse](t, p, &pb.DeleteRangeRequest{Key: key("big/"), RangeEnd: key("big0")})
 	for id := range int64(2) {
-		equal(t, "events", len(w.told(t, r + 21)[id].events), 40)
+		equal(t, "events", len(w.told(t, r+21)[id].events), 40)
 	}
 	for i, s := range p.sides() {
 		parts := map[int64]int{}
