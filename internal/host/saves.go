@@ -56,6 +56,7 @@ func (q *saveQueue) add(s raft.Save, afterSave []raft.Message, saved raft.Index)
 
 // next hands out the saves that may go now, in order.
 func (q *saveQueue) next(give func(raft.Save)) {
+	q.bringAlong()
 	var waits, going, alone bool // before: a waiting save with log, one on its way, one that goes alone
 	two := false                 // before: a vote that is not known to be in two batches yet
 	for i := range q.queue {
@@ -63,7 +64,6 @@ func (q *saveQueue) next(give func(raft.Save)) {
 		if n.state == saveWaits && !n.refused &&
 			(!n.carries || !q.full && !waits && !alone && !(n.alone && going)) {
 			n.state = saveGoes
-			q.takeOver(i)
 			if n.save.HardSet {
 				n.save.TwoBatch = n.save.TwoBatch || two
 				q.settleHard(&n.save)
@@ -79,23 +79,21 @@ func (q *saveQueue) next(give func(raft.Save)) {
 	}
 }
 
+// bringAlong lets what was refused on its own go with the next log that is written: its
+// acknowledgement would go out while raft still waits to hear of what is before it.
+func (q *saveQueue) bringAlong() {
+	log := false
+	for i := range q.queue {
+		log = log || q.queue[i].carries && q.queue[i].state == saveWaits && !q.full
+	}
+	for i := range q.queue {
+		q.queue[i].refused = q.queue[i].refused && !log
+	}
+}
+
 // idle says whether a save is nothing but a term or vote that waits since there was no space for it.
 func (n *queuedSave) idle() bool {
 	return n.state == saveWaits && n.refused && !n.carries && n.save.Base == nil && n.save.HardSet
-}
-
-// takeOver lets a save that goes carry the newest term and vote that wait before it: they are
-// durable with it, and need not go themselves.
-func (q *saveQueue) takeOver(i int) {
-	n := &q.queue[i]
-	if n.save.HardSet {
-		return
-	}
-	for k := range i {
-		if w := &q.queue[k]; w.idle() {
-			n.save.Hard, n.save.HardSet, n.save.TwoBatch = w.save.Hard, true, n.save.TwoBatch || w.save.TwoBatch
-		}
-	}
 }
 
 // supersede counts those that wait before a durable term and vote as done with. What they would
