@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/lockstep-rsm/lockstep/env"
@@ -161,5 +162,5 @@ func loopback(addr string) bool {
 			break
 		}
 	}
-	return host == "localhost" || host == "[::1]" || len(host) > 4 && host[:4] == "127."
+	return host == "localhost" || host == "[::1]" || strings.HasPrefix(host, "127.") && strings.Trim(host, "0123456789.") == ""
 }
