@@ -25,7 +25,8 @@ type Call struct {
 	Err     error
 
 	cmd      []byte
-	seq      uint64        // of a forward
+	order    uint64        // among the calls of its group on this host
+	hold     time.Duration // of one that a leader refused: until when it waits for those after it; 0: none did
 	deadline time.Duration // at which the sweep ends it; 0: never
 	budget   *atomic.Int64 // from which len(cmd) is given back
 	state    atomic.Uint32

@@ -32,6 +32,7 @@ type group struct {
 	tickAt   time.Duration // when the machine's deadline may come; 0: none
 
 	queued    []*Call // accepted; neither appended nor forwarded yet
+	arrivals  uint64  // calls so far
 	inbound   []inbound
 	proposing []proposing // given to raft in this turn, by Ref-1
 	waiting   waiting

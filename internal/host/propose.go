@@ -2,6 +2,7 @@ package host
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/lockstep-rsm/lockstep/internal/wire"
@@ -25,6 +26,8 @@ func (g *group) propose(c *Call) {
 		c.fail(&Fault{Outcome: NotCommitted, RetryAfter: busyRetry, Err: ErrBusy})
 		return
 	}
+	g.arrivals++
+	c.order = g.arrivals
 	g.queued = append(g.queued, c)
 	g.expectSweep()
 	g.touch()
@@ -92,7 +95,11 @@ func (g *group) append() {
 		}})
 		b, p = wire.PayloadBuilder{}, proposing{}
 	}
-	for _, c := range g.queued {
+	var queued []*Call
+	if g.mayGo() {
+		queued, g.queued = g.queued, g.queued[:0]
+	}
+	for _, c := range queued {
 		if c.Done() {
 			continue // its command is gone
 		}
@@ -102,7 +109,6 @@ func (g *group) append() {
 		b.Add(wire.Origin{}, c.cmd)
 		p.calls = append(p.calls, c)
 	}
-	g.queued = g.queued[:0]
 	for _, in := range g.inbound {
 		run := forwarded{from: in.from, origin: in.f.Origin}
 		for i, cmd := range in.f.Commands {
@@ -159,13 +165,40 @@ func (g *group) proposed(p *raft.Proposed) {
 	}
 }
 
-// requeue lets a call go anew that is in no log, unless its caller has gone: its command with it.
+// requeue lets a call go anew that is in no log, in its place before those that came after it,
+// unless its caller has gone: its command with it.
 func (g *group) requeue(c *Call) {
 	if c.Done() {
 		return
 	}
-	g.queued = append(g.queued, c)
+	if c.hold == 0 {
+		c.hold = g.h.env.Clock().Now() + g.h.opts.ElectionTimeout
+	}
+	i := len(g.queued)
+	for i > 0 && g.queued[i-1].order > c.order {
+		i--
+	}
+	g.queued = slices.Insert(g.queued, i, c)
 	g.expectSweep()
+}
+
+// mayGo says whether the queue may be appended or forwarded. Commands of one goroutine that commit
+// keep its order: a refused call waits until it is known what became of those sent after it, and
+// ends as not committed if one of them has committed.
+func (g *group) mayGo() bool {
+	for len(g.queued) > 0 && g.queued[0].hold != 0 {
+		c := g.queued[0]
+		open, passed := g.waiting.after(c.order)
+		if !passed && !open {
+			return true
+		}
+		if !passed && g.h.env.Clock().Now() < c.hold {
+			return false // the sweep looks again, if nothing else does
+		}
+		g.queued = slices.Delete(g.queued, 0, 1)
+		c.fail(&Fault{Outcome: NotCommitted, RetryAfter: busyRetry, Err: ErrBusy})
+	}
+	return true
 }
 
 // refuseAll answers everything that waits for this leader with the same fault.
@@ -202,7 +235,7 @@ func (g *group) refuseForward(to raft.HostID, o wire.Origin, count uint32, why r
 // "Proposals and outcomes"). What cannot be sent now stays queued: it is in no log.
 func (g *group) forward() {
 	leader, term := g.leaderHost(), g.r.Term()
-	if leader == 0 || len(g.queued) == 0 || !g.h.linked[leader] || term == g.heldTerm && g.heldUntil != 0 {
+	if leader == 0 || len(g.queued) == 0 || !g.h.linked[leader] || term == g.heldTerm && g.heldUntil != 0 || !g.mayGo() {
 		return
 	}
 	for len(g.queued) > 0 {

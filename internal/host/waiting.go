@@ -15,6 +15,7 @@ type waiting struct {
 	appended []appended       // by this replica as leader, in order of index
 	forwards map[uint64]*Call // by sequence; addressed to the leader of a term
 	terms    []forwardTerm    // the forwards' terms, in order of sequence
+	passed   uint64           // the highest Call.order that was met in an applied entry
 }
 
 // appended are the calls whose commands one entry of this leader carries.
@@ -75,6 +76,21 @@ func (w *waiting) takeForwards(from, count uint64) []*Call {
 	return calls
 }
 
+// after says whether a call that came after order is open, or has been met in an applied entry.
+func (w *waiting) after(order uint64) (open, passed bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, a := range w.appended {
+		for _, c := range a.calls {
+			open = open || c != nil && c.order > order
+		}
+	}
+	for _, c := range w.forwards {
+		open = open || c.order > order
+	}
+	return open, w.passed > order
+}
+
 // prune forgets the oldest forwards that nobody waits for. The lock is held.
 func (w *waiting) prune() {
 	for len(w.terms) > 0 && w.terms[0].open == 0 {
@@ -94,6 +110,11 @@ func (w *waiting) takeEntry(term raft.Term, index raft.Index) (own []*Call, drop
 		}
 		if a.index == index && a.term == term {
 			own = a.calls
+			for _, c := range own {
+				if c != nil {
+					w.passed = max(w.passed, c.order)
+				}
+			}
 		} else {
 			dropped = append(dropped, a.calls...)
 		}
@@ -149,6 +170,7 @@ func (w *waiting) takeForward(seq uint64) *Call {
 	delete(w.forwards, seq)
 	i := sort.Search(len(w.terms), func(k int) bool { return w.terms[k].from+w.terms[k].count > seq })
 	w.terms[i].open--
+	w.passed = max(w.passed, c.order)
 	w.prune()
 	return c
 }

@@ -1,8 +1,11 @@
 package host
 
 import (
+	"slices"
 	"testing"
+	"time"
 
+	"github.com/lockstep-rsm/lockstep/env"
 	"github.com/lockstep-rsm/lockstep/raft"
 )
 
@@ -150,11 +153,59 @@ func TestSnapshotThatPassesOverCallsTakesThem(t *testing.T) {
 // A call that ended while the leader's refusal was on its way does not go anew: its command is
 // gone, and an empty one would be run in its place.
 func TestEndedCallIsNotProposedAgain(t *testing.T) {
-	g := &group{}
+	g := &group{h: &Host{env: env.OS()}}
 	c := newCalls(1)[0]
 	c.fail(unknown(ErrNoQuorum))
 	g.requeue(c)
 	if len(g.queued) != 0 {
 		t.Error("an ended call waits to be proposed")
+	}
+}
+
+// Commands of one goroutine that commit keep its order, also where a leader refuses one and takes
+// the next.
+func TestRefusedCallsKeepTheirOrder(t *testing.T) {
+	newGroup := func() (*group, []*Call) {
+		g := &group{h: &Host{env: env.OS()}, sweepAt: 1}
+		g.h.opts.ElectionTimeout = time.Hour
+		c := newCalls(4)
+		for i := range c {
+			c[i].order = uint64(i + 1)
+		}
+		return g, c
+	}
+	g, c := newGroup()
+	g.queued = c[3:]
+	g.waiting.addForward(5, 1, c[:3])
+	g.requeue(g.waiting.takeForwards(2, 1)[0])
+	if g.mayGo() {
+		t.Error("call 2 goes while 3 is open: it could come to stand behind it")
+	}
+	g.requeue(g.waiting.takeForwards(3, 1)[0])
+	if !g.mayGo() { // 1 may stay open: it stands before them wherever it is
+		t.Error("nothing after call 2 is open, and it waits")
+	}
+	if !slices.Equal(g.queued, c[1:]) {
+		t.Errorf("queued %v", g.queued)
+	}
+
+	g, c = newGroup()
+	g.waiting.addForward(5, 1, c[:3])
+	g.requeue(g.waiting.takeForwards(2, 1)[0])
+	g.waiting.takeForward(3) // applied
+	if !g.mayGo() || len(g.queued) != 0 || !c[1].Done() {
+		t.Fatal("call 2 may come to stand behind 3")
+	}
+	if f := c[1].Err.(*Fault); f.Outcome != NotCommitted {
+		t.Errorf("call 2 ended with outcome %d: %v", f.Outcome, f)
+	}
+
+	g, c = newGroup()
+	g.h.opts.ElectionTimeout = 0 // nobody ever hears of 3
+	c[1].hold = 1
+	g.waiting.addForward(5, 1, c[:3])
+	g.requeue(g.waiting.takeForwards(2, 1)[0])
+	if !g.mayGo() || !c[1].Done() {
+		t.Error("call 2 waits for ever")
 	}
 }
