@@ -107,7 +107,7 @@ func (r *run) main() {
 	}
 	r.w.Go(world.Driver, "faults", r.drawFaults)
 	r.w.Go(world.Driver, "operator", r.operate)
-	r.w.Sleep(max(began+r.o.Length-healing-r.w.Now(), 0))
+	r.w.Sleep(max(began+r.o.Length-r.w.Now(), 0))
 	for r.calls.Ended(check.Answered) < r.o.Calls && r.w.Now() < began+4*r.o.Length {
 		r.w.Sleep(time.Second)
 	}
@@ -127,9 +127,6 @@ func (r *run) main() {
 		r.w.Stop()
 	}
 }
-
-// healing is the part of a simulation's length that is without new faults.
-const healing = 6 * time.Second
 
 // await polls a condition; false: it did not come true within d, which breaks a promise.
 func (r *run) await(what string, d time.Duration, met func() bool) bool {

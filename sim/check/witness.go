@@ -18,6 +18,7 @@ type Witness struct {
 	empty   machine.View
 	out     machine.Results
 	counts  map[string]int // how often a command's bytes were executed
+	ticks   uint64
 }
 
 // executed is one command of the log with its result, as Results.AppendResult encodes it.
@@ -41,6 +42,9 @@ func NewWitness(kind machine.Kind, fail Fail) (*Witness, error) {
 
 // Commands is how many commands were executed, ticks included.
 func (w *Witness) Commands() int { return len(w.log) }
+
+// Ticks is how many of them were ticks.
+func (w *Witness) Ticks() uint64 { return w.ticks }
 
 // Kind is kind, with every machine reporting to the witness as the replica on host.
 func (w *Witness) Kind(kind machine.Kind, host int) machine.Kind {
@@ -124,7 +128,9 @@ func (w *Witness) execute(host int, c *machine.Command) {
 		index: c.Index, ordinal: c.Ordinal, time: c.Time, tick: c.Tick, data: one[0].Data, result: w.out.AppendResult(nil, 0),
 	})
 	w.views = append(w.views, w.machine.View())
-	if !c.Tick {
+	if c.Tick {
+		w.ticks++
+	} else {
 		w.counts[string(c.Data)]++
 	}
 }
