@@ -172,14 +172,19 @@ func (c *change) add(e *kv.Event) {
 	c.events = append(c.events, m)
 	c.bytes += eventBytes(m)
 	if c.prevs {
-		p := &mvccpb.Event{Type: m.Type, Kv: m.Kv}
-		// A key that is created has no former value, not even one that the same transaction deleted.
-		if e.Delete || e.KV.CreateRevision < e.KV.ModRevision {
-			p.PrevKv = keyValue(e.Prev())
-		}
+		p := &mvccpb.Event{Type: m.Type, Kv: m.Kv, PrevKv: former(e)}
 		c.bytes += eventBytes(p)
 		c.with = append(c.with, p)
 	}
+}
+
+// former is the previous value of an event; nil for a key that is created, also when the same
+// transaction deleted it before.
+func former(e *kv.Event) *mvccpb.KeyValue {
+	if !e.Delete && e.KV.CreateRevision == e.KV.ModRevision {
+		return nil
+	}
+	return keyValue(e.Prev())
 }
 
 // message is an event in etcd's form.
