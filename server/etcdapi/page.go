@@ -100,7 +100,7 @@ func (st *stream) catchUp(w *watcher, from, to int64, at machine.Index) (events 
 		}
 		m := message(&e)
 		if w.prev {
-			m.PrevKv = former(e)
+			m.PrevKv = former(&e)
 		}
 		events = append(events, m)
 		size += eventBytes(m)
