@@ -199,11 +199,18 @@ func (l *lane) turn(g *group) {
 		return // stays scheduled: this lane runs no more
 	}
 	if now := raft.Index(l.applied.Load()); now > applied {
-		l.askTick(g)
-		g.h.post(event{kind: evApplied, g: g, index: now})
-		l.wakeWaiters(now)
+		if err = l.guard("Deadline", func() { l.askTick(g) }); err == nil {
+			g.h.post(event{kind: evApplied, g: g, index: now})
+			l.wakeWaiters(now)
+		}
 	}
-	l.serve(g)
+	if err == nil {
+		err = l.serve(g)
+	}
+	if err != nil {
+		g.h.post(event{kind: evStopped, g: g, err: err})
+		return
+	}
 
 	l.mu.Lock()
 	l.scheduled = false
@@ -212,6 +219,20 @@ func (l *lane) turn(g *group) {
 		return
 	}
 	l.unlockAndSchedule(g)
+}
+
+// guard keeps a machine's panic from being more than this replica's end.
+func (l *lane) guard(where string, f func()) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			if env.Dead(p) {
+				panic(p)
+			}
+			err = fmt.Errorf("machine %s panicked in %s after entry %d: %v", l.conf.Settings.Machine, where, l.last.Index, p)
+		}
+	}()
+	f()
+	return nil
 }
 
 // askTick tells the turn when the machine wants a Tick, where that has changed, or where a Tick
@@ -279,7 +300,9 @@ func (l *lane) execute(g *group, entries []raft.Entry) error {
 			}
 		}
 		if e.Flags&raft.FlagMark != 0 {
-			l.mark(g, e)
+			if err := l.guard("Digest or View", func() { l.mark(g, e) }); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -209,7 +209,7 @@ func (g *group) readReady(rr *raft.ReadReady) {
 }
 
 // serve answers the reads whose index is applied, several of them from one pinned state.
-func (l *lane) serve(g *group) {
+func (l *lane) serve(g *group) error {
 	applied := raft.Index(l.applied.Load())
 	l.mu.Lock()
 	var ready []*readCall
@@ -224,10 +224,21 @@ func (l *lane) serve(g *group) {
 	clear(l.readers[len(kept):])
 	l.readers = kept
 	l.mu.Unlock()
-	if len(ready) == 0 {
-		return
-	}
 	var shared *sharedView
+	err := l.guard("View", func() { shared = l.giveViews(ready, applied) })
+	if err != nil {
+		for _, r := range ready {
+			r.fail(fmt.Errorf("%w: %w", ErrQuarantined, err)) // whoever has a view has it
+		}
+	}
+	if shared != nil {
+		_ = shared.release()
+	}
+	return err
+}
+
+// giveViews answers reads; the caller releases its share of the view that is returned.
+func (l *lane) giveViews(ready []*readCall, applied raft.Index) (shared *sharedView) {
 	for _, r := range ready {
 		switch {
 		case r.done():
@@ -247,9 +258,7 @@ func (l *lane) serve(g *group) {
 			}
 		}
 	}
-	if shared != nil {
-		_ = shared.release()
-	}
+	return shared
 }
 
 // servable says whether a read could be answered now. The lock is held.
