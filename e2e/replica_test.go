@@ -111,6 +111,7 @@ func (r *replica) kill(t testing.TB) {
 		t.Fatalf("replica %s has ended by itself: %v\n%s", r.name, r.process.err, r.tail())
 	}
 	r.process.end()
+	r.process = nil
 }
 
 // pause is SIGSTOP, resume SIGCONT.
