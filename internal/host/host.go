@@ -136,6 +136,7 @@ func (h *Host) listen() error {
 		Listen:                 h.opts.Listen,
 		Self:                   h.hello,
 		TLS:                    h.opts.TLS,
+		MaxFrameBytes:          maxFrame,
 		MaxQueueBytes:          h.opts.MaxInFlightBytes,
 		SnapshotBytesPerSecond: h.opts.SnapshotBytesPerSecond,
 		Handler:                (*links)(h),

@@ -47,6 +47,8 @@ const (
 
 	// maxEntryPayload bounds the commands that one entry carries, unless a single command is longer.
 	maxEntryPayload = 1 * mib
+	// maxFrame holds the longest command that settings allow (64 MiB), with all that is around it.
+	maxFrame = int(72 * mib)
 	// keepPayloads is how much of a group's log stays in memory for followers and the lane.
 	keepPayloads = 8 * mib
 	// marks come every so many entries or seconds (DESIGN "Digests and marks").
