@@ -1,17 +1,22 @@
 package sim_test
 
 import (
+	"flag"
 	"testing"
 
 	"github.com/lockstep-rsm/lockstep/sim"
 	"github.com/lockstep-rsm/lockstep/sim/workload"
 )
 
-// TestGate plays a few seeds of each workload; `make simulate` plays 500.
+var seeds = flag.Int("seeds", 0, "how many seeds the gate plays")
+
+// TestGate plays a few seeds of the key-value workload; `make simulate` plays 500.
 func TestGate(t *testing.T) {
 	o := workload.KV()
-	o.Seeds = 16
-	if testing.Short() {
+	switch o.Seeds = 16; {
+	case *seeds > 0:
+		o.Seeds = *seeds
+	case testing.Short():
 		o.Seeds = 4
 	}
 	sim.Run(t, o)
@@ -19,8 +24,7 @@ func TestGate(t *testing.T) {
 
 func TestCounterUnderSimulation(t *testing.T) {
 	o := workload.Counter()
-	o.Seeds = 6
-	if testing.Short() {
+	if o.Seeds = 6; testing.Short() {
 		o.Seeds = 2
 	}
 	sim.Run(t, o)

@@ -37,15 +37,15 @@ type run struct {
 
 // host is one simulated host and the program on it.
 type host struct {
-	r        *run
-	n        int
-	wanted   bool // it should have a process
-	open     *lockstep.Host
-	group    *lockstep.Group
-	machine  *observed // of the group's replica, this life's
-	full     bool      // its disk is, or was while this life began
-	slow     bool
-	drifting bool
+	r       *run
+	n       int
+	wanted  bool // it should have a process
+	open    *lockstep.Host
+	group   *lockstep.Group
+	machine *observed // of the group's replica, this life's
+	full    bool      // its disk is, or was while this life began
+	slow    bool
+	wiped   bool // it may serve no more: nobody waits for it
 }
 
 // group is the one that is simulated, beside the engine's own.
@@ -193,7 +193,7 @@ func (r *run) answersAgain() bool {
 // converge waits until every replica serves a linearizable read and all have executed the same.
 func (r *run) converge() bool {
 	read := 0
-	for _, h := range r.hosts {
+	for _, h := range r.members() {
 		r.w.Go(world.Driver, "last read", func() {
 			for {
 				ok := false
@@ -214,14 +214,25 @@ func (r *run) converge() bool {
 			}
 		})
 	}
-	return r.await("every host to serve a linearizable read after healing", time.Minute, func() bool { return read == len(r.hosts) }) &&
+	return r.await("every host to serve a linearizable read after healing", time.Minute, func() bool { return read == len(r.members()) }) &&
 		r.await("all replicas to have executed the same", time.Minute, r.equal)
 }
 
+// members are the hosts that belong to the cluster: all that were not wiped.
+func (r *run) members() (hosts []*host) {
+	for _, h := range r.hosts {
+		if !h.wiped {
+			hosts = append(hosts, h)
+		}
+	}
+	return hosts
+}
+
 func (r *run) equal() bool {
-	index, chain := r.checker.Applied(0)
-	for h := range r.hosts {
-		if i, c := r.checker.Applied(h); i != index || c != chain || i < r.checker.Committed() {
+	members := r.members()
+	index, chain := r.checker.Applied(members[0].n)
+	for _, h := range members {
+		if i, c := r.checker.Applied(h.n); i != index || c != chain || i < r.checker.Committed() {
 			return false
 		}
 	}
@@ -245,6 +256,9 @@ func (r *run) finish() bool {
 	for _, h := range r.hosts {
 		r.w.Go(world.Driver, "close", func() {
 			if r.w.Do(h.n, func() {
+				if h.open == nil {
+					return // a wiped one
+				}
 				if err := h.open.Close(); err != nil {
 					r.broken("close host %d: %v", h.n, err)
 				}
@@ -286,6 +300,9 @@ func (h *host) start() {
 // excuse.
 func (h *host) exit(err error) {
 	r := h.r
+	if h.wiped {
+		return
+	}
 	if !h.full {
 		r.broken("host %d: %v", h.n, err)
 	}
