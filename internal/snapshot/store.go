@@ -121,6 +121,10 @@ func Open(o Options) (*Store, error) {
 	if err := s.fs.MkdirAll(o.Dir); err != nil {
 		return nil, fmt.Errorf("make snapshot directory: %w", err)
 	}
+	// A name that a killed process gave is seen, and a power loss may still take it back.
+	if err := s.fs.SyncDir(o.Dir); err != nil {
+		return nil, fmt.Errorf("sync snapshot directory: %w", err)
+	}
 	infos, err := s.fs.ReadDir(o.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("list snapshots: %w", err)

@@ -63,6 +63,26 @@ func (l *Log) carryDue() bool {
 // is what makes a segment free.
 func (l *Log) carryRoom() int { return l.room(false) - int(l.current().blocks)/16 }
 
+// carryRolls says whether carrying has to go on in another segment by itself: entries, which else
+// lead there, are refused until it has freed one. Where the disk is what lacks space, nothing could
+// follow, and the last segment belongs to votes and compactions.
+func (l *Log) carryRolls() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.current()
+	if !l.full || l.trouble != nil || l.closing || l.carry.blocked != s.id || len(l.spares) == 0 || l.dead() > 0 {
+		return false
+	}
+	oldest := l.chain[0]
+	return oldest.id == l.carry.segment && !oldest.stuck && oldest.liveBytes <= l.o.SegmentBytes/4*3
+}
+
+func (l *Log) rollToCarry() {
+	if err := l.roll(1, false); err != nil {
+		l.stop(err)
+	}
+}
+
 // collect lists the live entries of the segment being carried.
 func (l *Log) collect() {
 	l.carry.left = nil
@@ -143,4 +163,7 @@ func (l *Log) moveCarried() {
 		l.carried++
 	}
 	l.carry.moved = l.carry.moved[:0]
+	if l.dead() > 0 {
+		l.prepare.Wake() // another file may be made now
+	}
 }

@@ -146,6 +146,8 @@ func (l *Log) write() {
 				return
 			}
 			l.park(0)
+		case l.carryRolls():
+			l.rollToCarry()
 		case len(l.taken) > 0 || l.second || l.carryDue():
 			l.turn()
 		case l.isClosing():

@@ -23,7 +23,17 @@ func (l *Log) segmentBlocks() uint32 { return uint32(l.o.SegmentBytes / wire.Blo
 // by one: they are freed by the very segment that is made.
 func (l *Log) mayGrow() bool {
 	size := int64(max(l.segmentBlocks(), l.wanted)) * wire.BlockSize
-	return l.total+size <= l.o.MaxBytes || len(l.spares) == 0 && l.dead() > 0
+	return l.kept()+size <= l.o.MaxBytes || len(l.spares) == 0 && l.dead() > 0
+}
+
+// kept is the bytes of all files but those that are about to be removed: the preparer does that
+// before it makes any.
+func (l *Log) kept() int64 {
+	n := l.total
+	for i := range l.trash {
+		n -= l.trash[i].bytes()
+	}
+	return n
 }
 
 // prepares is the preparer's task: it makes files before they are needed, zero-filled, so that a
@@ -138,7 +148,8 @@ func (l *Log) create(f *file) (err error) {
 
 // release takes a file that nothing names any more: for reuse, or to be removed.
 func (l *Log) release(f file) {
-	if f.dirty || f.blocks != l.segmentBlocks() || len(l.spares) >= maxSpares {
+	over := len(l.spares) > 0 && l.kept() > l.o.MaxBytes
+	if f.dirty || f.blocks != l.segmentBlocks() || len(l.spares) >= maxSpares || over {
 		l.trash = append(l.trash, f)
 		return
 	}

@@ -122,6 +122,9 @@ func (l *Log) trySpare(blocks uint32, entries bool) (file, error) {
 	if fit < 0 && blocks > l.segmentBlocks() {
 		l.wanted = blocks
 	}
+	for l.wanted > 0 && !l.mayGrow() && len(l.spares) > 1 { // make way for the longer one
+		l.trash, l.spares = append(l.trash, l.spares[0]), l.spares[1:]
+	}
 	if fit >= 0 && (!entries || len(l.spares) > 1 || l.dead() > 0) {
 		f := l.spares[fit]
 		l.spares = append(l.spares[:fit:fit], l.spares[fit+1:]...)

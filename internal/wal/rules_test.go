@@ -297,7 +297,7 @@ func TestEveryOperationFailing(t *testing.T) {
 }
 
 func TestPowerLossKeepsWhatWasAcknowledged(t *testing.T) {
-	for seed := range 60 {
+	for seed := range thorough(60) {
 		s := newSession(t, uint64(1000+seed))
 		if !s.open() {
 			t.Fatal("open")

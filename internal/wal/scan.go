@@ -43,9 +43,14 @@ func (s *scan) note(format string, args ...any) {
 	s.notes = append(s.notes, fmt.Sprintf(format, args...))
 }
 
-// list opens every segment file, syncs it, and reads its head.
+// list opens every segment file, syncs it, and reads its head. Names are made durable before that:
+// a file whose maker was killed before it synced the directory looks like any other, and a power
+// loss would take it with all that this life writes into it.
 func (s *scan) list() error {
 	fs := s.o.Env.FS()
+	if err := fs.SyncDir(s.o.Dir); err != nil {
+		return fmt.Errorf("sync %s: %w", s.o.Dir, err)
+	}
 	infos, err := fs.ReadDir(s.o.Dir)
 	if err != nil {
 		return fmt.Errorf("list %s: %w", s.o.Dir, err)

@@ -48,7 +48,7 @@ func TestReplicaComesBackUnderTheSameBirth(t *testing.T) {
 // TestCarryingKeepsUp has a group that holds much and sleeps, beside one that writes and compacts:
 // there is always space, so nothing may be refused.
 func TestCarryingKeepsUp(t *testing.T) {
-	for _, share := range []int64{20, 30, 40, 45} {
+	for _, share := range []int64{20, 45} {
 		s := newScript(t)
 		s.mustOpen()
 		hot := 0
@@ -62,7 +62,7 @@ func TestCarryingKeepsUp(t *testing.T) {
 			s.mustSave(s.entry(2, strings.Repeat("c", 5000)))
 			write() // so that the sleeper's entries are everywhere
 		}
-		for range 1000 {
+		for range 400 {
 			before := s.last[1]
 			if err := s.save(s.entry(1, strings.Repeat("x", 9000))); err != nil {
 				t.Fatalf("%d%% live: %v; %+v, %v", share, err, s.l.Stats(), before.Index)

@@ -144,6 +144,9 @@ func (l *Log) room(entries bool) int {
 func (l *Log) makeRoom(r *request) {
 	need := wire.BlocksFor(l.batch.Len() + r.size)
 	err := l.roll(need, r.entries)
+	if errors.Is(err, ErrFull) && l.mayFree() {
+		err = l.roll(1, false) // the next turn has the space of the dead ones
+	}
 	if err == nil {
 		return
 	}
@@ -155,6 +158,14 @@ func (l *Log) makeRoom(r *request) {
 	l.waiting = append(l.waiting, r)
 	l.taken[0], l.taken = nil, l.taken[1:]
 	l.settle()
+}
+
+// mayFree says whether a segment that is prepared, though too short for what is to be written, can
+// free others by its head.
+func (l *Log) mayFree() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.spares) > 0 && l.dead() > 0
 }
 
 // encode writes the records of r into the batch and enters them in the index. Entries are read

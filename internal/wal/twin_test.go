@@ -326,10 +326,7 @@ func (s *session) restart(power bool) {
 // TestRandomCrashesAgainstTwin kills and cuts power at random operations; what is recovered is
 // always what some prefix of the requests left, with all acknowledged ones.
 func TestRandomCrashesAgainstTwin(t *testing.T) {
-	seeds := 100
-	if testing.Short() {
-		seeds = 40
-	}
+	seeds := thorough(100)
 	for seed := range seeds {
 		s := newSession(t, uint64(seed))
 		rng := s.load.rng

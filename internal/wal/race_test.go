@@ -1,0 +1,7 @@
+//go:build race
+
+package wal
+
+// thorough is how many of n random runs are worth their time here: the race detector takes ten
+// times as long, and sees what it looks for in a few.
+func thorough(n int) int { return max(1, n/8) }
