@@ -22,6 +22,7 @@ const (
 // TestOracle sends the same drawn requests and watches to etcd and to one replica of Lockstep: all
 // answers are equal, field by field, but for ids.
 func TestOracle(t *testing.T) {
+	t.Parallel()
 	requests := oracleRequests
 	if *long {
 		requests *= 5
@@ -31,6 +32,7 @@ func TestOracle(t *testing.T) {
 
 // TestOracleThreeReplicas is TestOracle with each request to another of three replicas.
 func TestOracleThreeReplicas(t *testing.T) {
+	t.Parallel()
 	requests := 2_000
 	if *long {
 		requests = oracleRequests

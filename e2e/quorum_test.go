@@ -13,6 +13,7 @@ import (
 // TestNoQuorum kills two of three: what needs a majority fails within bounds with a code that makes
 // clients try elsewhere, a serializable read is answered, and all comes back with one more replica.
 func TestNoQuorum(t *testing.T) {
+	t.Parallel()
 	c := startTrio(t, 3)
 	last := c.replicas[0]
 	client := c.newClient()
