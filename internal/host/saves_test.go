@@ -254,23 +254,26 @@ func TestDiskHoldsWhatIsReportedUnderAnyRefusals(t *testing.T) {
 				t.Fatalf("disk is in term %d, reported was %d", disk.hard.Term, states[reported].hard.Term)
 			}
 		}
-		// Space comes back: everything gets there.
-		for range 4 * (int(seq) + 1) {
-			q.retry()
-			pump()
-			for _, s := range flying {
-				if disk.write(&s, false) {
-					if _, through := q.done(s.Seq); through > 0 {
-						reported = through
-					}
-				} else {
-					q.refuse(s.Seq, len(s.Entries) == 0)
-				}
-			}
-			flying = nil
-		}
+		reported = drain(&q, &disk, flying, seq, reported)
 		if reported != seq || fmt.Sprint(disk) != fmt.Sprint(want) {
 			t.Fatalf("reported %d of %d; disk holds %v, raft asked for %v", reported, seq, disk, want)
 		}
 	})
+}
+
+// drain is space coming back: everything gets there.
+func drain(q *saveQueue, disk *diskModel, flying []raft.Save, seq, reported uint64) uint64 {
+	for range 4 * (int(seq) + 1) {
+		q.retry()
+		q.next(func(s raft.Save) { flying = append(flying, s) })
+		for _, s := range flying {
+			if !disk.write(&s, false) {
+				q.refuse(s.Seq, len(s.Entries) == 0)
+			} else if _, through := q.done(s.Seq); through > 0 {
+				reported = through
+			}
+		}
+		flying = nil
+	}
+	return reported
 }
