@@ -82,13 +82,10 @@ func (s *scan) run() (*Log, *Recovered, error) {
 	for i, x := range s.chain {
 		x.seg.id = uint32(i) + 1
 	}
-	if err := s.survey(); err != nil {
-		return nil, nil, err
-	}
 	if err := s.walk(); err != nil {
 		return nil, nil, err
 	}
-	s.raw = nil
+	s.raw, s.blocks, s.joined = nil, nil, nil
 	l := s.log()
 	rec := &Recovered{Groups: map[raft.GroupID]*GroupState{}, Fresh: s.newest == nil, Life: l.life}
 	s.groups(l, rec)

@@ -158,3 +158,44 @@ func BenchmarkBuild128x64(b *testing.B) {
 		l.batch.Seal(wire.BlockBatch, 1, 1, 1)
 	}
 }
+
+// BenchmarkOpen scans a log of 256 MiB: entries of 1 KiB, 64 to a batch.
+func BenchmarkOpen(b *testing.B) {
+	o := osOptions(b.TempDir(), false)
+	o.SegmentBytes, o.MaxBytes, o.LoadBytes = 16<<20, 512<<20, 1
+	l, _, err := Open(o)
+	if err != nil {
+		b.Fatal(err)
+	}
+	var prev raft.Identity
+	payload := make([]byte, 1024)
+	for l.Stats().LiveBytes < 230<<20 {
+		s := GroupSave{Group: 1, Birth: 7}
+		for range 64 {
+			e := makeEntry(1, 7, raft.KindCommands, 1, prev, payload)
+			prev = e.Identity
+			s.Save.Entries = append(s.Save.Entries, e)
+		}
+		if err := appendWait(l, s); err != nil {
+			b.Fatal(err)
+		}
+	}
+	size := l.Stats().Bytes
+	if err := l.Close(); err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(size)
+	b.ReportAllocs()
+	b.ResetTimer()
+	for range b.N {
+		l, _, err := Open(o)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.StopTimer()
+		if err := l.Close(); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+	}
+}

@@ -121,6 +121,9 @@ func flipBlocks(t *testing.T, closed, power bool) map[string]int {
 			if block > 1 && wire.IsZero(s.d.files[name].seen) {
 				break // a spare: every block is like the other
 			}
+			if passOver(block) {
+				continue
+			}
 			d := s.d.clone()
 			d.flip(name, block*env.BlockSize+(block*977)%env.BlockSize)
 			if power {
@@ -185,7 +188,7 @@ func TestEveryByteOfASegmentIsCovered(t *testing.T) {
 	s, _ := written(t, true)
 	for _, name := range []string{"wal/00000003.wal"} {
 		f := s.d.files[name]
-		for at := range f.seen {
+		for at := 0; at < len(f.seen); at += len(f.seen) / thorough(len(f.seen)) {
 			block := f.seen[at/env.BlockSize*env.BlockSize:][:env.BlockSize]
 			f.seen[at] ^= 0x10
 			_, err := wire.DecodeBlock(block)
@@ -205,7 +208,7 @@ func TestTwoBlocksFlipped(t *testing.T) {
 	for _, name := range sortedNames(s.d.files) {
 		for block := range len(s.d.files[name].seen)/env.BlockSize - 1 {
 			for _, gap := range []int{1, 2} {
-				if wire.IsZero(s.d.files[name].seen) {
+				if wire.IsZero(s.d.files[name].seen) || passOver(block+gap) {
 					continue
 				}
 				d := s.d.clone()

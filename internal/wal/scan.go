@@ -26,8 +26,10 @@ type scan struct {
 	state  *replay
 	repeat repeat // of the last valid batch
 	notes  []string
-	raw    []byte // one file's blocks
-	torn   bool   // the log ends before the end of the chain: what follows is cut
+	raw    []byte    // one file's blocks
+	blocks []decoded // of raw, decoded once
+	joined []byte    // bodies of one batch
+	torn   bool      // the log ends before the end of the chain: what follows is cut
 }
 
 // scanned is one file as the scan sees it.
@@ -253,39 +255,41 @@ func (s *scan) load(x *scanned) {
 	}
 }
 
-// survey looks at every block of every file: for the highest position, for the highest promise of
-// the chain, for blocks that forbid reuse, and for proof that a newer head has been lost.
-func (s *scan) survey() error {
-	for _, x := range s.files {
-		s.load(x)
-		for n := range x.blocks {
-			raw := s.raw[int(n)*wire.BlockSize:][:wire.BlockSize]
-			b, err := wire.DecodeBlock(raw)
-			if errors.Is(err, wire.ErrUnsupported) {
-				return damage(x.number, n, err)
-			}
-			if err != nil {
-				if !wire.IsZero(raw) {
-					x.dirty = true
-				}
-				continue
-			}
-			s.top = max(s.top, b.Position)
-			head := b.Position - uint64(n)
-			if b.Kind == wire.BlockBatch && b.Synced > head && (s.newest == nil || head > s.newest.seg.head) {
-				return fmt.Errorf("%s, block %d: its batch at %d promises a head at %d, and no copy of that is whole: %w",
-					fileName(x.number), n, b.Position, head, ErrDamaged)
-			}
-			if x.kept && b.Life == x.seg.life && head == x.seg.head {
-				s.synced = max(s.synced, b.Synced)
-			}
+// decoded is one block of the loaded file. Its body aliases raw.
+type decoded struct {
+	wire.Block
+	whole, zero bool
+}
+
+// survey loads a file and looks at every block: for the highest position, for the highest promise
+// of the chain, for blocks that forbid reuse, and for proof that a newer head has been lost.
+func (s *scan) survey(x *scanned) error {
+	s.load(x)
+	s.blocks = s.blocks[:0]
+	for n := range x.blocks {
+		raw := s.raw[int(n)*wire.BlockSize:][:wire.BlockSize]
+		b, err := wire.DecodeBlock(raw)
+		if errors.Is(err, wire.ErrUnsupported) {
+			return damage(x.number, n, err)
 		}
-		if s.newest != nil && x == s.newest {
-			s.synced = max(s.synced, x.seg.head)
+		d := decoded{Block: b, whole: err == nil, zero: err != nil && wire.IsZero(raw)}
+		s.blocks = append(s.blocks, d)
+		x.dirty = x.dirty || !d.whole && !d.zero
+		if !d.whole {
+			continue
 		}
-		if x.head != nil {
-			s.top = max(s.top, x.seg.head+uint64(x.head.Blocks))
+		s.top = max(s.top, b.Position)
+		head := b.Position - uint64(n)
+		if b.Kind == wire.BlockBatch && b.Synced > head && (s.newest == nil || head > s.newest.seg.head) {
+			return fmt.Errorf("%s, block %d: its batch at %d promises a head at %d, and no copy of that is whole: %w",
+				fileName(x.number), n, b.Position, head, ErrDamaged)
 		}
+		if x.kept && b.Life == x.seg.life && head == x.seg.head {
+			s.synced = max(s.synced, b.Synced)
+		}
+	}
+	if x.head != nil {
+		s.top = max(s.top, x.seg.head+uint64(x.head.Blocks))
 	}
 	return nil
 }

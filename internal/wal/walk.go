@@ -20,8 +20,20 @@ const (
 // walk goes through the chain, oldest segment first, and hands every batch to the replay. It stops
 // at the end of the log: the first bad spot that nothing promised.
 func (s *scan) walk() error {
+	for _, x := range s.files {
+		if !x.kept {
+			if err := s.survey(x); err != nil {
+				return err
+			}
+		}
+	}
+	if s.newest != nil {
+		s.synced = s.newest.seg.head // that is why one pass is enough: only the newest has batches above
+	}
 	for i, x := range s.chain {
-		s.load(x)
+		if err := s.survey(x); err != nil {
+			return err
+		}
 		if x.head != nil {
 			if err := s.state.head(x, x == s.newest); err != nil {
 				return err
@@ -82,18 +94,17 @@ func (s *scan) walkSegment(x *scanned, last bool) error {
 
 // block reads the block at position p of the loaded segment.
 func (s *scan) block(x *scanned, p uint64) (b wire.Block, state blockState) {
-	n := int(p-x.seg.head) * wire.BlockSize
-	if p < x.seg.head || n+wire.BlockSize > len(s.raw) {
+	n := p - x.seg.head
+	if p < x.seg.head || n >= uint64(len(s.blocks)) {
 		return b, foreign
 	}
-	raw := s.raw[n : n+wire.BlockSize]
-	b, err := wire.DecodeBlock(raw)
+	d := &s.blocks[n]
 	switch {
-	case err == nil && b.Life == x.seg.life && b.Position == p && b.Kind == wire.BlockBatch:
-		return b, ours
-	case err == nil:
+	case d.whole && d.Life == x.seg.life && d.Position == p && d.Kind == wire.BlockBatch:
+		return d.Block, ours
+	case d.whole:
 		return b, stale
-	case wire.IsZero(raw):
+	case d.zero:
 		return b, zero
 	}
 	return b, foreign
@@ -140,17 +151,17 @@ func (s *scan) deliver(x *scanned, p, n uint64) error {
 	return nil
 }
 
-// stream joins the bodies of a whole batch.
+// stream joins the bodies of a whole batch. They are valid until the next call.
 func (s *scan) stream(x *scanned, p, n uint64) []byte {
-	var out []byte
+	s.joined = s.joined[:0]
 	for i := range n {
 		b, _ := s.block(x, p+i)
 		if n == 1 {
 			return b.Body
 		}
-		out = append(out, b.Body...)
+		s.joined = append(s.joined, b.Body...)
 	}
-	return out
+	return s.joined
 }
 
 // again is a decoded repeat: the batch at position held these records.

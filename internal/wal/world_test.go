@@ -220,6 +220,7 @@ type disk struct {
 	free    int64             // below zero: no bound
 	ops     int
 	syncs   int
+	read    int64 // bytes
 	hook    func(op, name string) fault
 	written map[*inode]map[int64]int // per block: writes, for W2; nil: not counted
 }
@@ -434,6 +435,7 @@ func (f *diskFile) ReadAt(p []byte, off int64) (int, error) {
 		return 0, io.EOF
 	}
 	n := copy(p, f.f.seen[off:])
+	f.s.w.disk.read += int64(n)
 	if n < len(p) {
 		return n, io.EOF
 	}
