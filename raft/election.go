@@ -248,7 +248,7 @@ func (r *Replica) becomeLeader() {
 	r.leader = r.o.Self.Replica
 	r.ballots, r.resendAt, r.transfer = r.ballots[:0], 0, false
 	r.event(Event{Kind: evLeaderElected, Term: r.hard.Term, Text: why})
-	r.clock.lead(r.contact, r.now)
+	r.clock.lead(r.contact, r.now, r.wall)
 	r.followers = nil
 	r.followMembers()
 	r.uncommitted = 0

@@ -343,3 +343,26 @@ func TestAppendThatIsNotChainedIsIgnored(t *testing.T) {
 		}
 	}
 }
+
+// TestLogTimeFollowsTheCalendarsRateNotItsDate leads for a minute by a true clock.
+func TestLogTimeFollowsTheCalendarsRateNotItsDate(t *testing.T) {
+	const date = int64(1_800_000_000_000_000_000)
+	minute := int64(60_000_000_000)
+	for _, c := range []struct {
+		name string
+		wall int64 // after a minute of the monotonic clock
+		want Time
+	}{
+		{"a true clock", date + minute, Time(minute)},
+		{"a monotonic clock that runs slow", date + minute + minute/1000, Time(minute + minute/1000)},
+		{"a calendar that jumps ahead", date + 100*minute, Time(minute + minute/100)},
+		{"a calendar that jumps back", date - 100*minute, Time(minute - minute/100)},
+	} {
+		var clock logClock
+		clock.appended(0, 5)
+		clock.lead(5, 5, date)
+		if got := clock.read(5+Instant(minute), c.wall); got != c.want {
+			t.Errorf("%s: log time %d after a minute, want %d", c.name, got, c.want)
+		}
+	}
+}
