@@ -35,6 +35,11 @@ type identityFile struct {
 // anybody hears of it.
 func (f *identityFile) load(e env.Env, dir string) error {
 	f.env, f.dir, f.path = e, dir, dir+"/HOST"
+	// A killed process may have renamed the file and not synced the name. What is read here is acted
+	// on, so no power loss may take it back.
+	if err := e.FS().SyncDir(dir); err != nil {
+		return fmt.Errorf("%w: sync %s: %w", ErrDir, dir, err)
+	}
 	file, err := e.FS().Open(f.path, env.Read)
 	if errors.Is(err, fs.ErrNotExist) {
 		return f.create()
