@@ -185,7 +185,7 @@ func (r *Replica) handle(in *Input) {
 	case InSnapshotSent:
 		r.onSnapshotSent(in.Replica, in.Failed)
 	case InTrim:
-		r.log.release(min(in.Index, r.applied))
+		r.log.release(min(in.Index, r.log.saved)) // whoever still needs one reads the log
 	case InHostUp:
 		r.onHostUp(in.Host)
 	case InHostLost:

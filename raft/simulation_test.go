@@ -358,7 +358,9 @@ func (d *dice) fault(h *host) {
 	case p < 90:
 		w.step(h, Input{Kind: InTransfer})
 	case p < 95:
-		w.step(h, Input{Kind: InTrim, Index: h.applied})
+		if h.r != nil {
+			w.step(h, Input{Kind: InTrim, Index: h.r.log.saved})
+		}
 	default:
 		w.step(h, Input{Kind: InWantMark})
 	}

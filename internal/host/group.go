@@ -219,11 +219,12 @@ func (g *group) receive(from raft.HostID, m *raft.Message) {
 	g.step(raft.Input{Kind: raft.InMessage, Message: m})
 }
 
-// trim lets payloads leave memory once the machine has them and the cache is over its bound:
-// a dead or slow follower costs a fixed number of bytes.
-func (g *group) trim(applied raft.Index) {
+// trim lets payloads leave memory once the disk has them and the cache is over its bound: a dead or
+// slow follower, or a slow machine, costs a fixed number of bytes. Whoever needs them reads the log.
+func (g *group) trim() {
 	var through raft.Index
-	for len(g.cachedLog) > 0 && g.cached > keepPayloads && g.cachedLog[0].index <= applied {
+	saved := g.r.Saved()
+	for len(g.cachedLog) > 0 && g.cached > keepPayloads && g.cachedLog[0].index <= saved {
 		through = g.cachedLog[0].index
 		g.cached -= g.cachedLog[0].bytes
 		g.cachedLog = g.cachedLog[1:]

@@ -128,13 +128,15 @@ const (
 )
 
 func (l *lane) apply(g *group, entries []raft.Entry) {
-	var bytes int64
-	for i := range entries {
-		bytes += int64(entries[i].Length)
-	}
-	l.bytes.Add(bytes)
 	l.mu.Lock()
-	l.entries = append(l.entries, entries...)
+	for i := range entries {
+		e := entries[i]
+		// What waits beyond the budget waits on disk: everything here is saved.
+		if l.bytes.Add(int64(e.Length)) > g.h.opts.MaxApplyBytes && e.Length > 0 {
+			e.Data = nil
+		}
+		l.entries = append(l.entries, e)
+	}
 	l.unlockAndSchedule(g)
 }
 

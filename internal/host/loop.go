@@ -117,7 +117,6 @@ func (h *Host) handle(e *event) {
 		h.handleSaved(e.batch, e.err)
 	case evApplied:
 		e.g.step(raft.Input{Kind: raft.InApplied, Index: e.index})
-		e.g.trim(e.index)
 	case evMark:
 		e.g.handleMark(e.mark)
 	case evStopped:

@@ -107,6 +107,7 @@ func (s *saver) saved() {
 	}
 	if through > 0 {
 		g.step(raft.Input{Kind: raft.InSaved, Seq: through})
+		g.trim()
 	}
 	g.handSaves() // what waited for this one
 }

@@ -31,8 +31,14 @@ func (h *Host) recover(found *wal.Recovered) error {
 			continue
 		}
 		g, err := h.recoverGroup(state)
-		if err != nil {
+		if errors.Is(err, ErrNoMachine) {
 			return fmt.Errorf("recover group %d: %w", id, err)
+		}
+		if err != nil {
+			// Its place stays taken, so that nobody founds it anew; the other groups serve.
+			h.log.Error("group not recovered", "host", h.identity.is.Host, "group", id, "err", err, "do", "replace this host's replica; the others serve on")
+			h.setWhy(fmt.Sprintf("group %d is not recovered: %v. The other hosts serve on; replace this one", id, err))
+			continue
 		}
 		h.publishReplica(g)
 		h.post(event{kind: evAdd, g: g})
@@ -47,24 +53,21 @@ func (h *Host) recover(found *wal.Recovered) error {
 // recoverGroup restores one machine from its newest agreed snapshot, and raft from the log.
 func (h *Host) recoverGroup(state *wal.GroupState) (*group, error) {
 	g := &group{h: h, id: state.Group, birth: state.Birth}
-	base := raft.SnapshotMeta{Identity: state.BaseIdentity, Sum: state.BaseSum, Configuration: state.BaseConfiguration}
-	newest := h.newestSnapshot(state)
-	if base.Identity.Index > 0 && newest == nil {
-		return nil, fmt.Errorf("%w: log begins after %d and no agreed snapshot at or behind it is readable", ErrDir, base.Identity.Index)
+	if err := h.adoptReceived(state); err != nil {
+		return nil, err
 	}
+	base := state.Base()
 	conf, err := newestConfiguration(&base, state.Entries)
 	if err != nil {
 		return nil, err
 	}
-	if err := g.makeMachine(conf); err != nil {
+	newest, err := g.restoreNewest(state, conf)
+	if err != nil {
 		return nil, err
 	}
 	g.findSelf(conf)
 	var applied raft.Index
 	if newest != nil {
-		if err := g.lane.loadSnapshot(g, newest.Identity.Index); err != nil {
-			return nil, err
-		}
 		applied = newest.Identity.Index
 		g.snapshots.newest = newest
 	}
@@ -82,24 +85,6 @@ func (h *Host) recoverGroup(state *wal.GroupState) (*group, error) {
 }
 
 var errAmnesiac = errors.New("log has lost the votes of this replica")
-
-// newestSnapshot is the newest agreed one that the log reaches: a newer one was received, but not
-// adopted before the end.
-func (h *Host) newestSnapshot(state *wal.GroupState) *raft.SnapshotMeta {
-	for _, header := range h.snaps.List(state.Group, state.Birth) {
-		meta := header.Meta
-		i := meta.Identity.Index
-		switch {
-		case !h.snaps.Agreed(state.Group, state.Birth, i), i < state.BaseIdentity.Index:
-		case i == state.BaseIdentity.Index && meta.Sum == state.BaseSum:
-			return &meta
-		case i > state.BaseIdentity.Index && int(i-state.BaseIdentity.Index) <= len(state.Entries) &&
-			state.Entries[i-state.BaseIdentity.Index-1].Sum == meta.Sum:
-			return &meta
-		}
-	}
-	return nil
-}
 
 func newestConfiguration(base *raft.SnapshotMeta, entries []raft.Entry) (*raft.Configuration, error) {
 	for i := len(entries) - 1; i >= 0; i-- {

@@ -367,6 +367,9 @@ func (h *Host) receiveSnapshot(header wire.SnapshotHeader, resume func(int64) er
 		return fmt.Errorf("%w: group %d of birth %016x", ErrNoReplica, id.Group, uint64(id.Birth))
 	}
 	if uint64(id.Index) <= g.lane.applied.Load() {
+		// The sender does not know what we hold, as after a crash between install and answer, and
+		// would offer it for ever: raft tells it.
+		h.post(event{kind: evInstalled, g: g, meta: &header.Meta})
 		return fmt.Errorf("replica has applied %d already", g.lane.applied.Load())
 	}
 	offset := h.snaps.Offset(id.Group, id.Birth, id.Index)

@@ -1,0 +1,74 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/lockstep-rsm/lockstep/internal/wal"
+	"github.com/lockstep-rsm/lockstep/raft"
+)
+
+// reached lists the agreed snapshots here that the log reaches, newest first: those at its base or
+// at one of its entries.
+func (h *Host) reached(state *wal.GroupState) (metas []raft.SnapshotMeta) {
+	for _, header := range h.snaps.List(state.Group, state.Birth) {
+		meta := header.Meta
+		i := meta.Index()
+		behind := int64(i) - int64(state.BaseIdentity.Index)
+		switch {
+		case !h.snaps.Agreed(state.Group, state.Birth, i), behind < 0:
+		case behind == 0 && meta.Sum == state.BaseSum,
+			behind > 0 && behind <= int64(len(state.Entries)) && state.Entries[behind-1].Sum == meta.Sum:
+			metas = append(metas, meta)
+		}
+	}
+	return metas
+}
+
+// restoreNewest makes the machine, from the newest snapshot that can be restored: one that cannot
+// is passed over, as the log behind the one before holds the same. nil: from the log alone.
+func (g *group) restoreNewest(state *wal.GroupState, conf *raft.Configuration) (*raft.SnapshotMeta, error) {
+	var bad error
+	for _, meta := range g.h.reached(state) {
+		if err := g.makeMachine(conf); err != nil {
+			return nil, err
+		}
+		err := g.lane.loadSnapshot(g, meta.Index())
+		if err == nil {
+			return &meta, nil
+		}
+		bad = errors.Join(bad, err)
+		g.h.log.Error("snapshot passed over", "group", g.id, "index", meta.Index(), "err", err)
+	}
+	if at := state.BaseIdentity.Index; at > 0 {
+		return nil, errors.Join(fmt.Errorf("%w: log begins after %d and no agreed snapshot at or behind it is readable", ErrDir, at), bad)
+	}
+	return nil, g.makeMachine(conf)
+}
+
+// adoptReceived makes a snapshot from the others the base of a log that reaches none. It was received, and
+// the process ended before the log took notice of it, while the ones before made way for it. It is
+// agreed, hence committed: what the log has at its index, if another entry, is not.
+func (h *Host) adoptReceived(state *wal.GroupState) error {
+	if state.BaseIdentity.Index == 0 || len(h.reached(state)) > 0 {
+		return nil
+	}
+	for _, header := range h.snaps.List(state.Group, state.Birth) {
+		meta := header.Meta
+		if meta.Index() <= state.BaseIdentity.Index || !h.snaps.Agreed(state.Group, state.Birth, meta.Index()) {
+			continue
+		}
+		saved, w := error(nil), h.env.NewWaiter()
+		h.wal.Append([]wal.GroupSave{{Group: state.Group, Birth: state.Birth, Save: raft.Save{Base: &meta, Replaces: true}}},
+			func(err error) { saved = err; w.Wake() })
+		_ = w.Wait(nil, 0) //nolint:staticcheck // the log always answers
+		if saved != nil {
+			return fmt.Errorf("adopt snapshot %d: %w", meta.Index(), saved)
+		}
+		h.log.Warn("snapshot adopted", "group", state.Group, "index", meta.Index(), "former", state.BaseIdentity.Index)
+		state.BaseIdentity, state.BaseSum, state.BaseConfiguration = meta.Identity, meta.Sum, meta.Configuration
+		state.Entries = nil
+		return nil
+	}
+	return nil
+}
