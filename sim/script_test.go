@@ -2,6 +2,7 @@ package sim_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -79,5 +80,38 @@ func TestPowerLossOfAllLosesNothing(t *testing.T) {
 				w.Start(h)
 			}
 		}
+	})
+}
+
+// long sends commands of several blocks without a pause, so that whatever stops a host stops it in
+// the middle of a write. The counter refuses them, which costs nothing.
+func long(ctx context.Context, c *sim.Client) {
+	for n := 0; ctx.Err() == nil; n++ {
+		_, _ = c.Propose(ctx, append(fmt.Appendf(nil, "%d.%d.", c.N, n), make([]byte, 20<<10)...))
+		c.Sleep(time.Duration(c.Rand().Int64N(int64(20 * time.Millisecond))))
+	}
+}
+
+func TestWritesCutShortAreNotKept(t *testing.T) {
+	sim.Run(t, sim.Options{
+		Machine: counter.Machine.Kind(), Client: long, Hosts: 3, Seeds: 2, Length: 12 * time.Second, Faults: sim.None,
+		Options: func(_ int, o *lockstep.Options) {
+			o.WALSegmentBytes, o.MaxWALBytes, o.SnapshotAfterBytes, o.MaxInboxBytes = 512<<10, 8<<20, 256<<10, 1<<20
+		},
+		Script: func(_ context.Context, w *sim.World) {
+			for i := range 40 {
+				h := w.Rand().IntN(3)
+				w.Disk(h).Slow = float64(1 + w.Rand().IntN(20))
+				w.Sleep(time.Duration(w.Rand().Int64N(int64(200 * time.Millisecond))))
+				if i%2 == 0 {
+					w.PowerOff(h)
+				} else {
+					w.Kill(h)
+				}
+				w.Disk(h).Slow = 0
+				w.Sleep(100 * time.Millisecond)
+				w.Start(h)
+			}
+		},
 	})
 }
