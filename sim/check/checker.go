@@ -59,6 +59,7 @@ type replica struct {
 	term     uint64
 	commit   uint64
 	applied  uint64
+	leads    uint64 // the term it leads; 0: none
 	snapshot uint64 // a commit index beyond the log: a snapshot that reaches it is reported next
 
 	base  uint64   // log[0] is at base+1
@@ -86,7 +87,7 @@ func (c *Checker) Crashed(host int) {
 	for _, id := range []uint64{0, 1} {
 		if g := c.groups[id]; g != nil {
 			r := &g.replicas[host]
-			r.term, r.commit, r.applied, r.snapshot = 0, 0, 0, 0
+			r.term, r.commit, r.applied, r.leads, r.snapshot = 0, 0, 0, 0, 0
 		}
 	}
 }
@@ -114,6 +115,7 @@ func (c *Checker) Observe(host int, e *env.Event) {
 		c.leaderElected(host, g, r, e)
 	case env.SteppedDown:
 		c.probes.Deposed++
+		r.leads = 0
 	case env.EntryAppended:
 		c.entryAppended(host, g, r, e)
 	case env.LogTruncated:

@@ -6,7 +6,7 @@
 // replica's commands and results with it. Calls are what clients asked and were told; their order
 // in the log respects real time. KV is the independent judge for machine/kv.
 //
-// The promises that are checked carry the numbers of docs/INVARIANTS.md (R1 to R5, A8, H1 to H4)
+// The promises that are checked carry the numbers of docs/INVARIANTS.md (R1 to R9, A8, H1 to H3)
 // where they have one. A judge stops at nothing by itself: it calls the function that it was made
 // with, once per broken promise, and that must not park. Nothing here is safe for concurrent use:
 // a simulated world runs on one goroutine.

@@ -36,6 +36,7 @@ func (c *Checker) leaderElected(host int, g *group, r *replica, e *env.Event) {
 		c.fail("R1: group %d: replicas %d and %d both lead term %d", g.id, other, e.Replica, e.Term)
 	}
 	g.leaders[e.Term] = e.Replica
+	r.leads = e.Term
 	votes := 0
 	for h := range c.hosts {
 		if g.votes[vote{e.Term, h}] == e.Replica {
@@ -94,6 +95,9 @@ func (c *Checker) commitAdvanced(host int, g *group, r *replica, e *env.Event) {
 	g.committed[e.Index] = digest
 	if e.Index <= g.newest {
 		return
+	}
+	if r.leads == e.Term && g.entries[entry{e.Term, e.Index}] != digest {
+		c.fail("R5: host %d group %d: leads term %d and commits entry %d of an older term", host, g.id, e.Term, e.Index)
 	}
 	g.newest = e.Index
 	c.probes.Commits++

@@ -1,0 +1,238 @@
+package check_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lockstep-rsm/lockstep/env"
+	"github.com/lockstep-rsm/lockstep/machine"
+	"github.com/lockstep-rsm/lockstep/machine/counter"
+	"github.com/lockstep-rsm/lockstep/machine/kv"
+	"github.com/lockstep-rsm/lockstep/sim/check"
+)
+
+// verdicts collects what a judge says.
+type verdicts []string
+
+func (v *verdicts) fail(format string, args ...any) { *v = append(*v, fmt.Sprintf(format, args...)) }
+
+func (v *verdicts) expect(t *testing.T, want string) {
+	t.Helper()
+	got := strings.Join(*v, "; ")
+	if want == "" && got != "" || !strings.Contains(got, want) {
+		t.Errorf("the judge says %q, want %q", got, want)
+	}
+}
+
+// at is an event of group 1 on a host, whose replica has the host's number plus one.
+type at struct {
+	host int
+	e    env.Event
+}
+
+func ev(host int, kind env.EventKind, term, index, peer, digest uint64) at {
+	return at{host, env.Event{Kind: kind, Group: 1, Replica: uint64(host) + 1, Term: term, Index: index, Peer: peer, Digest: digest}}
+}
+
+// begun is three replicas of which the first leads term 2, and what it appends is at 2.
+func begun() []at {
+	events := []at{}
+	for h := range 3 {
+		events = append(events, ev(h, env.LogRecovered, 1, 1, 0, 0xa1))
+	}
+	return append(events, ev(0, env.VoteGranted, 2, 0, 1, 0), ev(1, env.VoteGranted, 2, 0, 1, 0),
+		ev(0, env.LeaderElected, 2, 0, 0, 0), ev(0, env.EntryAppended, 2, 2, 0, 0xa2), ev(1, env.EntryAppended, 2, 2, 0, 0xa2))
+}
+
+func committed() []at {
+	return append(begun(), ev(0, env.EntriesSaved, 2, 2, 0, 0xa2), ev(1, env.EntriesSaved, 2, 2, 0, 0xa2), ev(0, env.CommitAdvanced, 2, 2, 0, 0))
+}
+
+func TestCheckerBites(t *testing.T) {
+	crash := at{host: -1}
+	for _, c := range []struct {
+		name   string
+		events []at
+		want   string
+	}{
+		{"all is well", append(committed(), ev(0, env.EntriesApplied, 2, 2, 0, 7), ev(1, env.CommitAdvanced, 2, 2, 0, 0), ev(1, env.EntriesApplied, 2, 2, 0, 7)), ""},
+		{"two leaders of one term", append(begun(), ev(1, env.LeaderElected, 2, 0, 0, 0)), "both lead term 2"},
+		{"leader without durable votes", append(begun(), ev(2, env.LeaderElected, 3, 0, 0, 0)), "R9"},
+		{"two votes in one term", append(begun(), ev(1, env.VoteGranted, 2, 0, 3, 0)), "R1: host 1"},
+		{"another entry of the same term", append(begun(), ev(2, env.EntryAppended, 2, 2, 0, 0xb2)), "R2"},
+		{"commit on one disk", append(begun(), ev(0, env.EntriesSaved, 2, 2, 0, 0xa2), ev(0, env.CommitAdvanced, 2, 2, 0, 0)), "durable on 1 of 3"},
+		{"older term committed by its leader", append(begun(), ev(0, env.EntriesSaved, 2, 2, 0, 0xa2), ev(1, env.EntriesSaved, 2, 2, 0, 0xa2),
+			ev(0, env.VoteGranted, 3, 0, 1, 0), ev(1, env.VoteGranted, 3, 0, 1, 0), ev(0, env.LeaderElected, 3, 0, 0, 0), ev(0, env.CommitAdvanced, 3, 2, 0, 0)), "of an older term"},
+		{"leader without what is committed", append(committed(), ev(1, env.VoteGranted, 3, 0, 3, 0), ev(2, env.VoteGranted, 3, 0, 3, 0), ev(2, env.LeaderElected, 3, 0, 0, 0)), "R6"},
+		{"applied before the commit", append(begun(), ev(0, env.EntriesSaved, 2, 2, 0, 0xa2), ev(0, env.EntriesApplied, 2, 2, 0, 7)), "R4"},
+		{"other results", append(committed(), ev(0, env.EntriesApplied, 2, 2, 0, 7), ev(1, env.CommitAdvanced, 2, 2, 0, 0), ev(1, env.EntriesApplied, 2, 2, 0, 8)), "chain of results"},
+		{"saved and lost", append(committed(), crash, ev(0, env.LogRecovered, 2, 1, 1, 0xa1)), "R7"},
+		{"vote forgotten", append(committed(), crash, ev(0, env.LogRecovered, 1, 2, 0, 0xa2)), "R9"},
+		{"other state at a mark", append(committed(), ev(0, env.MarkReported, 0, 2, 0, 1), ev(1, env.MarkReported, 0, 2, 0, 2)), "mark 2"},
+		{"commit goes back", append(committed(), ev(0, env.CommitAdvanced, 2, 1, 0, 0)), "went back"},
+		{"replica stopped", append(committed(), ev(0, env.ReplicaStopped, 0, 2, 0, 0)), "stopped"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var v verdicts
+			judge := check.New(3, v.fail)
+			for _, e := range c.events {
+				if e.host < 0 {
+					judge.Crashed(0)
+					continue
+				}
+				judge.Observe(e.host, &e.e)
+			}
+			v.expect(t, c.want)
+		})
+	}
+}
+
+func add(t *testing.T, n int64) []byte {
+	t.Helper()
+	b, err := counter.Machine.EncodeCommand(counter.Add{N: n})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// replay is a witness, and the machines of two hosts that report to it.
+func replay(t *testing.T, v *verdicts) (*check.Witness, [2]machine.StateMachine) {
+	t.Helper()
+	w, err := check.NewWitness(counter.Machine.Kind(), v.fail)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ms [2]machine.StateMachine
+	for h := range ms {
+		if ms[h], err = w.Kind(counter.Machine.Kind(), h).New(&machine.Place{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return w, ms
+}
+
+func apply(t *testing.T, m machine.StateMachine, index machine.Index, cmds ...[]byte) []byte {
+	t.Helper()
+	var out machine.Results
+	var batch []machine.Command
+	for i, c := range cmds {
+		batch = append(batch, machine.Command{Data: c, Index: index, Ordinal: uint32(i)})
+	}
+	if err := m.Apply(batch, &out); err != nil {
+		t.Fatal(err)
+	}
+	data, _ := out.At(0)
+	return append([]byte(nil), data...)
+}
+
+func TestWitnessBites(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		do   func(ms [2]machine.StateMachine)
+		want string
+	}{
+		{"equal", func(ms [2]machine.StateMachine) { apply(t, ms[1], 5, add(t, 1)); apply(t, ms[1], 6, add(t, 2)) }, ""},
+		{"skips an entry", func(ms [2]machine.StateMachine) { apply(t, ms[1], 6, add(t, 2)) }, "executes command 6.0 where the log has 5.0"},
+		{"another command", func(ms [2]machine.StateMachine) { apply(t, ms[1], 5, add(t, 3)) }, "executes another command 5.0"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var v verdicts
+			_, ms := replay(t, &v)
+			apply(t, ms[0], 5, add(t, 1))
+			apply(t, ms[0], 6, add(t, 2))
+			c.do(ms)
+			v.expect(t, c.want)
+		})
+	}
+}
+
+func TestCallsBite(t *testing.T) {
+	query, err := counter.Machine.EncodeQuery(counter.Get{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name string
+		do   func(calls *check.Calls, reply []byte)
+		want string
+	}{
+		{"answered as executed", func(calls *check.Calls, reply []byte) {
+			end(calls, &check.Call{Input: add(t, 1), Index: 5, Output: reply})
+		}, ""},
+		{"another answer", func(calls *check.Calls, reply []byte) {
+			end(calls, &check.Call{Input: add(t, 1), Index: 5, Output: []byte("9")})
+		}, "H1"},
+		{"a place where it is not", func(calls *check.Calls, reply []byte) {
+			end(calls, &check.Call{Input: add(t, 7), Index: 5, Output: reply})
+		}, "H2"},
+		{"a place that nobody executed", func(calls *check.Calls, reply []byte) {
+			end(calls, &check.Call{Input: add(t, 1), Index: 9, Output: reply})
+		}, "H2"},
+		{"executed and never sent", func(calls *check.Calls, reply []byte) { calls.Finish() }, "sent 0 times"},
+		{"executed and said not to be", func(calls *check.Calls, reply []byte) {
+			call := &check.Call{Input: add(t, 1)}
+			calls.Begin(call)
+			call.Outcome = check.Never
+			calls.End(call)
+			calls.Finish()
+		}, "sent 0 times"},
+		{"read of the past", func(calls *check.Calls, reply []byte) {
+			end(calls, &check.Call{Input: add(t, 1), Index: 5, Output: reply})
+			end(calls, &check.Call{Input: query, Query: true, Linearizable: true, Index: 4, Output: []byte("0")})
+		}, "R8"},
+		{"order against time", func(calls *check.Calls, reply []byte) {
+			end(calls, &check.Call{Input: query, Query: true, Linearizable: true, Index: 5, Output: reply})
+			end(calls, &check.Call{Input: add(t, 1), Index: 5, Output: reply})
+		}, "H3"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var v verdicts
+			w, ms := replay(t, &v)
+			reply := apply(t, ms[0], 5, add(t, 1))
+			c.do(check.NewCalls(w, v.fail), reply)
+			v.expect(t, c.want)
+		})
+	}
+}
+
+func end(calls *check.Calls, call *check.Call) {
+	calls.Begin(call)
+	call.Outcome = check.Answered
+	calls.End(call)
+}
+
+func TestKVFindsALostWrite(t *testing.T) {
+	encode := func(op kv.Op) []byte {
+		b, err := op.AppendBinary(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	answer := func(r kv.Result) []byte {
+		b, err := r.AppendBinary(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	call := func(at int, in, out []byte, query bool) *check.Call {
+		return &check.Call{
+			Input: in, Output: out, Query: query, Linearizable: query, Outcome: check.Answered,
+			Began: time.Duration(at) * time.Second, Ended: time.Duration(at)*time.Second + time.Millisecond,
+		}
+	}
+	put := call(1, encode(kv.Op{Put: &kv.Put{Key: []byte("k"), Value: []byte("v")}}), answer(kv.Result{Put: &kv.PutResult{}}), false)
+	get := encode(kv.Op{Range: &kv.Range{Key: []byte("k")}})
+	found := call(2, get, answer(kv.Result{Range: &kv.RangeResult{KVs: []*kv.KeyValue{{Key: []byte("k"), Value: []byte("v")}}}}), true)
+	lost := call(3, get, answer(kv.Result{Range: &kv.RangeResult{}}), true)
+	if err := check.KV([]*check.Call{put, found}); err != nil {
+		t.Errorf("a good history: %v", err)
+	}
+	if err := check.KV([]*check.Call{put, found, lost}); err == nil {
+		t.Error("a read that misses a completed write passes")
+	}
+}
