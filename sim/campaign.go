@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/lockstep-rsm/lockstep/env"
 )
@@ -141,6 +142,11 @@ func (s *Summary) Unreached() (names []string) {
 			names = append(names, c.Name)
 		}
 	}
+	for _, c := range s.With {
+		if c.Name == "snapshot installed" && int(c.N) < s.Seeds/10 {
+			names = append(names, "a snapshot installed in a tenth of the seeds")
+		}
+	}
 	return names
 }
 
@@ -157,6 +163,19 @@ func (s *Summary) WriteTo(w io.Writer) (int64, error) {
 	return int64(n), err
 }
 
+// thin refuses a seed that proves little: a harness that no longer injects or asks would pass.
+func thin(r *Result, o *Options) error {
+	faults, kinds := uint64(0), 0
+	for _, c := range r.Faults {
+		faults += c.N
+		kinds += int(min(c.N, 1))
+	}
+	if o.Script == nil && (r.Time < time.Minute || r.Calls < o.Calls || faults < 8 || kinds < 3) {
+		return fmt.Errorf("%w: seed %d is thin: %v simulated, %d calls, %d faults of %d kinds", ErrBroken, r.Seed, r.Time, r.Calls, faults, kinds)
+	}
+	return nil
+}
+
 // gate is from how many seeds on every fault and situation has to be reached.
 const gate = 500
 
@@ -165,6 +184,9 @@ const gate = 500
 func Simulate(ctx context.Context, first uint64, seeds int, o Options, out io.Writer) error {
 	var broken []error
 	sum, err := Campaign(ctx, first, seeds, o, func(r Result, err error) error {
+		if err == nil {
+			err = thin(&r, &o)
+		}
 		if err != nil {
 			broken = append(broken, err)
 			fmt.Fprintf(out, "seed %d broken: %v\n", r.Seed, err)

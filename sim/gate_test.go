@@ -13,7 +13,7 @@ var seeds = flag.Int("seeds", 0, "how many seeds the gate plays")
 // TestGate plays a few seeds of the key-value workload; `make simulate` plays 500.
 func TestGate(t *testing.T) {
 	o := workload.KV()
-	switch o.Seeds = 16; {
+	switch o.Seeds = 10; {
 	case *seeds > 0:
 		o.Seeds = *seeds
 	case testing.Short():
