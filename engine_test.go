@@ -435,3 +435,32 @@ func TestHostWhoseLogWasTakenAwayDoesNotStart(t *testing.T) {
 		}
 	})
 }
+
+func TestCommandsGatherWhileTheDiskWrites(t *testing.T) {
+	inWorld(t, 8, 1, time.Minute, func(c *island) {
+		c.startAll()
+		if _, err := c.create(0, 1, 10*time.Second); err != nil {
+			t.Error(err)
+			return
+		}
+		g := c.hosts[0].Group(1)
+		before := g.Status().Applied
+		c.w.Do(0, func() {
+			calls := make([]lockstep.Call, 64)
+			cmd, _ := counter.Machine.EncodeCommand(counter.Add{N: 1})
+			for i := range calls {
+				if err := g.Start(cmd, &calls[i]); err != nil {
+					t.Error(err)
+				}
+			}
+			for i := range calls {
+				if _, err := calls[i].Wait(c.w.Context()); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		if n := g.Status().Applied - before; n != 2 {
+			t.Errorf("64 commands at once made %d entries, want 2: the first, and all that came while it was written", n)
+		}
+	})
+}
