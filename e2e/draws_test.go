@@ -34,7 +34,14 @@ func of[T any](d *draws, list ...T) T { return list[d.IntN(len(list))] }
 
 var fewKeys = [][]byte{
 	[]byte("a"), []byte("b"), []byte("c"), []byte("d"), []byte("aa"), []byte("ab"), []byte("ab/1"), []byte("ab/2"),
-	[]byte("ab/3"), []byte("b/"), []byte("b0"), {0}, {0, 0}, {0xff}, {0xff, 0xff}, {'a', 0xff}, {'a', 0}, bytes.Repeat([]byte("long"), 80),
+	[]byte("ab/3"), []byte("b/"), []byte("b0"),
+	{0},
+	{0, 0},
+	{0xff},
+	{0xff, 0xff},
+	{'a', 0xff},
+	{'a', 0},
+	bytes.Repeat([]byte("long"), 80),
 }
 
 // key is mostly one of a few.

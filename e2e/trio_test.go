@@ -56,8 +56,10 @@ func layTrio(t testing.TB, n int, dir string, more ...string) *trio {
 	for i := range n {
 		name := strconv.Itoa(i + 1)
 		r := &replica{name: name, dir: filepath.Join(dir, name), log: filepath.Join(t.TempDir(), name+".log"), client: ports[i], host: ports[n+i]}
-		r.args = append([]string{"serve", "--data", r.dir, "--client", r.client, "--host", r.host, "--name", name,
-			"--founders", strings.Join(founders, ",")}, more...)
+		r.args = append([]string{
+			"serve", "--data", r.dir, "--client", r.client, "--host", r.host, "--name", name,
+			"--founders", strings.Join(founders, ","),
+		}, more...)
 		c.replicas = append(c.replicas, r)
 	}
 	t.Cleanup(c.stop)
@@ -120,22 +122,44 @@ func (c *trio) newClient(of ...*replica) *clientv3.Client {
 	return client
 }
 
-// serving waits until a write is committed that changes nothing, and returns how long that took.
+// serving waits until a write is committed that changes nothing, and returns how long that took. Each
+// attempt dials anew: a client that has been refused once would wait a second.
 func (c *trio) serving(d time.Duration) time.Duration {
 	c.t.Helper()
-	client := c.newClient()
-	defer client.Close()
 	return within(c.t, d, "commit a write", func(ctx context.Context) error {
-		for _, r := range c.replicas {
-			if r.process != nil && !r.process.alive() {
-				c.t.Fatalf("replica %s has ended: %v", r.name, r.process.err)
-			}
-		}
 		ctx, cancel := context.WithTimeout(ctx, time.Second)
 		defer cancel()
-		_, err := client.Delete(ctx, "\x00nothing")
+		answers := make(chan error, len(c.replicas))
+		asked := 0
+		for _, r := range c.replicas {
+			if r.process == nil {
+				continue
+			}
+			if !r.process.alive() {
+				c.t.Fatalf("replica %s has ended: %v", r.name, r.process.err)
+			}
+			asked++
+			go func() { answers <- r.touch(ctx) }()
+		}
+		err := errors.New("nobody runs")
+		for range asked {
+			if err = <-answers; err == nil {
+				return nil
+			}
+		}
 		return err
 	})
+}
+
+// touch has the replica commit a write that changes nothing.
+func (r *replica) touch(ctx context.Context) error {
+	conn, err := plainConn(r.client)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	_, err = pb.NewKVClient(conn).DeleteRange(ctx, &pb.DeleteRangeRequest{Key: []byte("\x00nothing")})
+	return err
 }
 
 // leader asks every replica and returns the one that all who answer say leads in the highest term; nil
