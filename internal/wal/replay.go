@@ -71,7 +71,7 @@ func (r *replay) record(rec *wire.Record, position uint64, p place) error {
 	entry, whole, carried := rec.Held()
 	if entry {
 		id := rec.Identity
-		if whole && p.segment != 0 && id.Length > 0 && wire.PayloadDigest(rec.Data) != id.Payload {
+		if whole && id.Length > 0 && wire.PayloadDigest(rec.Data) != id.Payload {
 			return &wire.CorruptError{What: fmt.Sprintf("entry %d's payload", id.Index), Expected: id.Payload.String(), Found: wire.PayloadDigest(rec.Data).String()}
 		}
 		it := item{identity: id, sum: id.Digest(), place: p}
@@ -128,6 +128,9 @@ func (g *replayed) put(it item) {
 	if n < len(g.runs) && g.runs[n].first <= i {
 		old := &g.runs[n].items[i-g.runs[n].first]
 		if old.sum == it.sum && (it.place.segment != 0 || old.place.segment == 0) {
+			if it.data == nil {
+				it.data = old.data
+			}
 			*old = it
 		}
 		return
@@ -176,7 +179,11 @@ func (r *replay) head(x *scanned, newest bool) error {
 			})
 		}
 		for _, hole := range h.Holes {
-			g.put(item{identity: hole, sum: hole.Digest()})
+			it := item{identity: hole, sum: hole.Digest()}
+			if hole.Index == h.NewestIndex && wire.PayloadDigest(h.Newest) == hole.Payload {
+				it.data = append([]byte(nil), h.Newest...)
+			}
+			g.put(it)
 		}
 		if newest {
 			g.expect = h.Last
@@ -280,8 +287,7 @@ func (g *replayed) collect(out *group, st *GroupState) (why string) {
 			}
 			e := raft.Entry{Identity: id, Sum: it.sum, Data: it.data}
 			if it.place.segment == 0 {
-				out.holes = append(out.holes, id)
-				e.Data = nil
+				out.holes = append(out.holes, id) // a configuration's payload may still be known from a head
 			}
 			out.add(&e, it.place)
 			st.Entries = append(st.Entries, e)

@@ -388,3 +388,26 @@ func TestHoleTravels(t *testing.T) {
 		t.Fatal("nothing was carried")
 	}
 }
+
+// TestConfigurationOutlivesItsBatch rots a configuration whose second place is the next head: who
+// belongs to the group is still known.
+func TestConfigurationOutlivesItsBatch(t *testing.T) {
+	s := newScript(t)
+	s.mustOpen()
+	c := testConfiguration(1)
+	e := makeEntry(4, 9, raft.KindConfiguration, 1, raft.Identity{}, wire.AppendConfiguration(nil, &c))
+	s.mustSave(GroupSave{Group: 4, Birth: 9, Save: raft.Save{Entries: []raft.Entry{e}}})
+	if err := s.restart(true); err != nil { // its head repeats the batch, and no batch follows in its segment
+		t.Fatal(err)
+	}
+	s.d.flip("wal/00000001.wal", env.BlockSize+60)
+	for range 2 {
+		if err := s.restart(true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g := s.rec.Groups[4]
+	if g == nil || g.Condition != Holes || len(g.Entries) != 1 || !bytes.Equal(g.Entries[0].Data, e.Data) {
+		t.Fatalf("%+v; notes %q", g, s.rec.Notes)
+	}
+}
