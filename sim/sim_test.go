@@ -101,3 +101,44 @@ func TestContextOfTheSimulationEnds(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// ticker is the counter with an alarm clock: it wants a Tick every second of log time.
+type ticker struct {
+	machine.StateMachine
+	due   machine.Time
+	ticks *int
+}
+
+func (m *ticker) Apply(batch []machine.Command, out *machine.Results) error {
+	for i := range batch {
+		if !batch[i].Tick {
+			if err := m.StateMachine.Apply(batch[i:i+1], out); err != nil {
+				return err
+			}
+			continue
+		}
+		m.due = batch[i].Time + machine.Time(time.Second)
+		*m.ticks++
+		out.Reply(nil)
+	}
+	return nil
+}
+
+func (m *ticker) Deadline() (machine.Time, bool) { return m.due, true }
+
+func TestTicksComeInLogTime(t *testing.T) {
+	kind := counter.Machine.Kind()
+	inner, ticks := kind.New, 0
+	kind.New = func(p *machine.Place) (machine.StateMachine, error) {
+		m, err := inner(p)
+		return &ticker{m, machine.Time(time.Second), &ticks}, err
+	}
+	o := quiet(kind)
+	if _, err := sim.Play(3, o); err != nil {
+		t.Error(err)
+	}
+	// Two runs of three replicas and a witness, over ten seconds and what follows.
+	if each := ticks / 8; each < 8 || each > 20 {
+		t.Errorf("%d ticks on each machine", each)
+	}
+}
