@@ -66,7 +66,7 @@ func decodeValue[T any](data []byte, f form, v *T) error {
 func checkPlain(t reflect.Type, path string) {
 	switch t.Kind() {
 	case reflect.Pointer, reflect.Map, reflect.Slice, reflect.Chan, reflect.Func, reflect.Interface, reflect.UnsafePointer:
-		panic(fmt.Sprintf("%s is a %s, which a plain copy would share with the running machine: give Typed a Clone", path, t.Kind()))
+		panic(fmt.Sprintf("%s is a %s, which a plain copy would share with the running machine: set the field Clone of the Typed", path, t.Kind()))
 	case reflect.Array:
 		checkPlain(t.Elem(), path+"[]")
 	case reflect.Struct:
