@@ -17,7 +17,7 @@ func TestGate(t *testing.T) {
 	case *seeds > 0:
 		o.Seeds = *seeds
 	case testing.Short():
-		o.Seeds = 4
+		o.Seeds = 1
 	}
 	sim.Run(t, o)
 }
@@ -25,7 +25,7 @@ func TestGate(t *testing.T) {
 func TestCounterUnderSimulation(t *testing.T) {
 	o := workload.Counter()
 	if o.Seeds = 6; testing.Short() {
-		o.Seeds = 2
+		o.Seeds = 1
 	}
 	sim.Run(t, o)
 }

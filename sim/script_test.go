@@ -15,7 +15,11 @@ import (
 // scripted plays a few seeds of a script alone: three hosts, no drawn faults, no clients.
 func scripted(t *testing.T, script func(ctx context.Context, w *sim.World)) {
 	t.Helper()
-	sim.Run(t, sim.Options{Machine: counter.Machine.Kind(), Hosts: 3, Seeds: 3, Length: time.Second, Faults: sim.None, Script: script})
+	seeds := 3
+	if testing.Short() {
+		seeds = 1
+	}
+	sim.Run(t, sim.Options{Machine: counter.Machine.Kind(), Hosts: 3, Seeds: seeds, Length: time.Second, Faults: sim.None, Script: script})
 }
 
 // add proposes until it is answered, so that the log has something to lose.
@@ -93,6 +97,9 @@ func long(ctx context.Context, c *sim.Client) {
 }
 
 func TestWritesCutShortAreNotKept(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many seconds under the race detector, and one goroutine")
+	}
 	sim.Run(t, sim.Options{
 		Machine: counter.Machine.Kind(), Client: long, Hosts: 3, Seeds: 2, Length: 12 * time.Second, Faults: sim.None,
 		Options: func(_ int, o *lockstep.Options) {
