@@ -306,6 +306,45 @@ var planted = []struct {
 		files:   files{"README.md": "[x](docs/gone.md)\n"},
 		allowed: files{"README.md": "[x](docs/here.md#part) [y](https://example.com) `[z](gone)`\n", "docs/here.md": "\n"},
 	},
+	{
+		rule: "formats have golden files and fuzz targets", want: "wal_v1.hex does not exist",
+		files:   files{formats: "`internal/wire/testdata/wal_v1.hex`\n"},
+		allowed: files{formats: "[wal](wal.md) `a/testdata/wal_v1.hex` `FuzzA` `text`\n", "docs/formats/wal.md": "\n", "a/testdata/wal_v1.hex": "0\n", "a/a_test.go": "package a\nfunc FuzzA() {}\n"},
+	},
+	{
+		rule: "formats have golden files and fuzz targets", want: "FuzzB is not named",
+		files: files{formats: "\n", "a/a_test.go": "package a\nfunc FuzzB() {}\n"},
+	},
+	{
+		rule: "formats have golden files and fuzz targets", want: "wal_v2.hex is not named",
+		files: files{formats: "`a/testdata/wal_v1.hex`\n", "a/testdata/wal_v1.hex": "0\n", "a/testdata/wal_v2.hex": "0\n"},
+	},
+	{
+		rule: "formats have golden files and fuzz targets", want: "docs/formats/wal.md is not named",
+		files: files{formats: "\n", "docs/formats/wal.md": "\n"},
+	},
+	{
+		rule: "known bugs have a test or an issue", want: "TestGone does not exist",
+		files:   files{scenarios: "| 1 | a bug | `TestGone` |\n"},
+		allowed: files{scenarios: "| 1 | a bug | `TestHere` |\n| 2 | another | open (#4) |\n", "raft/a_test.go": "package raft\nfunc TestHere() {}\n"},
+	},
+	{
+		rule: "known bugs have a test or an issue", want: "row 1 names no test",
+		files: files{scenarios: "| 1 | a bug of `raft` | hope |\n"},
+	},
+	{
+		rule: "known bugs have a test or an issue", want: "row 3 stands at place 2",
+		files: files{scenarios: "| 1 | a bug | open (#4) |\n| 3 | another | open (#4) |\n"},
+	},
+	{
+		rule: "known bugs have a test or an issue", want: "row 2 does not name raft/testdata/x_bug2.txt",
+		files:   files{scenarios: "| 1 | a bug | open (#4) |\n| 2 | another | open (#4) |\n", "raft/testdata/x_bug2.txt": "\n"},
+		allowed: files{scenarios: "| 1 | a bug | open (#4) |\n| 2 | another | `raft/testdata/x_bug2.txt` |\n", "raft/testdata/x_bug2.txt": "\n"},
+	},
+	{
+		rule: "promises are shown by tests that exist", want: "TestGone does not exist",
+		files: files{reliability: "| a fault | `TestGone` |\n"},
+	},
 }
 
 type files = map[string]string

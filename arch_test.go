@@ -50,6 +50,9 @@ var rules = []rule{
 	{"code cites invariants that exist", checkCitations},
 	{"snippets of documents are code that compiles", checkSnippets},
 	{"links of documents lead somewhere", checkLinks},
+	{"formats have golden files and fuzz targets", checkFormats},
+	{"known bugs have a test or an issue", checkScenarios},
+	{"promises are shown by tests that exist", checkReliability},
 }
 
 func TestHouse(t *testing.T) {

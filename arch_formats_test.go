@@ -1,0 +1,103 @@
+package lockstep_test
+
+import (
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+const (
+	formats   = "docs/formats/README.md"
+	scenarios = "docs/scenarios.md"
+)
+
+var goldenName = regexp.MustCompile(`/testdata/[\w.]+_v\d+\.(hex|golden)$`)
+
+// checkFormats holds the index of formats against the tree: what it names exists, and every page,
+// golden file and fuzz target of a decoder is named.
+func checkFormats(h *tree) (problems []string) {
+	text, ok := h.texts[formats]
+	if !ok {
+		return nil
+	}
+	problems = h.unknownNames(formats, text)
+	for _, name := range sortedKeys(h.texts) {
+		page := path.Dir(name) == path.Dir(formats) && name != formats && !strings.Contains(text, "]("+path.Base(name)+")")
+		golden := goldenName.MatchString(name) && !strings.Contains(text, "`"+name+"`")
+		if page || golden {
+			problems = append(problems, formats+": "+name+" is not named")
+		}
+	}
+	for test := range h.testFunctions() {
+		if strings.HasPrefix(test, "Fuzz") && !strings.Contains(text, "`"+test+"`") {
+			problems = append(problems, formats+": "+test+" is not named")
+		}
+	}
+	slices.Sort(problems)
+	return problems
+}
+
+// pathName is a name in ticks that is meant to be a file or a test.
+var pathName = regexp.MustCompile(`^[\w.-]+(/[\w.-]+)+$`)
+
+// unknownNames are the tests and paths in ticks that do not exist.
+func (h *tree) unknownNames(name, text string) (problems []string) {
+	tests := h.testFunctions()
+	for _, m := range ticked.FindAllStringSubmatch(text, -1) {
+		test := testName.FindStringSubmatch(m[1])
+		switch {
+		case test != nil && tests[test[1]], h.paths[m[1]]:
+		case test != nil, pathName.MatchString(m[1]):
+			problems = append(problems, fmt.Sprintf("%s: %s does not exist", name, m[1]))
+		}
+	}
+	return problems
+}
+
+var (
+	scenarioRow  = regexp.MustCompile(`(?m)^\| (\d+) \|(.*)\|\s*$`)
+	scenarioOpen = regexp.MustCompile(`open \(#\d+\)`)
+	bugNumber    = regexp.MustCompile(`bug(\d+)`)
+)
+
+// checkScenarios holds the catalogue of known bugs against the tree: each row names a test, script or
+// mutant that exists, or an issue; and a script whose name carries a number stands in that row.
+func checkScenarios(h *tree) (problems []string) {
+	text, ok := h.texts[scenarios]
+	if !ok {
+		return nil
+	}
+	rows := map[string]string{}
+	for i, m := range scenarioRow.FindAllStringSubmatch(text, -1) {
+		if want := fmt.Sprint(i + 1); m[1] != want {
+			problems = append(problems, fmt.Sprintf("%s: row %s stands at place %s", scenarios, m[1], want))
+		}
+		cells := strings.Split(m[2], "|")
+		shown := cells[len(cells)-1]
+		rows[m[1]] = shown
+		if !ticked.MatchString(shown) && !scenarioOpen.MatchString(shown) {
+			problems = append(problems, fmt.Sprintf("%s: row %s names no test and no issue", scenarios, m[1]))
+		}
+	}
+	problems = append(problems, h.unknownNames(scenarios, text)...)
+	for _, name := range sortedKeys(h.texts) {
+		if !strings.HasPrefix(name, "raft/testdata/") {
+			continue
+		}
+		for _, m := range bugNumber.FindAllStringSubmatch(name, -1) {
+			if !strings.Contains(rows[m[1]], "`"+name+"`") {
+				problems = append(problems, fmt.Sprintf("%s: row %s does not name %s", scenarios, m[1], name))
+			}
+		}
+	}
+	return problems
+}
+
+const reliability = "docs/reliability.md"
+
+// checkReliability: the tests and files that the page names exist.
+func checkReliability(h *tree) []string {
+	return h.unknownNames(reliability, h.texts[reliability])
+}

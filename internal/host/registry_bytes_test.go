@@ -1,0 +1,168 @@
+package host
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/lockstep-rsm/lockstep/machine"
+	"github.com/lockstep-rsm/lockstep/raft"
+)
+
+var rewrite = flag.Bool("rewrite", false, "write the golden files of versions that have none yet")
+
+const registryGolden = "testdata/registry_v1.golden"
+
+// The field names of these structs, those of raft.Settings and raft.Member too, are in logs and
+// snapshots for ever: renaming one is another format.
+func TestRegistryBytesAreThoseOfTheGoldenFile(t *testing.T) {
+	settings := raft.Settings{
+		Machine: "kv", Version: 1, FeatureLevel: 2, MaxEntryBytes: 3, MaxSessions: 4, SessionTTL: 5, Lease: 6, MaxDriftPPM: 7,
+		Halt: true, SkipIndex: 8, SkipOrdinal: 9, SnapshotFormat: 10,
+	}
+	group := groupRecord{
+		ID: 1, Birth: 1<<64 - 1, Settings: settings,
+		Voters: []raft.Member{{Replica: 1, Host: 1, Incarnation: 1<<64 - 1}, {Replica: 2, Host: 3, Incarnation: 12}},
+	}
+	note := hostNote{Host: 1, Text: "a note"}
+	var got strings.Builder
+	line := func(what string, p []byte, err error) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(&got, "%s %s\n", what, p)
+	}
+	for _, c := range []registryCommand{{Create: &group}, {Note: &note}, {}} {
+		p, err := registryKind.EncodeCommand(c)
+		line("command", p, err)
+	}
+	p, err := registryKind.EncodeQuery(registryQuery{From: 1})
+	line("query", p, err)
+	state := registry{Groups: []groupRecord{group}, Notes: []hostNote{note}}
+	line("reply", reply(t, registryCommand{Create: &groupRecord{ID: 1, Settings: settings}}), nil)
+	line("state", saved(t, &state), nil)
+
+	want, err := os.ReadFile(registryGolden)
+	if os.IsNotExist(err) && *rewrite {
+		want, err = []byte(got.String()), os.WriteFile(registryGolden, []byte(got.String()), 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.String() != string(want) {
+		t.Errorf("the bytes changed without a new version:\n%swant:\n%s", got.String(), want)
+	}
+}
+
+// reply is what the command answers on an empty registry.
+func reply(t *testing.T, c registryCommand) []byte {
+	p, err := registryKind.EncodeCommand(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := machine.Command{Data: p, Index: 1}
+	at.SetSecret(1, 2)
+	m, err := registryKind.Kind().New(&machine.Place{Version: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out machine.Results
+	if err := m.Apply([]machine.Command{at}, &out); err != nil {
+		t.Fatal(err)
+	}
+	data, no := out.At(0)
+	if no != nil {
+		t.Fatal(no)
+	}
+	return bytes.Clone(data)
+}
+
+// saved loads state from its own bytes, and saves it again: what a snapshot of group 0 holds.
+func saved(t *testing.T, state *registry) []byte {
+	p, err := registryKind.EncodeQuery(registryQuery{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := loaded(t, encodeState(t, state))
+	v := first.View()
+	defer v.Close()
+	var answer, out bytes.Buffer
+	if err := v.Query(p, &answer); err != nil {
+		t.Fatal(err)
+	}
+	if back, err := registryKind.DecodeAnswer(answer.Bytes()); err != nil || !reflect.DeepEqual(back, *state) {
+		t.Errorf("state came back as %+v, %v", back, err)
+	}
+	if err := v.Save(&machine.Writer{Writer: &out}); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+// encodeState makes the bytes of a state as an answer to the whole query has them.
+func encodeState(t *testing.T, state *registry) []byte {
+	whole := *registryKind
+	whole.Query = func(*registry, registryQuery) (registry, error) { return *state, nil }
+	m, err := whole.Kind().New(&machine.Place{Version: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	q, err := whole.EncodeQuery(registryQuery{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := m.View()
+	defer v.Close()
+	var out bytes.Buffer
+	if err := v.Query(q, &out); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+func loaded(t testing.TB, p []byte) machine.StateMachine {
+	m, err := registryKind.Kind().New(&machine.Place{Version: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Load(1, &machine.Reader{Reader: bytes.NewReader(p)}); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// FuzzRegistry: whatever bytes a command, a query or a snapshot has, the registry answers, refuses or
+// keeps its state, and saves what it can load.
+func FuzzRegistry(f *testing.F) {
+	golden, err := os.ReadFile(registryGolden)
+	if err != nil {
+		f.Fatal(err)
+	}
+	for line := range strings.Lines(string(golden)) {
+		_, p, _ := strings.Cut(strings.TrimSpace(line), " ")
+		f.Add([]byte(p))
+	}
+	f.Fuzz(func(t *testing.T, p []byte) {
+		m, err := registryKind.Kind().New(&machine.Place{Version: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = m.Load(1, &machine.Reader{Reader: bytes.NewReader(p)})
+		var out machine.Results
+		if err := m.Apply([]machine.Command{{Data: p, Index: 1}}, &out); err != nil {
+			t.Fatal(err)
+		}
+		v := m.View()
+		defer v.Close()
+		_ = v.Query(p, &bytes.Buffer{})
+		var state bytes.Buffer
+		if err := v.Save(&machine.Writer{Writer: &state}); err != nil {
+			t.Fatal(err)
+		}
+		loaded(t, state.Bytes())
+	})
+}
