@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -178,7 +179,13 @@ func (p *Program) hostStatus(ctx context.Context, endpoint string) (*admin.Statu
 		return nil, usage(err)
 	}
 	resp, err := (&http.Client{Transport: transport}).Do(req)
-	if err != nil {
+	var at *url.Error
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return nil, fmt.Errorf("no answer within %v", p.timeout)
+	case errors.As(err, &at):
+		return nil, at.Err // without the address, which is known
+	case err != nil:
 		return nil, err
 	}
 	defer resp.Body.Close()

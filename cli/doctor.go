@@ -24,6 +24,7 @@ func (p *Program) doctor() *cobra.Command {
 	var dir string
 	c := &cobra.Command{
 		Use: "doctor", Short: "Look at this machine's disk, clock and limits", Args: exactly(0),
+		Long: "Look at this machine's disk, clock and limits. Exit code 0: all is ok; 1: something is worth a look.",
 		RunE: func(*cobra.Command, []string) error {
 			found, err := p.examine(dir)
 			if err != nil {
@@ -48,7 +49,7 @@ func (p *Program) doctor() *cobra.Command {
 			return err
 		},
 	}
-	c.Flags().StringVar(&dir, "data", ".", "a directory on the disk that the data is, or will be, on")
+	c.Flags().StringVar(&dir, "data", ".", "a directory on the disk that the data is, or will be, on; one that is not there: the nearest above it")
 	return c
 }
 

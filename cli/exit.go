@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -71,6 +72,9 @@ func asked(err error, write bool) error {
 		return &codedError{exitNotDone, err}
 	}
 	text := errors.New(status.Convert(err).Message())
+	if !write && (text.Error() == context.DeadlineExceeded.Error() || strings.Contains(text.Error(), "RST_STREAM")) { // gRPC's words for a call that its timeout cut
+		text = errors.New("no answer within --timeout: lockstep status tells who runs and who leads")
+	}
 	var told *outcomeError
 	never := errors.As(err, &told) && told.outcome == "not_committed"
 	switch status.Code(err) {

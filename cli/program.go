@@ -81,6 +81,13 @@ func (p *Program) root() *cobra.Command {
 			if p.output != "table" && p.output != "json" {
 				return usage(fmt.Errorf("unknown output %q. It is table or json", p.output))
 			}
+			if len(p.endpoints) == 0 {
+				return usage(errors.New("--endpoints is empty. It takes host:port of servers, with commas between"))
+			}
+			if p.tls.on() {
+				_, err := p.tls.load()
+				return err
+			}
 			return nil
 		},
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
@@ -139,6 +146,8 @@ func (p *Program) sim() *cobra.Command {
 	var seeds int
 	run := &cobra.Command{
 		Use: "run", Short: "Simulate seeds, and print the hash of each trace", Args: exactly(0),
+		Long: `Simulate seeds, and print the hash of each trace: the same seed on the same build has the same hash. Below stand the
+faults that were drawn, and the probes: rare branches, and how often they were reached. Exit code 1: a promise was broken.`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if p.Simulate == nil {
 				return errors.New("this build has no simulator. Build cmd/lockstep of a full checkout")

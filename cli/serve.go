@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -107,6 +108,12 @@ func (p *Program) holdLifeline(stop func()) error {
 	return nil
 }
 
+// asFlags says in a person's words what the engine says in those of lockstep.Options.
+var asFlags = strings.NewReplacer(
+	"ElectionTimeout", "--election-timeout", "Heartbeat", "--heartbeat", "Founders", "--founders", "this host's Addr", "this host's --host",
+	"MaxWALBytes", "--max-wal-bytes", "SnapshotAfterBytes", "--snapshot-after-bytes",
+)
+
 // explain makes an error of starting one that says what to do.
 func explain(err error, s *settings) error {
 	var used *server.InUseError
@@ -123,9 +130,9 @@ func explain(err error, s *settings) error {
 	case errors.As(err, &locked):
 		return &codedError{exitFailed, errors.New(dirInUse(s.data, locked))}
 	case errors.Is(err, server.ErrPlaintext):
-		return usage(fmt.Errorf("%w. Give --cert and --key, or allow it with --insecure", err))
+		return usage(fmt.Errorf("%w: clients at %s could be overheard. Give --cert and --key, or allow it with --insecure", server.ErrPlaintext, s.options.Client))
 	case errors.Is(err, lockstep.ErrOptions):
-		return usage(err)
+		return usage(errors.New(asFlags.Replace(err.Error())))
 	}
 	return &codedError{exitFailed, err}
 }

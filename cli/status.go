@@ -41,7 +41,8 @@ type row struct {
 func (p *Program) statusCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "status", Short: "Tell who leads, how far, what is wrong, what to do", Args: exactly(0),
-		Long: "Ask every server given, and every one that those know, how it is. Exit code 0: all serve; 3: a group cannot.",
+		Long: `Ask every server given, and every one that those know, how it is.
+Exit code 0: all that answer serve; 1: one of them does not; 3: no leader is among them.`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			rows := p.allStatus(c.Context())
 			if p.output == "json" {
@@ -148,7 +149,7 @@ func rowsOf(s *admin.Status, endpoint string) (rows []row) {
 	return rows
 }
 
-// verdict is 0 if every host serves, 3 if a group cannot.
+// verdict is 0 if every host that answers serves, 3 if a group cannot.
 func verdict(rows []row) error {
 	leaders := slices.ContainsFunc(rows, func(r row) bool { return value(r.Role) == "leader" && r.State == "serving" })
 	if !leaders {
@@ -199,7 +200,7 @@ func advice(rows []row) string {
 	case i < 0 && !slices.ContainsFunc(rows, func(r row) bool { return r.State != "unreachable" }):
 		say = append(say, "No server answers. Start one: lockstep up; or give --endpoints.")
 	case i < 0:
-		say = append(say, "Group 1 has no leader: it cannot serve until a majority of its hosts runs.")
+		say = append(say, "Group 1 has no leader: it cannot serve until a majority of its hosts runs and has elected one.")
 	case rows[i].Tolerates != nil && *rows[i].Tolerates >= 0:
 		n, losses := tolerates(rows, &rows[i]), "losses"
 		if n == 1 {
@@ -210,9 +211,16 @@ func advice(rows []row) string {
 		say = append(say, fmt.Sprintf("Group %d serves.", rows[i].Group))
 	}
 	for _, r := range rows {
-		switch name := "Host " + or(r.ID) + ": "; {
-		case r.State == "unreachable":
+		name := "Host " + or(r.ID) + ": "
+		if r.ID == nil {
+			name = r.Endpoint + ": "
+		}
+		switch {
+		case r.State == "unreachable" && !strings.Contains(r.Why, "connection refused"):
+			say = append(say, name+r.Why+".")
+		case r.State == "unreachable" && r.ID != nil:
 			say = append(say, name+"start it.")
+		case r.State == "unreachable": // said above
 		case r.State != "serving":
 			say = append(say, name+r.State+", "+r.Why+".")
 		case value(r.Disk) != "ok" && r.Disk != nil:

@@ -35,7 +35,7 @@ later after up to ten. Data is kept: the next lockstep up goes on with it. Logs 
 		RunE: func(c *cobra.Command, _ []string) error { return p.runUp(c.Context(), &o) },
 	}
 	f := c.Flags()
-	f.IntVar(&o.replicas, "replicas", 3, "how many, 1 to 5")
+	f.IntVar(&o.replicas, "replicas", 3, "how many, 1 to 5; one or two tolerate no loss")
 	f.StringVar(&o.data, "data", "lockstep-data", "directory: one folder per replica")
 	f.IntVar(&o.clientPort, "client-port", 2379, "for clients of the first; the second has 20000 more, the third 30000")
 	f.IntVar(&o.hostPort, "host-port", 2380, "between hosts, likewise")
@@ -55,6 +55,15 @@ func (o *upOptions) check() error {
 	if o.replicas < 1 || o.replicas > maxReplicas {
 		return usage(fmt.Errorf("--replicas is %d. It is 1 to %d", o.replicas, maxReplicas))
 	}
+	forClients := map[string]bool{}
+	for n := range o.replicas {
+		forClients[address(o.clientPort, n)] = true
+	}
+	for n := range o.replicas {
+		if addr := address(o.hostPort, n); forClients[addr] {
+			return usage(fmt.Errorf("--client-port is %d and --host-port is %d: both want %s. Give, say, --host-port %d", o.clientPort, o.hostPort, addr, o.clientPort+1))
+		}
+	}
 	for _, port := range []struct {
 		flag string
 		n    int
@@ -70,7 +79,7 @@ func (o *upOptions) check() error {
 			addr := address(port.n, n)
 			l, err := net.Listen("tcp", addr)
 			if err != nil {
-				return &codedError{exitFailed, fmt.Errorf("%s. Stop it, or give lockstep up --%s %d", portInUse(addr), port.flag, port.n+100)}
+				return &codedError{exitFailed, fmt.Errorf("%s. Stop it, or give lockstep up --%s %d; a second cluster has --client-port, --host-port and --data of its own", portInUse(addr), port.flag, port.n+100)}
 			}
 			_ = l.Close()
 		}
