@@ -10,6 +10,7 @@ const (
 	InPropose                           // Proposal: append one entry, if this replica leads
 	InRead                              // Token: confirm a read index
 	InSaved                             // Seq: every Save up to Seq is durable
+	InHardSaved                         // Seq: term and vote of this Save are durable, whatever waits before it
 	InApplied                           // Index: the machine has executed through Index
 	InMark                              // Mark: the machine's digest at a marked entry
 	InCompact                           // Snapshot: sealed, agreed and verified; forget the log up to it

@@ -17,14 +17,15 @@ type Replica struct {
 	leaderHost        HostID
 	leaderIncarnation Incarnation
 
-	durable   HardState // term and vote, as the disk knows them
-	hardDirty bool      // hard is to be in the next Save
-	twoBatch  bool      // and is a vote
-	base      *SnapshotMeta
-	replaces  bool
-	seq       uint64
-	saving    []pendingSave
-	stuck     bool // the host said that writes stall; cleared by the next one that ends
+	durable    HardState // term and vote, as the disk knows them
+	durableSeq uint64    // of the Save that brought them
+	hardDirty  bool      // hard is to be in the next Save
+	twoBatch   bool      // and is a vote
+	base       *SnapshotMeta
+	replaces   bool
+	seq        uint64
+	saving     []pendingSave
+	stuck      bool // the host said that writes stall; cleared by the next one that ends
 
 	log            entryLog
 	configurations []Configuration // of the log from its base on; the last is in force
@@ -184,6 +185,8 @@ func (r *Replica) handle(in *Input) {
 		r.onInstalled(in.Snapshot)
 	case InSnapshotSent:
 		r.onSnapshotSent(in.Replica, in.Failed)
+	case InHardSaved:
+		r.onHardSaved(in.Seq)
 	case InTrim:
 		r.log.release(min(in.Index, r.log.saved)) // whoever still needs one reads the log
 	case InHostUp:

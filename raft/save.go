@@ -70,16 +70,35 @@ func (r *Replica) onSaved(seq uint64) {
 }
 
 func (r *Replica) saved(s *pendingSave) {
-	if s.hardSet {
-		r.durable = s.hard
-		if s.twoBatch && s.hard.Vote != 0 {
-			r.event(Event{Kind: evVoteGranted, Term: s.hard.Term, Peer: s.hard.Vote})
-		}
-	}
+	r.savedHard(s)
 	if s.through > r.log.saved {
 		r.log.saved = s.through
 		_, sum, _ := r.log.position(s.through)
 		r.event(Event{Kind: evEntriesSaved, Term: s.term, Index: s.through, Digest: sum})
+	}
+}
+
+// savedHard notes a durable term and vote; a newer one may have come before it.
+func (r *Replica) savedHard(s *pendingSave) {
+	if !s.hardSet || s.seq <= r.durableSeq {
+		return
+	}
+	r.durable, r.durableSeq = s.hard, s.seq
+	if s.twoBatch && s.hard.Vote != 0 {
+		r.event(Event{Kind: evVoteGranted, Term: s.hard.Term, Peer: s.hard.Vote})
+	}
+}
+
+// onHardSaved: a full disk lets terms and votes pass entries that wait for space, so that elections
+// go on. Of the entries it says nothing.
+func (r *Replica) onHardSaved(seq uint64) {
+	for i := range r.saving {
+		if r.saving[i].seq == seq {
+			r.savedHard(&r.saving[i])
+		}
+	}
+	if r.role == Candidate {
+		r.countVotes()
 	}
 }
 

@@ -259,6 +259,9 @@ func (h *Host) meetFounded(addr string, r wire.FoundingReply) error {
 	if r.Mint == nil {
 		return fmt.Errorf("founder %s belongs to cluster %x, which does not know this host", addr, r.Cluster)
 	}
+	if is.State == stateFounded {
+		return nil // meanwhile: the answer is of a question from before
+	}
 	for _, m := range r.Mint.Hosts {
 		switch {
 		case m.Addr != h.opts.Addr:

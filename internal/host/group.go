@@ -124,6 +124,7 @@ func (g *group) ready() {
 		g.send(&rd.Messages[i])
 	}
 	g.save(&rd)
+	g.publish() // before anybody is answered from this state
 	if rd.Install != nil {
 		g.lane.install(g, rd.Install)
 	}
@@ -141,7 +142,6 @@ func (g *group) ready() {
 		g.handleAgreed(*rd.Agreed)
 	}
 	g.raftAt = time.Duration(rd.Deadline)
-	g.publish()
 	g.arm()
 }
 

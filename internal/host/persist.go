@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/lockstep-rsm/lockstep/env"
 	"github.com/lockstep-rsm/lockstep/internal/wal"
 	"github.com/lockstep-rsm/lockstep/raft"
 )
@@ -97,10 +96,9 @@ func (h *Host) handleSaved(b *batch, err error) {
 // saved sends what waited, and tells raft.
 func (s *saver) saved() {
 	g := s.g
-	passing := g.saves.passing(s.seq)
 	afterSave, through := g.saves.done(s.seq)
-	if through < s.seq && passing.Vote != 0 { // raft tells of it only in order, which may take a full disk's time
-		g.h.observe(env.Event{Kind: env.VoteGranted, Group: uint64(g.id), Replica: uint64(g.self.Replica), Term: uint64(passing.Term), Peer: uint64(passing.Vote)})
+	if through < s.seq {
+		g.step(raft.Input{Kind: raft.InHardSaved, Seq: s.seq}) // it passed entries that wait for space
 	}
 	for i := range afterSave {
 		g.send(&afterSave[i])

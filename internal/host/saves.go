@@ -137,16 +137,6 @@ func (q *saveQueue) done(seq uint64) (afterSave []raft.Message, through uint64) 
 	return afterSave, through
 }
 
-// passing is the vote that a save makes durable, if it does.
-func (q *saveQueue) passing(seq uint64) (h raft.HardState) {
-	for i := range q.queue {
-		if s := &q.queue[i].save; s.Seq == seq && s.TwoBatch {
-			h = s.Hard
-		}
-	}
-	return h
-}
-
 // refuse takes back a save that found no space. Alone: nothing with it carried log, so that there
 // is no room even for votes.
 func (q *saveQueue) refuse(seq uint64, alone bool) {

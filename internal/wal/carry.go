@@ -30,6 +30,9 @@ type carriedEntry struct {
 	index raft.Index
 }
 
+// maxStale is how many segments may stand before those of former lives are emptied.
+const maxStale = 3
+
 // carryDue says whether the oldest segment is to be emptied: when the chain has half of MaxBytes
 // and few of its bytes are live, so that a group that sleeps never pins the log; at three quarters,
 // also if more are, until Pressed: where most is live, carrying would only copy, and the host has
@@ -45,10 +48,13 @@ func (l *Log) carryDue() bool {
 	for _, s := range l.chain {
 		chain += s.bytes()
 	}
-	if chain < l.o.MaxBytes/2 {
+	// Every start begins a segment: without this, many starts and few writes would make a long chain
+	// of nearly empty files, each to be read at the next start.
+	stale := len(l.chain) > maxStale && oldest.life != l.life && oldest.liveBytes <= oldest.bytes()/8
+	if chain < l.o.MaxBytes/2 && !stale {
 		return false
 	}
-	few := oldest.liveBytes <= oldest.bytes()/2
+	few := stale || oldest.liveBytes <= oldest.bytes()/2
 	press := chain >= l.o.MaxBytes/4*3 && l.live <= chain/8*5
 	if !few && !press || l.carryRoom() < 2 || l.carry.blocked == l.current().id {
 		return false

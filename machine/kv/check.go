@@ -37,10 +37,13 @@ func (o *Op) Check(maxTxnOps int) error {
 func (o *Op) checkSingle(maxTxnOps int) error {
 	switch {
 	case o.Range != nil:
+		if err := checkKey(o.Range.Key); err != nil {
+			return err
+		}
 		if o.Range.Order > Descend || o.Range.Target > ByValue {
 			return ErrInvalidSort
 		}
-		return checkKey(o.Range.Key)
+		return nil
 	case o.Put != nil:
 		return o.Put.check()
 	case o.Delete != nil:
