@@ -262,7 +262,7 @@ func (r *Replica) becomeLeader() {
 }
 
 // onHostRefused: nobody listens where the leader lived, so waiting for it is in vain. The wait is
-// spread a little, or all followers would split the vote (DESIGN §3).
+// spread a little, or all followers would split the vote (docs/divergence.md, §4.2.3).
 func (r *Replica) onHostRefused(host HostID) {
 	r.onHostLost(host)
 	m, ok := r.configuration().Member(r.leader)

@@ -88,7 +88,7 @@ type Save struct {
 	Seq      uint64
 	Hard     HardState
 	HardSet  bool          // Hard changed
-	TwoBatch bool          // a vote or candidacy: durable only after its second batch (DESIGN §3)
+	TwoBatch bool          // a vote or candidacy: durable only after its second batch (R9)
 	Entries  []Entry       // replace the log from the first one's index on
 	Base     *SnapshotMeta // the log now begins after this snapshot (install or compaction)
 	Replaces bool          // with Base: no entry of the former log remains

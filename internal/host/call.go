@@ -39,7 +39,7 @@ const (
 	callDone
 )
 
-// complete ends the call, if nobody else has.
+// complete ends the call, if nobody else has (H4).
 func (c *Call) complete(index raft.Index, ordinal uint32, data []byte, err error) {
 	if !c.state.CompareAndSwap(callOpen, callCompleting) {
 		return

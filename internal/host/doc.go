@@ -8,6 +8,7 @@
 // save, and hands one batch for all of them to the log. Completions come back as events.
 //
 // Promises: nothing parks while it holds the turn (A11); every accepted call completes exactly once,
-// with what is known of its command; what is sent after a save is sent after it (A3); recovery has no
-// apply path of its own (A10); every queue has a bound in options (A9).
+// with what is known of its command (H4, H5); what is sent after a save is sent after it (A3, H8);
+// machines execute what is committed and saved, once, in order (H10); recovery has no apply path of its
+// own (A10); every queue has a bound in options (A9, H19).
 package host

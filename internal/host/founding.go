@@ -13,7 +13,7 @@ import (
 	"github.com/lockstep-rsm/lockstep/raft/digest"
 )
 
-// Founding happens once (docs/decisions/0008-founding.md). The first of the Founders mints the
+// Founding happens once (H12, docs/decisions/0008-founding.md). The first of the Founders mints the
 // cluster after every founder answered from an empty directory and bound itself, durably, to that
 // one mint; the mint is durable before anybody hears of it. Everybody else waits and asks around.
 
@@ -251,7 +251,7 @@ func (h *Host) ask(addr string, is *wire.HostIdentity, minter bool) (wire.Foundi
 }
 
 // meetFounded is what a host without a cluster does when another founder has one: adopt it if its
-// mint names this very directory, else wait for an operator, without a vote.
+// mint names this very directory, else wait for an operator, without a vote (H13).
 func (h *Host) meetFounded(addr string, r wire.FoundingReply) error {
 	h.mu.Lock()
 	is := h.identity.is

@@ -180,7 +180,7 @@ func (h *Host) begin() error {
 }
 
 // logBegan tells the first start after founding from one whose log was taken away: the log of a
-// founded host begins once, and its beginning is written down by forgetting the mint's nonce.
+// founded host begins once, and its beginning is written down by forgetting the mint's nonce (H13).
 func (h *Host) logBegan(fresh bool) error {
 	is := h.identity.is
 	if fresh && is.Nonce == 0 {
@@ -237,7 +237,7 @@ func (h *Host) Cluster() [16]byte {
 	return h.identity.is.Mint.Cluster
 }
 
-// Close stops the host at once. Open calls get ErrClosed with what is known of them.
+// Close stops the host at once. Open calls get ErrClosed with what is known of them (H20).
 func (h *Host) Close() error {
 	h.closeOnce.Do(func() {
 		h.closed.Store(true)

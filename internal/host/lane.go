@@ -223,7 +223,7 @@ func (l *lane) turn(g *group) {
 	l.unlockAndSchedule(g)
 }
 
-// guard keeps a machine's panic from being more than this replica's end.
+// guard keeps a machine's panic from being more than this replica's end (H18).
 func (l *lane) guard(where string, f func()) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -280,7 +280,7 @@ func (l *lane) take() ([]raft.Entry, *raft.SnapshotMeta) {
 	return entries, nil
 }
 
-// execute runs entries in order, cutting batches at marks and configurations.
+// execute runs entries in order (H10), cutting batches at marks and configurations.
 func (l *lane) execute(g *group, entries []raft.Entry) error {
 	if err := l.load(g, entries); err != nil {
 		return err
@@ -383,7 +383,7 @@ func (l *lane) run(g *group) error {
 }
 
 // callMachine applies the batch. A panic or an error of the machine is its own: it quarantines
-// this replica of this group, and nothing else (DESIGN "Digests and marks").
+// this replica of this group, and nothing else (H18).
 func (l *lane) callMachine(g *group) (err error) {
 	defer func() {
 		if p := recover(); p != nil {

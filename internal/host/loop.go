@@ -52,7 +52,7 @@ const (
 )
 
 // inbox is what waits for a turn. Whoever brings work and finds no turn running runs it; otherwise
-// the work is left for the one that runs (DESIGN "Host").
+// the work is left for the one that runs (docs/decisions/0011-turns-and-tasks.md).
 type inbox struct {
 	mu      sync.Mutex
 	events  []event
@@ -234,7 +234,7 @@ func (h *Host) handleTimer() {
 	}
 }
 
-// checkDisk tells leaders that the log's writes stall: leadership is tied to the ability to commit.
+// checkDisk tells leaders that the log's writes stall: leadership is tied to the ability to commit (H17).
 func (h *Host) checkDisk(now time.Duration) {
 	since := h.wal.StalledSince()
 	if since == 0 || now-since < 2*h.opts.ElectionTimeout {

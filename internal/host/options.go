@@ -51,7 +51,7 @@ const (
 	maxFrame = int(72 * mib)
 	// keepPayloads is how much of a group's log stays in memory for followers and the lane.
 	keepPayloads = 8 * mib
-	// marks come every so many entries or seconds (DESIGN "Digests and marks").
+	// marks come every so many entries or seconds; see docs/decisions/0010-marks-and-agreed-snapshots.md.
 	markEvery    = 1024
 	markInterval = 10 * time.Second
 	// electionLimit is the longest election timeout that makes sense to anybody.

@@ -93,7 +93,7 @@ func (h *Host) handleSaved(b *batch, err error) {
 	}
 }
 
-// saved sends what waited, and tells raft.
+// saved sends what waited (H8), and tells raft.
 func (s *saver) saved() {
 	g := s.g
 	afterSave, through := g.saves.done(s.seq)
@@ -111,7 +111,7 @@ func (s *saver) saved() {
 }
 
 // full keeps a save that found no space. One without log has only been refused in the company of
-// others, and goes again at once: votes go on while a disk is full.
+// others, and goes again at once: votes go on while a disk is full (H15).
 func (s *saver) full(b *batch) {
 	g := s.g
 	g.saves.refuse(s.seq, !b.carries)
@@ -122,7 +122,7 @@ func (s *saver) full(b *batch) {
 }
 
 // fail latches a failed log: a failed sync leaves unknown bytes, so nothing is written, voted,
-// acknowledged or served from here on until the process starts anew.
+// acknowledged or served from here on until the process starts anew (H16).
 func (h *Host) fail(err error) {
 	if h.failed != nil {
 		return

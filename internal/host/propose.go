@@ -69,7 +69,7 @@ func (g *group) submit() {
 }
 
 // append proposes everything that waits, in entries of bounded size. While this replica's disk
-// writes, commands gather: one sync and one frame carry them all (DESIGN "Proposals"). Nothing is
+// writes, commands gather: one sync and one frame carry them all. Nothing is
 // delayed by it, for no commit of a leader is executed before its own disk has it (R4).
 func (g *group) append() {
 	if len(g.queued) == 0 && len(g.inbound) == 0 || g.heldUntil != 0 && g.heldTerm == g.r.Term() {
@@ -183,7 +183,7 @@ func (g *group) requeue(c *Call) {
 }
 
 // mayGo says whether the queue may be appended or forwarded. Commands of one goroutine that commit
-// keep its order: a refused call waits until it is known what became of those sent after it, and
+// keep its order (H7): a refused call waits until it is known what became of those sent after it, and
 // ends as not committed if one of them has committed.
 func (g *group) mayGo() bool {
 	for len(g.queued) > 0 && g.queued[0].hold != 0 {
@@ -231,8 +231,8 @@ func (g *group) refuseForward(to raft.HostID, o wire.Origin, count uint32, why r
 	}})
 }
 
-// forward sends the queue to the leader's host, addressed to the leader's term, once (DESIGN
-// "Proposals and outcomes"). What cannot be sent now stays queued: it is in no log.
+// forward sends the queue to the leader's host, addressed to the leader's term, once (H6).
+// What cannot be sent now stays queued: it is in no log.
 func (g *group) forward() {
 	leader, term := g.leaderHost(), g.r.Term()
 	if leader == 0 || len(g.queued) == 0 || !g.h.linked[leader] || term == g.heldTerm && g.heldUntil != 0 || !g.mayGo() {

@@ -163,7 +163,7 @@ func (g *group) age() time.Duration {
 	return now - g.heard
 }
 
-// askReads lets all reads of a turn share one token, and so one round to a majority.
+// askReads lets all reads of a turn share one token, and so one round to a majority (H11).
 func (g *group) askReads() {
 	if len(g.asking) == 0 {
 		return

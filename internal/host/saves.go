@@ -12,7 +12,7 @@ import "github.com/lockstep-rsm/lockstep/raft"
 //   - terms, votes and compactions pass those that wait, or a full disk would never clear. What then
 //     comes later writes the newer term again, never an older one.
 //
-// Completions are reported in order: InSaved speaks for every save up to its Seq.
+// Completions are reported in order: InSaved speaks for every save up to its Seq (H9).
 type saveQueue struct {
 	queue []queuedSave
 	last  raft.Index // of the log, once all of queue is done

@@ -186,7 +186,7 @@ func (g *group) handleAgreed(m raft.Mark) {
 }
 
 // agree lets a sealed snapshot be used once a majority of voters reported the same state at its
-// mark or a later one: the chain of results covers everything before (DESIGN "Digests and marks").
+// mark or a later one: the chain of results covers everything before (H14).
 func (g *group) agree() {
 	s := &g.snapshots
 	if s.sealed == nil || !s.agreedAt(s.sealed.Identity.Index) {
@@ -412,7 +412,7 @@ func (l *lane) restore(g *group, meta *raft.SnapshotMeta) error {
 	return nil
 }
 
-// loadSnapshot restores the machine from a sealed, agreed snapshot.
+// loadSnapshot restores the machine from a sealed, agreed snapshot (H14).
 func (l *lane) loadSnapshot(g *group, index raft.Index) error {
 	r, err := g.h.snaps.Open(g.id, g.birth, index)
 	if err != nil {

@@ -123,7 +123,7 @@ func (w *waiting) takeEntry(term raft.Term, index raft.Index) (own []*Call, drop
 	}
 	dropped = append(dropped, w.takeAppendedBefore(term)...)
 	// All entries of a term precede those of later terms: a forward addressed to an earlier
-	// term that was not met so far is in no log that can ever commit it (DESIGN "Proposals").
+	// term that was not met so far is in no log that can ever commit it (H5).
 	for len(w.terms) > 0 && w.terms[0].term < term {
 		dropped = append(dropped, w.takeTerm()...)
 	}
@@ -175,7 +175,7 @@ func (w *waiting) takeForward(seq uint64) *Call {
 	return c
 }
 
-// takeSkipped removes what a snapshot through (term, index) passed over: nobody can tell any more.
+// takeSkipped removes what a snapshot through (term, index) passed over: nobody can tell any more (H5).
 func (w *waiting) takeSkipped(term raft.Term, index raft.Index) (skipped []*Call) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
