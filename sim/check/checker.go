@@ -60,7 +60,7 @@ type replica struct {
 	commit   uint64
 	applied  uint64
 	leads    uint64 // the term it leads; 0: none
-	snapshot uint64 // a commit index beyond the log: a snapshot that reaches it is reported next
+	snapshot uint64 // where the log was cut beyond the commit index: a commit and a snapshot there are reported next
 
 	base  uint64   // log[0] is at base+1
 	log   []uint64 // digests
@@ -102,8 +102,8 @@ func (c *Checker) Observe(host int, e *env.Event) {
 	}
 	g := c.group(e.Group)
 	r := &g.replicas[host]
-	if r.snapshot != 0 && e.Kind != env.SnapshotInstalled {
-		c.fail("host %d group %d: commit index %d is beyond the log's end %d", host, g.id, r.snapshot, r.base+uint64(len(r.log)))
+	if r.snapshot != 0 && e.Kind != env.SnapshotInstalled && e.Kind != env.CommitAdvanced {
+		c.fail("host %d group %d: the log was cut at %d, beyond the commit index %d, and no snapshot is there", host, g.id, r.snapshot, r.commit)
 		r.snapshot = 0
 	}
 	switch e.Kind {
@@ -121,6 +121,10 @@ func (c *Checker) Observe(host int, e *env.Event) {
 	case env.LogTruncated:
 		r.truncate(e.Index)
 		c.atLeast(host, g, "first truncated index", e.Index, "committed index here, plus one", r.commit+1)
+	case env.LogCompacted:
+		if e.Index-1 > r.commit {
+			r.snapshot = e.Index - 1
+		}
 	case env.EntriesSaved:
 		c.entriesSaved(host, g, r, e)
 	case env.CommitAdvanced:
