@@ -15,6 +15,16 @@ func (r *Replica) Commit() Index { return r.commit }
 // Saved is the highest index through which the log is durable here.
 func (r *Replica) Saved() Index { return r.log.saved }
 
+// Followers yields every follower of a leader, and through which index its log is known to be
+// durable and equal to ours; none on others.
+func (r *Replica) Followers(yield func(m Member, match Index) bool) {
+	for _, p := range r.followers {
+		if r.role != Leader || !yield(p.member, p.match) {
+			return
+		}
+	}
+}
+
 // Silent is how many voters a leader has not heard from within an election timeout; 0 on others.
 func (r *Replica) Silent() int {
 	n := 0

@@ -83,10 +83,10 @@ func (r *Replica) savedHard(s *pendingSave) {
 	if !s.hardSet || s.seq <= r.durableSeq {
 		return
 	}
-	r.durable, r.durableSeq = s.hard, s.seq
-	if s.twoBatch && s.hard.Vote != 0 {
+	if s.hard.Vote != 0 && s.hard != r.durable {
 		r.event(Event{Kind: evVoteGranted, Term: s.hard.Term, Peer: s.hard.Vote})
 	}
+	r.durable, r.durableSeq = s.hard, s.seq
 }
 
 // onHardSaved: a full disk lets terms and votes pass entries that wait for space, so that elections
