@@ -76,7 +76,7 @@ var (
 	ErrBusy      = host.ErrBusy      // a byte budget is full; Error.RetryAfter hints when to come again
 	ErrTooLarge  = host.ErrTooLarge  // the command is longer than Settings.MaxEntryBytes
 	ErrNoSpace   = host.ErrNoSpace   // the leader's disk is full; clears by itself
-	ErrHalted    = host.ErrHalted    // Settings.Halt
+	ErrHalted    = host.ErrHalted    // the group's writes are stopped; reserved, this version never stops them
 	ErrDropped   = host.ErrDropped   // a new leader's log lacks the command
 	ErrExists    = host.ErrExists    // the group exists with other options
 	ErrNoReplica = host.ErrNoReplica // this host holds no replica of the group
