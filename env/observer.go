@@ -20,6 +20,8 @@ type Event struct {
 	Peer    uint64 // the other replica: the candidate voted for, the leader followed
 	Digest  uint64 // of the entry at Index, or of the state at a mark
 	Count   uint64 // commands, bytes, or what the kind says
+	Bytes   uint64
+	Took    time.Duration
 	Text    string // a reason, where there is one
 }
 
@@ -37,14 +39,18 @@ const (
 	LogTruncated                           // Index is the first that is gone
 	EntriesSaved                           // durable through Index, written under leader Term
 	CommitAdvanced                         // Index
-	EntriesApplied                         // through Index; Count commands
+	EntriesApplied                         // through Index; Count commands; Took: the machine, for all of them
 	MarkReported                           // Index, Digest of the state
 	SnapshotSealed                         // Index; Count bytes
 	SnapshotInstalled                      // Index
 	LogCompacted                           // Index is the first that remains
 	ReplicaStopped                         // quarantined or diverged: Index, Text
-	WALSynced                              // Count bytes; Digest is the duration in nanoseconds
+	WALSynced                              // one write and its sync: Bytes, Took; Count commands are durable by it
 	LinkUp                                 // Peer is the host
 	LinkLost                               // Peer is the host; Text: refused, reset, timeout
 	LogRecovered                           // a replica begins with what its log held: Term and Peer of the hard state, Index and Digest of the last entry; Text: damage, if any
+	CallBusy                               // a call was refused; Text: the budget that is full: inbox, apply, uncommitted, or order
+	RoundTrip                              // to the host Peer and back: Took
+	ReplicaDiverged                        // a majority computed another state: Text; ReplicaStopped follows
+	LogFailed                              // the host stopped until its process starts anew; Text: why
 )

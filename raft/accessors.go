@@ -1,5 +1,7 @@
 package raft
 
+import "iter"
+
 // Role of the replica now.
 func (r *Replica) Role() Role { return r.role }
 
@@ -17,10 +19,12 @@ func (r *Replica) Saved() Index { return r.log.saved }
 
 // Followers yields every follower of a leader, and through which index its log is known to be
 // durable and equal to ours; none on others.
-func (r *Replica) Followers(yield func(m Member, match Index) bool) {
-	for _, p := range r.followers {
-		if r.role != Leader || !yield(p.member, p.match) {
-			return
+func (r *Replica) Followers() iter.Seq2[Member, Index] {
+	return func(yield func(m Member, match Index) bool) {
+		for _, p := range r.followers {
+			if r.role != Leader || !yield(p.member, p.match) {
+				return
+			}
 		}
 	}
 }

@@ -111,7 +111,7 @@ func (h *Host) Start(id raft.GroupID, cmd []byte, call *Call, deadline time.Dura
 	}
 	if held := h.inboxBytes.Add(callBytes(cmd)); held > h.opts.MaxInboxBytes && held > callBytes(cmd) {
 		h.inboxBytes.Add(-callBytes(cmd))
-		return &Fault{Outcome: NotCommitted, RetryAfter: busyRetry, Err: ErrBusy}
+		return h.busy(id, "inbox")
 	}
 	call.cmd, call.deadline, call.budget = cmd, deadline, &h.inboxBytes
 	call.state.Store(callOpen)
@@ -121,6 +121,12 @@ func (h *Host) Start(id raft.GroupID, cmd []byte, call *Call, deadline time.Dura
 
 // busyRetry is the hint that ErrBusy gives: about ten rounds of a common disk.
 const busyRetry = 5 * time.Millisecond
+
+// busy refuses a call for lack of room in a budget.
+func (h *Host) busy(id raft.GroupID, budget string) *Fault {
+	h.tell(env.Event{Kind: env.CallBusy, Group: uint64(id), Text: budget})
+	return &Fault{Outcome: NotCommitted, RetryAfter: busyRetry, Err: ErrBusy}
+}
 
 // settle turns one command's result into the call's.
 func (c *Call) settle(index raft.Index, ordinal uint32, out *machine.Results, i int) {

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -46,6 +47,7 @@ type group struct {
 
 	cached    int64 // bytes of payloads that raft holds
 	cachedLog []cachedBytes
+	written   logBytes
 
 	snapshots snapshots
 	saves     saveQueue
@@ -236,6 +238,7 @@ func (g *group) trim() {
 
 // cache counts payloads that raft now holds.
 func (g *group) cache(entries []raft.Entry) {
+	g.written.add(entries)
 	var bytes int64
 	for i := range entries {
 		bytes += int64(len(entries[i].Data))
@@ -254,6 +257,9 @@ func (g *group) stop(err error) {
 	g.step(raft.Input{Kind: raft.InStop})
 	g.stopped = err
 	g.lane.stop()
+	if errors.Is(err, errDiverged) {
+		g.h.observe(env.Event{Kind: env.ReplicaDiverged, Group: uint64(g.id), Replica: uint64(g.self.Replica), Text: err.Error()})
+	}
 	g.h.observe(env.Event{Kind: env.ReplicaStopped, Group: uint64(g.id), Replica: uint64(g.self.Replica), Text: err.Error()})
 	g.h.log.Error("replica quarantined", "host", g.self.Host, "group", g.id, "err", err, "do", "lockstep status; others serve on")
 	fault := fmt.Errorf("%w: %w", ErrQuarantined, err)

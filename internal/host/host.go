@@ -140,7 +140,10 @@ func (h *Host) listen() error {
 		MaxQueueBytes:          h.opts.MaxInFlightBytes,
 		SnapshotBytesPerSecond: h.opts.SnapshotBytesPerSecond,
 		Handler:                (*links)(h),
-		Logger:                 h.log,
+		RoundTrip: func(host raft.HostID, took time.Duration) {
+			h.tell(env.Event{Kind: env.RoundTrip, Peer: uint64(host), Took: took})
+		},
+		Logger: h.log,
 	})
 	if err != nil {
 		return err
@@ -162,6 +165,9 @@ func (h *Host) begin() error {
 	log, recovered, err := wal.Open(wal.Options{
 		Env: h.env, Dir: h.opts.Dir + "/wal", SegmentBytes: h.opts.WALSegmentBytes, MaxBytes: h.opts.MaxWALBytes,
 		Direct: false, Cluster: id.Mint.Cluster, Host: id.Host, Logger: h.log,
+		Synced: func(s wal.Sync) {
+			h.tell(env.Event{Kind: env.WALSynced, Count: uint64(s.Commands), Bytes: uint64(s.Bytes), Took: s.Took})
+		},
 	})
 	if err != nil {
 		return err

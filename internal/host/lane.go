@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/lockstep-rsm/lockstep/env"
 	"github.com/lockstep-rsm/lockstep/internal/wire"
@@ -355,10 +356,13 @@ func (l *lane) collect(e *raft.Entry) error {
 // run executes the batch on the machine, links the results into the chain, and answers.
 func (l *lane) run(g *group) error {
 	l.results.Reset()
+	var took time.Duration
 	if len(l.cmds) > 0 {
+		began := g.h.env.Clock().Now()
 		if err := l.callMachine(g); err != nil {
 			return err
 		}
+		took = g.h.env.Clock().Now() - began
 	}
 	for i := range l.spans {
 		l.link(&l.spans[i])
@@ -368,7 +372,7 @@ func (l *lane) run(g *group) error {
 	l.applied.Store(uint64(last.Index))
 	g.h.observe(env.Event{
 		Kind: env.EntriesApplied, Group: uint64(g.id), Replica: uint64(g.self.Replica), Term: uint64(last.Term),
-		Index: uint64(last.Index), Digest: uint64(l.chain), Count: uint64(len(l.cmds)),
+		Index: uint64(last.Index), Digest: uint64(l.chain), Count: uint64(len(l.cmds)), Took: took,
 	})
 	for i := range l.spans {
 		l.answer(g, &l.spans[i])

@@ -236,6 +236,10 @@ func (h *Host) handleTimer() {
 
 // checkDisk tells leaders that the log's writes stall: leadership is tied to the ability to commit (H17).
 func (h *Host) checkDisk(now time.Duration) {
+	if err := h.wal.Err(); err != nil {
+		h.fail(err) // nobody may have asked it for anything since
+		return
+	}
 	since := h.wal.StalledSince()
 	if since == 0 || now-since < 2*h.opts.ElectionTimeout {
 		return
@@ -291,5 +295,14 @@ func (h *Host) observe(e env.Event) {
 		return
 	}
 	e.At, e.Host = h.env.Clock().Now(), uint64(h.identity.is.Host)
+	h.opts.Observer.Observe(e)
+}
+
+// tell is observe for everybody but turns and lanes: the host may be founded at this moment.
+func (h *Host) tell(e env.Event) {
+	if h.opts.Observer == nil {
+		return
+	}
+	e.At, e.Host = h.env.Clock().Now(), uint64(h.ID())
 	h.opts.Observer.Observe(e)
 }

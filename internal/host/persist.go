@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/lockstep-rsm/lockstep/env"
 	"github.com/lockstep-rsm/lockstep/internal/wal"
+	"github.com/lockstep-rsm/lockstep/internal/wire"
 	"github.com/lockstep-rsm/lockstep/raft"
 )
 
@@ -68,12 +70,28 @@ func (h *Host) persist() {
 	saves, b := h.saves, &batch{savers: h.savers}
 	for i := range saves {
 		b.carries = b.carries || len(saves[i].Save.Entries) > 0
+		if h.opts.Observer != nil {
+			saves[i].Commands = countCommands(saves[i].Save.Entries)
+		}
 	}
 	h.saves, h.savers = nil, nil
 	if h.failed != nil {
 		return
 	}
 	h.wal.Append(saves, func(err error) { h.post(event{kind: evSaved, batch: b, err: err}) })
+}
+
+// countCommands of clients in entries that are about to be saved: their payloads are loaded.
+func countCommands(entries []raft.Entry) (n int) {
+	for i := range entries {
+		if entries[i].Kind != raft.KindCommands {
+			continue
+		}
+		for it := wire.DecodePayload(entries[i].Data); it.Next(); {
+			n++
+		}
+	}
+	return n
 }
 
 // handleSaved releases what waited for the disk, or learns that the disk is full, or failed.
@@ -129,6 +147,7 @@ func (h *Host) fail(err error) {
 	}
 	h.failed = fmt.Errorf("%w: %w", ErrLog, err)
 	h.log.Error("log failed", "host", h.identity.is.Host, "err", err, "do", "see the disk, then restart lockstep")
+	h.observe(env.Event{Kind: env.LogFailed, Text: err.Error()})
 	for _, g := range h.order {
 		g.stop(h.failed)
 	}

@@ -23,7 +23,7 @@ func (g *group) propose(c *Call) {
 		c.fail(notCommitted(ErrHalted))
 		return
 	case g.lane.bytes.Load() > g.h.opts.MaxApplyBytes:
-		c.fail(&Fault{Outcome: NotCommitted, RetryAfter: busyRetry, Err: ErrBusy})
+		c.fail(g.h.busy(g.id, "apply"))
 		return
 	}
 	g.arrivals++
@@ -156,7 +156,7 @@ func (g *group) proposed(p *raft.Proposed) {
 		}
 		switch p.Refused {
 		case raft.Overloaded:
-			c.fail(&Fault{Outcome: NotCommitted, RetryAfter: busyRetry, Err: ErrBusy})
+			c.fail(g.h.busy(g.id, "uncommitted"))
 		case raft.Halted:
 			c.fail(notCommitted(ErrHalted))
 		default: // not leading any more, or handing over: it is in no log, so it may go anew
@@ -196,7 +196,7 @@ func (g *group) mayGo() bool {
 			return false // the sweep looks again, if nothing else does
 		}
 		g.queued = slices.Delete(g.queued, 0, 1)
-		c.fail(&Fault{Outcome: NotCommitted, RetryAfter: busyRetry, Err: ErrBusy})
+		c.fail(g.h.busy(g.id, "order"))
 	}
 	return true
 }
@@ -271,7 +271,7 @@ func (g *group) refused(r *wire.ForwardReply) {
 	for _, c := range calls {
 		switch r.Refused {
 		case raft.Overloaded:
-			c.fail(&Fault{Outcome: NotCommitted, RetryAfter: busyRetry, Err: ErrBusy})
+			c.fail(g.h.busy(g.id, "uncommitted"))
 		case raft.Halted:
 			c.fail(notCommitted(ErrHalted))
 		default:

@@ -2,6 +2,10 @@ package host
 
 import (
 	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -21,6 +25,8 @@ type published struct {
 	mark   raft.Mark
 	newest raft.Index // snapshot
 	why    error
+
+	followers []FollowerStatus // of a leader
 }
 
 func (g *group) publish() {
@@ -35,6 +41,7 @@ func (g *group) publish() {
 	p.role, p.term, p.leader, p.commit = g.r.Role(), g.r.Term(), g.r.Leader(), g.r.Commit()
 	p.why = g.stopped
 	p.behind = g.r.Silent()
+	g.publishFollowers()
 	if n := len(g.snapshots.own); n > 0 {
 		p.mark = g.snapshots.own[n-1]
 	}
@@ -76,7 +83,8 @@ type GroupStatus struct {
 	Applied        raft.Index
 	Snapshot       raft.Index
 	Mark           raft.Mark
-	Tolerates      int // how many voters may still fail; -1: unknown here
+	Tolerates      int              // how many voters may still fail; -1: unknown here
+	Followers      []FollowerStatus // of a leader
 	Configuration  raft.Configuration
 }
 
@@ -110,9 +118,32 @@ func (h *Host) Status() Status {
 	}
 	sortGroups(groups)
 	for _, g := range groups {
-		s.Groups = append(s.Groups, g.status())
+		gs := g.status()
+		if s.Why == "" && gs.State == "recovering" && h.refused() != "" {
+			s.Why = gs.Why
+		}
+		s.Groups = append(s.Groups, gs)
 	}
 	return s
+}
+
+// refused says which hosts do not talk to this one, and why: a host that is alone by mistake. Empty:
+// none of them.
+func (h *Host) refused() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.refusals) == 0 {
+		return ""
+	}
+	var text strings.Builder
+	for i, host := range slices.Sorted(maps.Keys(h.refusals)) {
+		if i > 0 {
+			text.WriteString("; ")
+		}
+		fmt.Fprintf(&text, "host %d refuses this one: %q", host, h.refusals[host])
+	}
+	fmt.Fprintf(&text, ". Nothing was changed. If %s is not this host's own directory, start it with that; if it was lost, replace this host", h.opts.Dir)
+	return text.String()
 }
 
 func sortGroups(groups []*group) {
@@ -133,7 +164,7 @@ func (h *Host) GroupStatus(id raft.GroupID) (GroupStatus, bool) {
 }
 
 func (g *group) status() GroupStatus {
-	conf := g.conf.Load()
+	conf, refused := g.conf.Load(), g.h.refused()
 	s := GroupStatus{
 		Group: g.id, Machine: conf.Settings.Machine, MachineVersion: conf.Settings.Version, Replica: g.self.Replica,
 		Applied: raft.Index(g.lane.applied.Load()), Configuration: *conf, State: "serving", Tolerates: -1,
@@ -142,7 +173,7 @@ func (g *group) status() GroupStatus {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s.Role, s.Term, s.Leader, s.Commit = p.role.String(), p.term, memberHost(conf, p.leader), p.commit
-	s.Snapshot, s.Mark = p.newest, p.mark
+	s.Snapshot, s.Mark, s.Followers = p.newest, p.mark, slices.Clone(p.followers)
 	if p.role == raft.Leader {
 		s.Tolerates = max((len(conf.Voters)-1)/2-p.behind, 0)
 	}
@@ -153,6 +184,8 @@ func (g *group) status() GroupStatus {
 		s.State, s.Why = "quarantined", p.why.Error()+": the others serve on. See this host's log, then restart or replace it"
 	case conf.Settings.Halt:
 		s.State, s.Why = "halted", "an operator halted writes: clear Settings.Halt by Reconfigure"
+	case p.leader == 0 && refused != "":
+		s.State, s.Why = "recovering", "no leader is known, and "+refused
 	case p.leader == 0:
 		s.State, s.Why = "recovering", "no leader is known: start the other hosts, or wait for the election"
 	}

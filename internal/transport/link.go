@@ -279,9 +279,13 @@ func (l *link) readPongs(c *conn) {
 			l.noteBroken(err)
 			return
 		}
+		took := l.t.clock.Now() - time.Duration(sent)
 		l.mu.Lock()
-		l.rtt = l.t.clock.Now() - time.Duration(sent)
+		l.rtt = took
 		l.mu.Unlock()
+		if l.t.o.RoundTrip != nil {
+			l.t.o.RoundTrip(l.host, took)
+		}
 	}
 }
 

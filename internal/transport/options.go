@@ -34,6 +34,8 @@ type Options struct {
 	CallTimeout      time.Duration // of a call, whatever its context allows; 10 s
 
 	Logger *slog.Logger // nil: no log
+	// RoundTrip is told how long each ping to a host took, on a task of the link. nil: nobody.
+	RoundTrip func(host raft.HostID, took time.Duration)
 }
 
 // Handler is what a Transport does its work for. Its methods run on the transport's tasks: they may

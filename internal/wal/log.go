@@ -42,6 +42,7 @@ type Log struct {
 	carry     carrying
 	requests  uint64
 	strangers map[raft.GroupID]*group
+	commands  int // in the batch being built
 
 	// Appends take only this lock, so that they never wait for a batch being built.
 	queueing sync.Mutex
@@ -170,6 +171,9 @@ func (l *Log) write() {
 func (l *Log) park(until time.Duration) { _ = l.wake.Wait(nil, until) }
 
 func (l *Log) now() time.Duration { return l.o.Env.Clock().Now() }
+
+// Err is what made the log fail, an ErrFailed; nil: it has not.
+func (l *Log) Err() error { return l.err() }
 
 func (l *Log) err() error {
 	l.mu.Lock()

@@ -23,6 +23,16 @@ type Options struct {
 	Cluster [16]byte
 	Host    raft.HostID
 	Logger  *slog.Logger // nil: nowhere
+
+	// Synced is told about every write and its sync, on the writer's task: it must not park. nil: nobody.
+	Synced func(Sync)
+}
+
+// Sync is one write that has become durable.
+type Sync struct {
+	Took     time.Duration
+	Bytes    int
+	Commands int // the sum of GroupSave.Commands
 }
 
 // Errors of the log.
@@ -115,6 +125,7 @@ type GroupSave struct {
 	// Configuration is the newest one among Save.Entries or Save.Base. The log takes it from
 	// there; the field is for the caller's own bookkeeping and may be nil.
 	Configuration *raft.Configuration
+	Commands      int  // in Save.Entries, as the caller counts them: for Options.Synced
 	Destroy       bool // the group is no more: only its tombstone remains. Save is not looked at
 }
 

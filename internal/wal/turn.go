@@ -175,6 +175,7 @@ func (l *Log) encode(r *request) {
 	defer l.mu.Unlock()
 	for i := range r.saves {
 		s := &r.saves[i]
+		l.commands += s.Commands
 		g := l.groups[s.Group]
 		if g == nil || g.birth != s.Birth || g.destroyed {
 			if g != nil {
@@ -312,6 +313,10 @@ func (l *Log) writeSync(s *segment, buf []byte, offset int64) error {
 	l.timings[l.timing%uint64(len(l.timings))] = took
 	l.timing++
 	l.mu.Unlock()
+	if err == nil && l.o.Synced != nil {
+		l.o.Synced(Sync{Took: took, Bytes: len(buf), Commands: l.commands})
+		l.commands = 0
+	}
 	return err
 }
 

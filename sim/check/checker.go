@@ -97,8 +97,9 @@ func (c *Checker) Observe(host int, e *env.Event) {
 	if int(e.Kind) < len(c.counts) {
 		c.counts[e.Kind]++
 	}
-	if e.Kind == env.WALSynced || e.Kind == env.LinkUp || e.Kind == env.LinkLost {
-		return
+	switch e.Kind {
+	case env.WALSynced, env.LinkUp, env.LinkLost, env.CallBusy, env.RoundTrip, env.ReplicaDiverged, env.LogFailed:
+		return // of no replica's log, or told again by another event
 	}
 	g := c.group(e.Group)
 	r := &g.replicas[host]
