@@ -24,8 +24,8 @@ type Options struct {
 	Env                    env.Env                 // nil: env.OS()
 	Check                  bool                    // whole-state assertions after every step
 	CallTimeout            time.Duration           // bounds a call whose context has no deadline. Zero: 10 s. Negative: none
-	Heartbeat              time.Duration           // zero: 50 ms
-	ElectionTimeout        time.Duration           // the shorter bound; drawn up to twice of it. Zero: 250 ms; at least 4 × Heartbeat
+	Heartbeat              time.Duration           // zero: 100 ms
+	ElectionTimeout        time.Duration           // the shorter bound; drawn up to twice of it. Zero: 400 ms; at least 4 × Heartbeat
 	MaxInboxBytes          int64                   // accepted and not yet answered, all groups. Zero: 64 MiB. Beyond: ErrBusy
 	MaxInFlightBytes       int64                   // sent and not acknowledged, per peer host. Zero: 16 MiB. A dead peer costs this, no more
 	MaxApplyBytes          int64                   // committed, not yet applied, per group. Zero: 64 MiB. Beyond: ErrBusy

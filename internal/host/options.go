@@ -61,8 +61,8 @@ const (
 // fill puts in the defaults and refuses impossible values, naming the field and what it may be.
 func (o *Options) fill() error {
 	setDefault(&o.CallTimeout, 10*time.Second)
-	setDefault(&o.Heartbeat, 50*time.Millisecond)
-	setDefault(&o.ElectionTimeout, 250*time.Millisecond)
+	setDefault(&o.Heartbeat, 100*time.Millisecond)
+	setDefault(&o.ElectionTimeout, max(400*time.Millisecond, 4*o.Heartbeat))
 	setDefault(&o.MaxInboxBytes, 64*mib)
 	setDefault(&o.MaxInFlightBytes, 16*mib)
 	setDefault(&o.MaxApplyBytes, 64*mib)
