@@ -95,9 +95,12 @@ func checkScenarios(h *tree) (problems []string) {
 	return problems
 }
 
-const reliability = "docs/reliability.md"
+// showing are the pages, beside those of the checks above, whose names in ticks of tests and files must exist.
+var showing = []string{"docs/reliability.md", "docs/divergence.md"}
 
-// checkReliability: the tests and files that the page names exist.
-func checkReliability(h *tree) []string {
-	return h.unknownNames(reliability, h.texts[reliability])
+func checkShowing(h *tree) (problems []string) {
+	for _, name := range showing {
+		problems = append(problems, h.unknownNames(name, h.texts[name])...)
+	}
+	return problems
 }

@@ -343,7 +343,7 @@ var planted = []struct {
 	},
 	{
 		rule: "promises are shown by tests that exist", want: "TestGone does not exist",
-		files: files{reliability: "| a fault | `TestGone` |\n"},
+		files: files{showing[0]: "| a fault | `TestGone` |\n"},
 	},
 }
 

@@ -52,7 +52,7 @@ var rules = []rule{
 	{"links of documents lead somewhere", checkLinks},
 	{"formats have golden files and fuzz targets", checkFormats},
 	{"known bugs have a test or an issue", checkScenarios},
-	{"promises are shown by tests that exist", checkReliability},
+	{"promises are shown by tests that exist", checkShowing},
 }
 
 func TestHouse(t *testing.T) {
