@@ -44,6 +44,14 @@ type GroupStatus struct {
 	DigestIndex    Index               `json:"digest_index"`
 	Tolerates      int                 `json:"tolerates"` // how many voters may still fail; -1: unknown here
 	Configuration  ConfigurationStatus `json:"configuration"`
+	Followers      []FollowerStatus    `json:"followers"` // of a leader; none on others
+}
+
+// FollowerStatus is what a leader knows of one follower's log.
+type FollowerStatus struct {
+	ID         HostID `json:"id"`
+	LagEntries uint64 `json:"lag_entries"` // not known to be durable there
+	LagBytes   int64  `json:"lag_bytes"`   // of them, within an eighth
 }
 
 // ConfigurationStatus is who belongs to a group.
@@ -83,11 +91,16 @@ func (g *Group) Status() GroupStatus {
 
 func groupStatus(in *host.GroupStatus) GroupStatus {
 	c := configuration(&in.Configuration)
+	followers := make([]FollowerStatus, len(in.Followers))
+	for i, f := range in.Followers {
+		followers[i] = FollowerStatus{ID: HostID(f.Host), LagEntries: f.Entries, LagBytes: f.Bytes}
+	}
 	return GroupStatus{
 		Group: GroupID(in.Group), Machine: in.Machine, MachineVersion: machine.Version(in.MachineVersion),
 		Role: in.Role, State: in.State, Why: in.Why, Term: uint64(in.Term), Leader: HostID(in.Leader),
 		Commit: Index(in.Commit), Applied: Index(in.Applied), Snapshot: Index(in.Snapshot),
 		Digest: machine.Digest(in.Mark.Digest), DigestIndex: Index(in.Mark.Index), Tolerates: in.Tolerates,
 		Configuration: ConfigurationStatus{Index: c.Index, Voters: append([]HostID{}, c.Voters...), Learners: append([]HostID{}, c.Learners...)},
+		Followers:     followers,
 	}
 }

@@ -72,7 +72,7 @@ func (p *Program) runServer(ctx context.Context, s *settings) error {
 		return err
 	}
 	o := s.options
-	o.Logger, o.Version, o.Host.Dir = log, p.Version, s.data
+	o.Logger, o.Version, o.Host.Dir, o.Host.Env = log, p.Version, s.data, p.env
 	if len(o.Host.Founders) == 0 {
 		o.Host.Founders = []string{o.Host.Addr}
 	}
@@ -80,7 +80,13 @@ func (p *Program) runServer(ctx context.Context, s *settings) error {
 	if err != nil {
 		return explain(err, s)
 	}
-	<-ctx.Done()
+	select {
+	case err := <-running.Failed():
+		// Whoever started it starts it anew: only a process that reads the disk again knows what is there.
+		p.abandon(running)
+		return &codedError{exitFailed, fmt.Errorf("%w. See the disk of %s: lockstep doctor --data %s", err, s.data, s.data)}
+	case <-ctx.Done():
+	}
 	log.Info("stopping")
 	bound, done := context.WithTimeout(context.Background(), graceful)
 	defer done()
@@ -88,6 +94,16 @@ func (p *Program) runServer(ctx context.Context, s *settings) error {
 		return fmt.Errorf("stop: %w", err)
 	}
 	return nil
+}
+
+// abandon closes a server whose disk may never answer again: it waits for a moment only.
+func (p *Program) abandon(running *server.Server) {
+	closed := p.env.NewWaiter()
+	p.env.Run("abandon", func() {
+		_ = running.Close()
+		closed.Wake()
+	})
+	_ = closed.Wait(nil, p.env.Clock().Now()+graceful) //nolint:staticcheck // the process ends either way
 }
 
 // holdLifeline stops the replica when the process that started it is gone, however it went.

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,65 +17,102 @@ import (
 type Metrics struct {
 	registry *prometheus.Registry
 
-	proposals                                    *prometheus.CounterVec
-	elections                                    *prometheus.CounterVec
-	leaderChanges, walBytes, divergence, repairs prometheus.Counter
-	readSeconds                                  *prometheus.HistogramVec
-	syncSeconds                                  prometheus.Histogram
+	proposals, busy, elections, repairs                         *prometheus.CounterVec
+	leaderChanges, walBytes, divergence                         prometheus.Counter
+	proposeSeconds, syncSeconds, applySeconds, proposalsPerSync prometheus.Histogram
+	readSeconds, roundTripSeconds                               *prometheus.HistogramVec
 
-	status atomic.Pointer[func() lockstep.HostStatus]
-	mu     sync.Mutex
-	leads  map[uint64]uint64 // group to leader, to count changes once
+	status    atomic.Pointer[func() lockstep.HostStatus]
+	logFailed func(why string) // called once the log of the host has failed
+	mu        sync.Mutex
+	leads     map[uint64]uint64 // group to leader, to count changes once
 }
 
-// maxGroupLabels is how many groups have numbers of their own; others are summed.
-const maxGroupLabels = 100
-
-func newMetrics() *Metrics {
-	counter := func(name, help string) prometheus.Counter {
-		return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
+func newMetrics(logFailed func(why string)) *Metrics {
+	m := &Metrics{registry: prometheus.NewRegistry(), logFailed: logFailed, leads: map[uint64]uint64{}}
+	m.register()
+	m.registry.MustRegister(gauges{m}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	// What has not happened is 0, not missing.
+	for label, values := range map[*prometheus.CounterVec][]string{
+		m.proposals: {"committed", "not_committed", "unknown", "refused"},
+		m.busy:      {"inbox", "apply", "uncommitted", "order"},
+		m.elections: {"election", "transfer"},
+		m.repairs:   {"snapshot"},
+	} {
+		for _, v := range values {
+			label.WithLabelValues(v)
+		}
 	}
-	buckets := prometheus.ExponentialBuckets(16e-6, 2, 20) // 16 µs to 8 s
-	m := &Metrics{
-		registry: prometheus.NewRegistry(),
-		proposals: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "lockstep_proposals_total", Help: "Proposals of clients of this host by outcome."}, []string{"outcome"}),
-		elections: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "lockstep_elections_total", Help: "Elections won by replicas of this host, by reason."}, []string{"reason"}),
-		leaderChanges: counter("lockstep_leader_changes_total", "Changes of the leader as seen by replicas of this host."),
-		walBytes:      counter("lockstep_wal_bytes_total", "Bytes synced to the log."),
-		divergence:    counter("lockstep_divergence_total", "Replicas of this host that stopped because their state or machine went wrong."),
-		repairs:       counter("lockstep_repairs_total", "Snapshots installed on this host."),
-		readSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "lockstep_read_duration_seconds", Help: "Reads of clients by level.", Buckets: buckets}, []string{"level"}),
-		syncSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "lockstep_wal_sync_duration_seconds", Help: "Syncs of the log.", Buckets: buckets}),
-		leads: map[uint64]uint64{},
+	for _, level := range []string{"linearizable", "stale"} {
+		m.readSeconds.WithLabelValues(level)
 	}
-	for _, o := range []string{"committed", "not_committed", "unknown", "refused"} {
-		m.proposals.WithLabelValues(o)
-	}
-	m.registry.MustRegister(m.proposals, m.elections, m.leaderChanges, m.walBytes, m.divergence, m.repairs,
-		m.readSeconds, m.syncSeconds, gauges{m},
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
+}
+
+// register makes the counters and histograms.
+func (m *Metrics) register() {
+	counter := func(at *prometheus.Counter, name, help string) {
+		*at = prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
+		m.registry.MustRegister(*at)
+	}
+	counters := func(at **prometheus.CounterVec, name, help, label string) {
+		*at = prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, []string{label})
+		m.registry.MustRegister(*at)
+	}
+	seconds := prometheus.ExponentialBuckets(16e-6, 2, 20) // 16 µs to 8 s
+	histogram := func(at *prometheus.Histogram, name, help string, buckets []float64) {
+		*at = prometheus.NewHistogram(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets})
+		m.registry.MustRegister(*at)
+	}
+	histograms := func(at **prometheus.HistogramVec, name, help, label string) {
+		*at = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: seconds}, []string{label})
+		m.registry.MustRegister(*at)
+	}
+	counters(&m.proposals, "lockstep_proposals_total", "Proposals of clients of this host, by outcome.", "outcome")
+	counters(&m.busy, "lockstep_busy_total", "Calls refused as busy on this host, by the budget that was full.", "budget")
+	counters(&m.elections, "lockstep_elections_total", "Elections won by replicas of this host, by reason.", "reason")
+	counter(&m.leaderChanges, "lockstep_leader_changes_total", "Changes of the leader as seen by replicas of this host.")
+	counter(&m.walBytes, "lockstep_wal_bytes_total", "Bytes synced to the log.")
+	counter(&m.divergence, "lockstep_divergence_total", "Replicas of this host that stopped because a majority computed another state.")
+	counters(&m.repairs, "lockstep_repairs_total", "Replicas of this host that were given what they lacked, by kind.", "kind")
+	histogram(&m.proposeSeconds, "lockstep_propose_duration_seconds", "Proposals of clients of this host, whatever their outcome.", seconds)
+	histogram(&m.syncSeconds, "lockstep_wal_sync_duration_seconds", "Writes of the log, each with its sync.", seconds)
+	histogram(&m.applySeconds, "lockstep_apply_duration_seconds", "Batches of commands in machines of this host.", seconds)
+	histograms(&m.readSeconds, "lockstep_read_duration_seconds", "Reads of clients of this host, by level.", "level")
+	histograms(&m.roundTripSeconds, "lockstep_peer_round_trip_seconds", "Pings to another host and back.", "peer")
+	histogram(&m.proposalsPerSync, "lockstep_proposals_per_sync", "Commands that one sync of the log made durable, of those syncs that had any.", prometheus.ExponentialBuckets(1, 2, 14))
 }
 
 // Observe takes an event of the engine. It never parks.
 func (m *Metrics) Observe(e env.Event) {
 	switch e.Kind {
 	case env.LeaderElected:
-		m.elections.WithLabelValues(reason(e.Text)).Inc()
+		m.elections.WithLabelValues(e.Text).Inc()
 		m.led(e.Group, e.Replica)
 	case env.LeaderKnown:
 		m.led(e.Group, e.Peer)
+	case env.EntriesApplied:
+		if e.Count > 0 {
+			m.applySeconds.Observe(e.Took.Seconds())
+		}
 	case env.WALSynced:
-		m.walBytes.Add(float64(e.Count))
-		m.syncSeconds.Observe(time.Duration(e.Digest).Seconds())
-	case env.ReplicaStopped:
+		m.walBytes.Add(float64(e.Bytes))
+		m.syncSeconds.Observe(e.Took.Seconds())
+		if e.Count > 0 {
+			m.proposalsPerSync.Observe(float64(e.Count))
+		}
+	case env.CallBusy:
+		m.busy.WithLabelValues(e.Text).Inc()
+	case env.RoundTrip:
+		m.roundTripSeconds.WithLabelValues(number(e.Peer)).Observe(e.Took.Seconds())
+	case env.ReplicaDiverged:
 		m.divergence.Inc()
 	case env.SnapshotInstalled:
-		m.repairs.Inc()
+		if e.Term == 0 { // the machine's word: the algorithm's, which has a term, came before
+			m.repairs.WithLabelValues("snapshot").Inc()
+		}
+	case env.LogFailed:
+		m.logFailed(e.Text)
 	}
 }
 
@@ -89,70 +125,13 @@ func (m *Metrics) led(group, leader uint64) {
 	}
 }
 
-// reason bounds the label: texts of the engine are few, but they are for people.
-func reason(text string) string {
-	if text == "" {
-		return "timeout"
-	}
-	return text[:min(len(text), 40)]
+// proposed takes the end of a client's proposal.
+func (m *Metrics) proposed(outcome string, took time.Duration) {
+	m.proposals.WithLabelValues(outcome).Inc()
+	m.proposeSeconds.Observe(took.Seconds())
 }
 
-// gauges are read from the host's status when somebody asks.
-type gauges struct{ m *Metrics }
-
-func desc(name, help string, labels ...string) *prometheus.Desc {
-	return prometheus.NewDesc(name, help, labels, nil)
-}
-
-var (
-	leaderDesc    = desc("lockstep_leader", "1 if this replica leads.", "group")
-	commitDesc    = desc("lockstep_commit_index", "Last committed index.", "group")
-	appliedDesc   = desc("lockstep_applied_index", "Last executed index.", "group")
-	stateDesc     = desc("lockstep_replica_state", "1 for the state that the replica is in.", "group", "state")
-	toleratesDesc = desc("lockstep_tolerates", "How many voters may still fail; -1: unknown here.", "group")
-	walSizeDesc   = desc("lockstep_wal_size_bytes", "Size of the log on disk.")
-	inboxDesc     = desc("lockstep_inbox_bytes", "Accepted and not yet answered.")
-)
-
-// Describe implements prometheus.Collector.
-func (g gauges) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{leaderDesc, commitDesc, appliedDesc, stateDesc, toleratesDesc, walSizeDesc, inboxDesc} {
-		out <- d
-	}
-}
-
-// Collect implements prometheus.Collector.
-func (g gauges) Collect(out chan<- prometheus.Metric) {
-	ask := g.m.status.Load()
-	if ask == nil {
-		return
-	}
-	s := (*ask)()
-	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
-		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
-	}
-	gauge(walSizeDesc, float64(s.WALBytes))
-	gauge(inboxDesc, float64(s.InboxBytes))
-	var leads, commit, applied float64 // of the groups without labels of their own
-	for i, r := range s.Groups {
-		lead := 0.0
-		if r.Role == "leader" {
-			lead = 1
-		}
-		if i >= maxGroupLabels {
-			leads, commit, applied = leads+lead, commit+float64(r.Commit), applied+float64(r.Applied)
-			continue
-		}
-		group := strconv.FormatUint(uint64(r.Group), 10)
-		gauge(leaderDesc, lead, group)
-		gauge(commitDesc, float64(r.Commit), group)
-		gauge(appliedDesc, float64(r.Applied), group)
-		gauge(stateDesc, 1, group, r.State)
-		gauge(toleratesDesc, float64(r.Tolerates), group)
-	}
-	if len(s.Groups) > maxGroupLabels {
-		gauge(leaderDesc, leads, "others")
-		gauge(commitDesc, commit, "others")
-		gauge(appliedDesc, applied, "others")
-	}
+// read takes the end of a client's read.
+func (m *Metrics) read(level string, took time.Duration) {
+	m.readSeconds.WithLabelValues(level).Observe(took.Seconds())
 }

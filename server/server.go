@@ -51,6 +51,7 @@ type Server struct {
 	recent   atomic.Pointer[recentStatus]
 	cluster  atomic.Uint64
 	member   atomic.Uint64
+	failed   chan error // holds the error that the host cannot serve on with
 	closing  sync.Once
 	closeErr error
 }
@@ -81,7 +82,8 @@ func Open(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen for clients: %w", err)
 	}
-	s := &Server{o: o, env: o.Host.Env, metrics: newMetrics()}
+	s := &Server{o: o, env: o.Host.Env, failed: make(chan error, 1)}
+	s.metrics = newMetrics(s.logFailed)
 	if s.env == nil {
 		s.env = env.OS()
 	}
@@ -99,10 +101,7 @@ func Open(ctx context.Context, o Options) (*Server, error) {
 	s.etcd = etcdapi.New(etcdapi.Options{
 		Group: s.group, Identity: s.identity, Status: s.protocolStatus, Members: s.members,
 		Env: s.env, Logger: o.Logger, ProgressInterval: o.WatchProgress,
-		Outcome: func(outcome string) { s.metrics.proposals.WithLabelValues(outcome).Inc() },
-		Read: func(level string, d time.Duration) {
-			s.metrics.readSeconds.WithLabelValues(level).Observe(d.Seconds())
-		},
+		Outcome: s.metrics.proposed, Read: s.metrics.read,
 	})
 	s.split = newSplitter(listener, secret, s.env)
 	s.rpc = s.etcd.GRPC()
@@ -121,6 +120,18 @@ func (s *Server) run(name string, f func()) {
 		f()
 	})
 }
+
+// logFailed runs on the engine's turn: it does not wait.
+func (s *Server) logFailed(why string) {
+	select {
+	case s.failed <- fmt.Errorf("%w: %s", lockstep.ErrLog, why):
+	default:
+	}
+}
+
+// Failed gives at most one error, once: an ErrLog, after which this host does nothing any more. What
+// its disk holds is unknown until the directory is opened anew: Close, and start another process.
+func (s *Server) Failed() <-chan error { return s.failed }
 
 // found makes the group of keys once in the cluster's life, tells the others how clients reach this
 // host, and says when it serves.
@@ -182,7 +193,8 @@ const statusAge = 2 * time.Millisecond
 
 func (s *Server) protocolStatus() etcdapi.Status {
 	now := s.env.Clock().Now()
-	if r := s.recent.Load(); r != nil && now-r.at < statusAge {
+	// Not one from before the first election: what is answered after it was of a term.
+	if r := s.recent.Load(); r != nil && now-r.at < statusAge && r.status.Leader != 0 {
 		return r.status
 	}
 	r := &recentStatus{now, s.askStatus()}

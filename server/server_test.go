@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
@@ -110,16 +109,6 @@ func TestOnePortSpeaksGRPCAndHTTP(t *testing.T) {
 		status, body := get(t, s, c.path)
 		if status != c.status || strings.TrimSpace(body) != c.want {
 			t.Errorf("%s: got %d %q, want %d %q", c.path, status, body, c.status, c.want)
-		}
-	}
-	_, body := get(t, s, "/status")
-	var status map[string]any
-	if err := json.Unmarshal([]byte(body), &status); err != nil {
-		t.Fatal(err)
-	}
-	for _, field := range []string{"id", "cluster", "addr", "endpoint", "pid", "version", "feature_level", "uptime_ns", "disk", "sync_p99_ns", "wal_bytes", "wal_max_bytes", "groups"} {
-		if _, ok := status[field]; !ok {
-			t.Errorf("/status lacks %s: %s", field, body)
 		}
 	}
 	_, metrics := get(t, s, "/metrics")

@@ -55,11 +55,10 @@ func (s *Server) read(client context.Context, serializable bool, f func(*kv.View
 	}
 	began := s.o.Env.Clock().Now()
 	v, err := s.view(ctx, level)
-	if err != nil {
-		return s.answer(client, err)
+	if err == nil {
+		err = f(v)
+		_ = v.Close() // what was read is read
 	}
-	defer v.Close()
-	err = f(v)
 	s.o.Read(name, s.o.Env.Clock().Now()-began)
 	return s.answer(client, err)
 }
@@ -156,8 +155,9 @@ func (s *Server) propose(client context.Context, op *kv.Op) (*kv.Result, error) 
 	}
 	ctx, cancel := context.WithTimeout(client, s.o.RequestTimeout)
 	defer cancel()
+	began := s.o.Env.Clock().Now()
 	reply, err := s.o.Group.Propose(ctx, cmd)
-	s.o.Outcome(outcome(err))
+	s.o.Outcome(outcome(err), s.o.Env.Clock().Now()-began)
 	if err != nil {
 		// Beside what etcd says, for who can use it. Without a gRPC stream, as behind the gateway, there
 		// is nobody to tell.

@@ -24,9 +24,9 @@ type Options struct {
 	Status   func() Status                   // never waits
 	Members  func(ctx context.Context, linearizable bool) ([]Member, error)
 	Env      env.Env
-	Logger   *slog.Logger                        // nil: slog.Default()
-	Outcome  func(outcome string)                // told about each proposal: committed, refused, not_committed, unknown. nil: nobody
-	Read     func(level string, d time.Duration) // told about each read. nil: nobody
+	Logger   *slog.Logger                             // nil: slog.Default()
+	Outcome  func(outcome string, took time.Duration) // told about each proposal: committed, refused, not_committed, unknown. nil: nobody
+	Read     func(level string, took time.Duration)   // told about each read: linearizable, stale. nil: nobody
 
 	MaxRequestBytes  int           // longest request. Zero: 1.5 MiB
 	RequestTimeout   time.Duration // of a request whose client sets no shorter one. Zero: 7 s
@@ -75,7 +75,7 @@ func New(o Options) *Server {
 		o.WatchWindowBytes = 16 << 20
 	}
 	if o.Outcome == nil {
-		o.Outcome = func(string) {}
+		o.Outcome = func(string, time.Duration) {}
 	}
 	if o.Read == nil {
 		o.Read = func(string, time.Duration) {}
