@@ -48,7 +48,7 @@ type Server struct {
 	ctx      context.Context // ends with Close
 	cancel   context.CancelFunc
 	tasks    sync.WaitGroup
-	recent   atomic.Pointer[recentStatus]
+	recent   atomic.Pointer[recentDisk]
 	cluster  atomic.Uint64
 	member   atomic.Uint64
 	failed   chan error // holds the error that the host cannot serve on with
@@ -181,32 +181,31 @@ func (s *Server) identity() (cluster, member uint64) {
 	return s.cluster.Load(), s.member.Load()
 }
 
-// recentStatus is what protocolStatus said, and when.
-type recentStatus struct {
-	at     time.Duration
-	status etcdapi.Status
+// diskAge is how old the word about the disk may be: it takes more asking than all else, and comes
+// with every answer. Everything else is of this moment: no answer bears a term from before it.
+const diskAge = 2 * time.Millisecond
+
+// recentDisk is what the disk was not long ago.
+type recentDisk struct {
+	at   time.Duration
+	full bool
 }
 
-// statusAge is how old a status may be: every response has a term in its header, and the engine is
-// not asked for each.
-const statusAge = 2 * time.Millisecond
+func (s *Server) diskFull() bool {
+	now := s.env.Clock().Now()
+	if r := s.recent.Load(); r != nil && now-r.at < diskAge {
+		return r.full
+	}
+	r := &recentDisk{now, s.host.Status().Disk == "full"}
+	s.recent.Store(r)
+	return r.full
+}
 
 func (s *Server) protocolStatus() etcdapi.Status {
-	now := s.env.Clock().Now()
-	// Not one from before the first election: what is answered after it was of a term.
-	if r := s.recent.Load(); r != nil && now-r.at < statusAge && r.status.Leader != 0 {
-		return r.status
-	}
-	r := &recentStatus{now, s.askStatus()}
-	s.recent.Store(r)
-	return r.status
-}
-
-func (s *Server) askStatus() etcdapi.Status {
 	at := s.group.Status()
 	out := etcdapi.Status{
 		Term: at.Term, Leader: uint64(at.Leader), Commit: uint64(at.Commit), Applied: uint64(at.Applied),
-		NoSpace: s.host.Status().Disk == "full",
+		NoSpace: s.diskFull(),
 	}
 	if at.State != "serving" {
 		out.Trouble = at.State + ": " + at.Why
