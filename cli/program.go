@@ -50,7 +50,9 @@ const defaultEndpoints = "127.0.0.1:2379,127.0.0.1:22379,127.0.0.1:32379"
 func (p *Program) Run(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	p.env = env.OS()
+	if p.env == nil {
+		p.env = env.OS()
+	}
 	root := p.root()
 	root.SetArgs(args)
 	root.SetOut(p.Out)
