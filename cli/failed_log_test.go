@@ -74,7 +74,9 @@ func TestServeEndsWhenItsLogFails(t *testing.T) {
 	}
 	dir, at := t.TempDir(), address(client, 0)
 	code := make(chan int, 1)
-	go func() { code <- server.Run([]string{"serve", "--data", dir, "--client", at, "--host", "127.0.0.1:0", "--max-wal-bytes", "64MiB"}) }()
+	go func() {
+		code <- server.Run([]string{"serve", "--data", dir, "--client", at, "--host", "127.0.0.1:0", "--max-wal-bytes", "64MiB"})
+	}()
 	put := func() int {
 		p := Program{Version: "test", Out: &sharedBuffer{}, Err: &sharedBuffer{}, Getenv: getenv}
 		return p.Run([]string{"put", "a", "1", "--endpoints", at, "--timeout", "2s"})
