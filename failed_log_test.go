@@ -68,3 +68,46 @@ func TestFailedLogIsToldOnceThoughNobodyWrites(t *testing.T) {
 		})
 	}
 }
+
+// TestEveryFailedWriteOfTheLogEndsTheHost makes each of the first writes of the log fail in turn, those
+// of founding included: a host that cannot go on never stays silently.
+func TestEveryFailedWriteOfTheLogEndsTheHost(t *testing.T) {
+	for _, hosts := range []int{1, 3} {
+		for k := 1; k <= 12; k++ {
+			inWorld(t, uint64(100*hosts+k), hosts, time.Minute, func(c *island) {
+				var seen failures
+				c.tune = func(i int, o *lockstep.Options) {
+					if i == 0 {
+						o.Observer = &seen
+					}
+				}
+				writes := 0
+				c.w.Disk(0).Hook = func(op world.Op, name string) error {
+					if op != world.OpWriteSync || !strings.HasSuffix(name, ".wal") {
+						return nil
+					}
+					if writes++; writes == k {
+						return syscall.EIO
+					}
+					return nil
+				}
+				for i := hosts - 1; i >= 0; i-- {
+					if err := c.start(i); err != nil && i > 0 {
+						t.Errorf("open host %d: %v", i, err)
+					}
+				}
+				for i := range c.hosts {
+					if c.opened[i] == nil {
+						_, _ = c.create(i, 1, time.Second)
+						_, _ = c.add(i, 1, time.Second)
+					}
+				}
+				c.w.Sleep(2 * time.Second)
+				told := len(seen.texts) > 0 || c.opened[0] != nil
+				if writes < k || !told {
+					t.Errorf("%d hosts, write %d of %d fails: told %v", hosts, k, writes, told)
+				}
+			})
+		}
+	}
+}

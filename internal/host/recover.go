@@ -133,6 +133,9 @@ func (h *Host) found1(id raft.GroupID, birth raft.Birth, c *raft.Configuration) 
 	_ = w.Wait(nil, 0) //nolint:staticcheck // the log always answers
 	if saved != nil {
 		h.log.Error("group not founded", "group", id, "err", saved)
+		if errors.Is(saved, wal.ErrFailed) {
+			h.post(event{kind: evDo, fn: func() { h.fail(saved) }})
+		}
 		return
 	}
 	g.makeRaft(c, raft.SnapshotMeta{}, hard, []raft.Entry{founding}, 0, false)
