@@ -164,7 +164,7 @@ func (h *Host) begin() error {
 	h.snaps = snaps
 	log, recovered, err := wal.Open(wal.Options{
 		Env: h.env, Dir: h.opts.Dir + "/wal", SegmentBytes: h.opts.WALSegmentBytes, MaxBytes: h.opts.MaxWALBytes,
-		Direct: false, Cluster: id.Mint.Cluster, Host: id.Host, Logger: h.log,
+		Direct: !h.opts.Fdatasync, Cluster: id.Mint.Cluster, Host: id.Host, Logger: h.log,
 		Synced: func(s wal.Sync) {
 			h.tell(env.Event{Kind: env.WALSynced, Count: uint64(s.Commands), Bytes: uint64(s.Bytes), Took: s.Took})
 		},

@@ -55,7 +55,7 @@ var (
 var registryKind = &machine.Typed[registry, registryCommand, groupRecord, registryQuery, registry]{
 	Apply: applyRegistry,
 	Query: func(s *registry, q registryQuery) (registry, error) {
-		return registry{Groups: s.Groups[min(q.From, len(s.Groups)):], Notes: s.Notes}, nil
+		return registry{Groups: s.Groups[min(max(q.From, 0), len(s.Groups)):], Notes: s.Notes}, nil
 	},
 	Clone: func(s *registry) *registry { c := *s; return &c },
 }

@@ -55,7 +55,7 @@ func wantError(t *testing.T, got, want error) {
 	}
 }
 
-// Servers.md §3.3, 1 to 6, 8, 14 and 16: what is refused, and in which words.
+// Semantics that trip re-implementers, 1 to 6, 8, 14 and 16: what is refused, and in which words.
 func TestRefusalsHaveCodesAndTextsOfEtcd(t *testing.T) {
 	r := newRig(t)
 	for i := range 5 {
@@ -120,7 +120,7 @@ func (r *rig) do(ctx context.Context, m proto.Message) (err error) {
 	return err
 }
 
-// Servers.md §3.3, 14.
+// Semantics that trip re-implementers, 14.
 func TestPutKeepsValueOrLeaseOnlyWhereThereIsOne(t *testing.T) {
 	r := newRig(t)
 	ctx := testContext(t)
@@ -141,7 +141,7 @@ func TestPutKeepsValueOrLeaseOnlyWhereThereIsOne(t *testing.T) {
 	}
 }
 
-// Servers.md §3.3, 15.
+// Semantics that trip re-implementers, 15.
 func TestEveryResponseCarriesTheHeader(t *testing.T) {
 	r := newRig(t)
 	ctx := testContext(t)
@@ -385,7 +385,7 @@ func TestRangeStreamComesInPieces(t *testing.T) {
 	}
 }
 
-// Servers.md §3.3, 16: Unavailable is what a client tries elsewhere; anything else is final.
+// Semantics that trip re-implementers, 16: Unavailable is what a client tries elsewhere; anything else is final.
 func TestFailuresOfTheGroupInWordsOfEtcd(t *testing.T) {
 	r := newRig(t, func(o *Options) { o.RequestTimeout = 10 * time.Millisecond })
 	wrap := func(err error) error { return &lockstep.Error{Op: "Propose", Group: 1, Err: err} }
@@ -431,7 +431,7 @@ func TestRequestNeedingALeaderFailsAtOnceWithoutOne(t *testing.T) {
 	wantError(t, r.do(ctx, &pb.PutRequest{Key: []byte("a")}), rpctypes.ErrGRPCNotSupportedForLearner)
 }
 
-// Servers.md §3.3, 23.
+// Semantics that trip re-implementers, 23.
 func TestLimitsThatClientsKnow(t *testing.T) {
 	r := newRig(t)
 	ctx := testContext(t)
