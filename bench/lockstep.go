@@ -11,16 +11,16 @@ import (
 	"github.com/lockstep-rsm/lockstep/machine"
 )
 
-// lockstepEngine runs Lockstep with its default options.
-type lockstepEngine struct{}
+// lockstepEngine runs Lockstep with its default options, but for how the log is written.
+type lockstepEngine struct{ fdatasync bool }
 
 type lockstepReplica struct {
 	host  *lockstep.Host
 	group *lockstep.Group
 }
 
-func (lockstepEngine) open(p place) (replica, error) {
-	return openLockstep(p, lockstep.Options{})
+func (e lockstepEngine) open(p place) (replica, error) {
+	return openLockstep(p, lockstep.Options{Fdatasync: e.fdatasync})
 }
 
 // openLockstep starts a replica that holds a table. It waits for the other founders.

@@ -38,7 +38,7 @@ func engineOf(name string) (engine, error) {
 	kind, variant, _ := strings.Cut(name, "-")
 	switch kind {
 	case "lockstep":
-		return lockstepEngine{}, nil
+		return lockstepEngine{fdatasync: variant == "fdatasync"}, nil
 	case "etcd":
 		return etcdEngine{}, nil
 	case "hashicorp":

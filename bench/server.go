@@ -26,8 +26,10 @@ func server(t task) (point, error) {
 		return point{}, err
 	}
 	defer c.close()
-	return drive(load{put: c.put, clients: t.Clients, size: t.Size, warm: t.Warm, duration: t.Duration,
-		cpu: func() time.Duration { return ownCPU() + s.cpu() }, profile: newProfile(t.Profile)})
+	return drive(load{
+		put: c.put, clients: t.Clients, size: t.Size, warm: t.Warm, duration: t.Duration,
+		cpu: func() time.Duration { return ownCPU() + s.cpu() }, profile: newProfile(t.Profile),
+	})
 }
 
 // A serverClient puts through etcd's client, over several connections in turn.

@@ -70,6 +70,8 @@ func write(t task) (point, error) {
 		return point{}, err
 	}
 	defer three.close()
-	return drive(load{put: three.put, clients: t.Clients, size: t.Size, warm: t.Warm, duration: t.Duration,
-		cpu: ownCPU, profile: newProfile(t.Profile)})
+	return drive(load{
+		put: three.put, clients: t.Clients, size: t.Size, warm: t.Warm, duration: t.Duration,
+		cpu: ownCPU, profile: newProfile(t.Profile),
+	})
 }

@@ -136,8 +136,10 @@ func (p *Program) clock() finding {
 		worst = max(worst, passed-wait)
 		jump = max(jump, (p.env.Clock().Wall().Round(0).Sub(wall.Round(0)) - passed).Abs())
 	}
-	f := finding{What: "clock", Value: fmt.Sprintf("wakes at most %v late, wall clock within %v", worst.Round(time.Microsecond), jump.Round(time.Microsecond)),
-		OK: worst < slowSync && jump < slowSync}
+	f := finding{
+		What: "clock", Value: fmt.Sprintf("wakes at most %v late, wall clock within %v", worst.Round(time.Microsecond), jump.Round(time.Microsecond)),
+		OK: worst < slowSync && jump < slowSync,
+	}
 	if !f.OK {
 		f.Do = "the machine is overloaded, or its clock is being set: elections may come without need"
 	}

@@ -233,8 +233,10 @@ func (p *Program) printEvent(e *mvccpb.Event) error {
 }
 
 func (p *Program) member() *cobra.Command {
-	member := &cobra.Command{Use: "member", Short: "The hosts of the cluster", Args: exactly(0),
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
+	member := &cobra.Command{
+		Use: "member", Short: "The hosts of the cluster", Args: exactly(0),
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
 	member.AddCommand(&cobra.Command{
 		Use: "list", Short: "List them", Args: exactly(0),
 		RunE: func(c *cobra.Command, _ []string) error {

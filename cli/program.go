@@ -142,8 +142,10 @@ func (p *Program) versionCommand() *cobra.Command {
 }
 
 func (p *Program) sim() *cobra.Command {
-	sim := &cobra.Command{Use: "sim", Short: "Break the engine under simulation", Args: exactly(0),
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
+	sim := &cobra.Command{
+		Use: "sim", Short: "Break the engine under simulation", Args: exactly(0),
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
 	var seed uint64
 	var seeds int
 	run := &cobra.Command{

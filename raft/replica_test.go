@@ -25,8 +25,10 @@ func lead(t *testing.T, n int) *world {
 }
 
 func propose(w *world, h *host, data string) {
-	w.step(h, Input{Kind: InPropose, Proposal: Proposal{Kind: KindCommands, Data: []byte(data),
-		Payload: makeEntry(nil, 0, KindCommands, []byte(data)).Payload}})
+	w.step(h, Input{Kind: InPropose, Proposal: Proposal{
+		Kind: KindCommands, Data: []byte(data),
+		Payload: makeEntry(nil, 0, KindCommands, []byte(data)).Payload,
+	}})
 }
 
 func TestUndecodableConfigurationStopsTheReplica(t *testing.T) {
@@ -131,8 +133,10 @@ func TestProgressBelongsToTheIncarnation(t *testing.T) {
 	w := lead(t, 3)
 	r := w.hosts[0].r
 	before := *r.follower(3)
-	m := Message{Type: MsgAppendReply, Group: testGroup, Birth: testBirth, From: 3, FromIncarnation: 999, To: 1,
-		ToIncarnation: w.hosts[0].self.Incarnation, Term: r.hard.Term, Index: r.log.last(), Round: 1}
+	m := Message{
+		Type: MsgAppendReply, Group: testGroup, Birth: testBirth, From: 3, FromIncarnation: 999, To: 1,
+		ToIncarnation: w.hosts[0].self.Incarnation, Term: r.hard.Term, Index: r.log.last(), Round: 1,
+	}
 	propose(w, w.hosts[0], "x")
 	w.step(w.hosts[0], Input{Kind: InMessage, Message: &m})
 	if r.follower(3).match != before.match {
@@ -308,9 +312,11 @@ func TestAppendOfAnotherEntryOfTheSameTermStopsTheReplica(t *testing.T) {
 	r := h.r
 	prev := r.log.at(r.log.last() - 1)
 	other := makeEntry(prev, r.hard.Term, KindCommands, []byte("two"))
-	m := Message{Type: MsgAppend, Group: testGroup, Birth: testBirth, From: 1, FromIncarnation: member(1).Incarnation,
+	m := Message{
+		Type: MsgAppend, Group: testGroup, Birth: testBirth, From: 1, FromIncarnation: member(1).Incarnation,
 		To: 2, ToIncarnation: h.self.Incarnation, Term: r.hard.Term, Prev: prev.Identity.Position(), PrevSum: prev.Sum,
-		Entries: []Entry{other}, Round: 1}
+		Entries: []Entry{other}, Round: 1,
+	}
 	var failed error
 	w.seen = func(_ *host, rd *Ready) { failed = rd.Failed }
 	w.step(h, Input{Kind: InMessage, Message: &m})
@@ -334,9 +340,11 @@ func TestAppendThatIsNotChainedIsIgnored(t *testing.T) {
 	} {
 		e := good
 		spoil(&e)
-		m := Message{Type: MsgAppend, Group: testGroup, Birth: testBirth, From: 1, FromIncarnation: member(1).Incarnation,
+		m := Message{
+			Type: MsgAppend, Group: testGroup, Birth: testBirth, From: 1, FromIncarnation: member(1).Incarnation,
 			To: 2, ToIncarnation: h.self.Incarnation, Term: r.hard.Term, Prev: last.Position(), PrevSum: sum,
-			Entries: []Entry{e}, Round: 1}
+			Entries: []Entry{e}, Round: 1,
+		}
 		w.step(h, Input{Kind: InMessage, Message: &m})
 		if r.failed != nil || r.log.last() != last.Index {
 			t.Errorf("%s: last %d, failed %v", name, r.log.last(), r.failed)

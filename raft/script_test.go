@@ -89,8 +89,10 @@ func (s *script) ids(d *datadriven.TestData, key string) (ids []ReplicaID) {
 
 // group founds it: voters=(1,2,3) outgoing=() learners=().
 func (s *script) group(d *datadriven.TestData) {
-	c := Configuration{NextReplica: 10, Voters: members(s.ids(d, "voters")...),
-		Outgoing: members(s.ids(d, "outgoing")...), Learners: members(s.ids(d, "learners")...)}
+	c := Configuration{
+		NextReplica: 10, Voters: members(s.ids(d, "voters")...),
+		Outgoing: members(s.ids(d, "outgoing")...), Learners: members(s.ids(d, "learners")...),
+	}
 	n := 0
 	for _, set := range [][]Member{c.Voters, c.Outgoing, c.Learners} {
 		for _, m := range set {
@@ -157,8 +159,10 @@ func (s *script) observe(h *host, rd *Ready) {
 }
 
 func refusalText(r Refusal) string {
-	return [...]string{"", "it does not lead", "too much is uncommitted", "leadership is being handed over",
-		"the group is halted", "a change is not settled", "not what may follow"}[r]
+	return [...]string{
+		"", "it does not lead", "too much is uncommitted", "leadership is being handed over",
+		"the group is halted", "a change is not settled", "not what may follow",
+	}[r]
 }
 
 func at(p Position) string { return fmt.Sprintf("%d@%d", p.Index, p.Term) }
@@ -373,8 +377,10 @@ func (s *script) propose(d *datadriven.TestData) {
 	}
 	if d.HasArg("voters") {
 		p.Kind = KindConfiguration
-		p.Data = encodeConfiguration(Configuration{NextReplica: 10, Voters: members(s.ids(d, "voters")...),
-			Outgoing: members(s.ids(d, "outgoing")...), Learners: members(s.ids(d, "learners")...)})
+		p.Data = encodeConfiguration(Configuration{
+			NextReplica: 10, Voters: members(s.ids(d, "voters")...),
+			Outgoing: members(s.ids(d, "outgoing")...), Learners: members(s.ids(d, "learners")...),
+		})
 	}
 	p.Payload = makeEntry(nil, 0, p.Kind, p.Data).Payload
 	for range arg(s, d, "times", uint64(1)) {
@@ -513,16 +519,20 @@ func (s *script) execute(d *datadriven.TestData) {
 // forge delivers a message that no replica has sent just so.
 func (s *script) forge(d *datadriven.TestData) {
 	from, to := member(arg(s, d, "from", ReplicaID(0))), s.w.host(arg(s, d, "to", ReplicaID(0)))
-	m := Message{Group: testGroup, Birth: testBirth, From: from.Replica, FromIncarnation: from.Incarnation,
+	m := Message{
+		Group: testGroup, Birth: testBirth, From: from.Replica, FromIncarnation: from.Incarnation,
 		To: to.self.Replica, ToIncarnation: to.self.Incarnation, Term: arg(s, d, "term", Term(0)),
 		Index: arg(s, d, "index", Index(0)), Commit: arg(s, d, "commit", Index(0)), Round: arg(s, d, "round", uint64(0)),
 		Hint: Position{Index: arg(s, d, "hint", Index(0))}, Prev: Position{arg(s, d, "last-term", Term(0)), arg(s, d, "last", Index(0))},
-		Reject: d.HasArg("reject"), Transfer: d.HasArg("transfer")}
+		Reject: d.HasArg("reject"), Transfer: d.HasArg("transfer"),
+	}
 	if d.HasArg("wiped") {
 		m.FromIncarnation++
 	}
-	types := map[string]MessageType{"append": MsgAppend, "heartbeat": MsgHeartbeat, "append-reply": MsgAppendReply,
-		"vote": MsgVote, "pre-vote": MsgPreVote, "pre-vote-reply": MsgPreVoteReply, "heartbeat-reply": MsgHeartbeatReply}
+	types := map[string]MessageType{
+		"append": MsgAppend, "heartbeat": MsgHeartbeat, "append-reply": MsgAppendReply,
+		"vote": MsgVote, "pre-vote": MsgPreVote, "pre-vote-reply": MsgPreVoteReply, "heartbeat-reply": MsgHeartbeatReply,
+	}
 	m.Type = types[d.CmdArgs[0].Key]
 	if m.Type == MsgAppend {
 		if have, sum, ok := to.r.log.position(m.Prev.Index); ok && have == m.Prev {

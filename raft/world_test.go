@@ -118,8 +118,10 @@ func decodeConfiguration(p []byte) (c Configuration, err error) {
 
 // makeEntry builds an entry that follows prev.
 func makeEntry(prev *Entry, term Term, kind Kind, data []byte) Entry {
-	e := Entry{Identity: Identity{Group: testGroup, Birth: testBirth, Kind: kind, Term: term, Index: 1,
-		Length: uint32(len(data)), Payload: Digest(digest.Sum(data))}, Data: data}
+	e := Entry{Identity: Identity{
+		Group: testGroup, Birth: testBirth, Kind: kind, Term: term, Index: 1,
+		Length: uint32(len(data)), Payload: Digest(digest.Sum(data)),
+	}, Data: data}
 	if prev != nil {
 		e.Index, e.Prev, e.Time = prev.Index+1, prev.Sum, prev.Time
 	}

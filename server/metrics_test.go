@@ -260,8 +260,11 @@ func TestEventsAreCounted(t *testing.T) {
 func TestObservingDoesNotAllocate(t *testing.T) {
 	m := newMetrics(func(string) {})
 	events := []env.Event{
-		{Kind: env.EntriesApplied, Count: 1, Took: 1}, {Kind: env.WALSynced, Bytes: 1, Took: 1, Count: 1},
-		{Kind: env.EntryAppended}, {Kind: env.CommitAdvanced}, {Kind: env.CallBusy, Text: "inbox"},
+		{Kind: env.EntriesApplied, Count: 1, Took: 1},
+		{Kind: env.WALSynced, Bytes: 1, Took: 1, Count: 1},
+		{Kind: env.EntryAppended},
+		{Kind: env.CommitAdvanced},
+		{Kind: env.CallBusy, Text: "inbox"},
 	}
 	if n := testing.AllocsPerRun(100, func() {
 		for _, e := range events {

@@ -80,8 +80,13 @@ func TestVoteAgreesWithEnumeration(t *testing.T) {
 
 func TestJointVoteNeedsBothHalves(t *testing.T) {
 	for _, c := range []struct{ a, b, want Result }{
-		{Won, Won, Won}, {Won, Pending, Pending}, {Pending, Won, Pending},
-		{Lost, Won, Lost}, {Won, Lost, Lost}, {Pending, Lost, Lost}, {Lost, Lost, Lost},
+		{Won, Won, Won},
+		{Won, Pending, Pending},
+		{Pending, Won, Pending},
+		{Lost, Won, Lost},
+		{Won, Lost, Lost},
+		{Pending, Lost, Lost},
+		{Lost, Lost, Lost},
 	} {
 		if got := Both(c.a, c.b); got != c.want {
 			t.Errorf("Both(%v, %v) = %v, want %v", c.a, c.b, got, c.want)

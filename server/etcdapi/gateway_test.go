@@ -27,12 +27,16 @@ func TestGatewaySpeaksJSON(t *testing.T) {
 		{"/v3/kv/put", `{"key":"` + b64("foo") + `","value":"` + b64("bar") + `"}`, 200, `{` + header("2") + `}`},
 		{"/v3/kv/range", `{"key":"` + b64("foo") + `"}`, 200, `{` + header("2") +
 			`,"kvs":[{"key":"` + b64("foo") + `","create_revision":"2","mod_revision":"2","version":"1","value":"` + b64("bar") + `"}],"count":"1"}`},
-		{"/v3/kv/txn", `{"compare":[{"target":"CREATE","key":"` + b64("foo") + `","createRevision":"2"}],"success":[{"requestPut":{"key":"` + b64("x") + `"}}]}`, 200,
-			`{` + header("3") + `,"succeeded":true,"responses":[{"response_put":{"header":{"revision":"3"}}}]}`},
+		{
+			"/v3/kv/txn", `{"compare":[{"target":"CREATE","key":"` + b64("foo") + `","createRevision":"2"}],"success":[{"requestPut":{"key":"` + b64("x") + `"}}]}`, 200,
+			`{` + header("3") + `,"succeeded":true,"responses":[{"response_put":{"header":{"revision":"3"}}}]}`,
+		},
 		{"/v3/kv/deleterange", `{"key":"` + b64("x") + `","unknown":1}`, 200, `{` + header("4") + `,"deleted":"1"}`},
 		{"/v3/kv/compaction", `{"revision":"3"}`, 200, `{` + header("4") + `}`},
-		{"/v3/cluster/member/list", `{}`, 200,
-			`{"header":{"cluster_id":"193","member_id":"1","raft_term":"7"},"members":[{"ID":"1","name":"1","peerURLs":["http://127.0.0.1:2380"],"clientURLs":["http://127.0.0.1:2379"]}]}`},
+		{
+			"/v3/cluster/member/list", `{}`, 200,
+			`{"header":{"cluster_id":"193","member_id":"1","raft_term":"7"},"members":[{"ID":"1","name":"1","peerURLs":["http://127.0.0.1:2380"],"clientURLs":["http://127.0.0.1:2379"]}]}`,
+		},
 		{"/v3/kv/put", `{}`, 400, `{"error":"etcdserver: key is not provided","code":3,"message":"etcdserver: key is not provided"}`},
 		{"/v3/kv/range", `{"key":`, 400, ""},
 		{"/v3/lease/grant", `{}`, 501, ""},
