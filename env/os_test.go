@@ -282,7 +282,8 @@ func TestFactsAndRand(t *testing.T) {
 	if a != b || a.PID == 0 {
 		t.Fatalf("%+v, then %+v", a, b)
 	}
-	if r := OS().Rand(); r.Uint64() == r.Uint64() {
+	r := OS().Rand()
+	if first := r.Uint64(); first == r.Uint64() {
 		t.Fatal("two equal numbers of 64 bits")
 	}
 	for n := range 3 * BlockSize {

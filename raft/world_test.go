@@ -87,8 +87,7 @@ type world struct {
 	hosts   []*host
 	net     []Message
 	options Options
-	log     func(format string, args ...any) // nil: silent
-	seen    func(h *host, rd *Ready)         // every Ready, before its messages leave
+	seen    func(h *host, rd *Ready) // every Ready, before its messages leave
 	cut     map[[2]ReplicaID]bool
 }
 

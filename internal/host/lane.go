@@ -98,7 +98,6 @@ type lane struct {
 	spans     []span
 	results   machine.Results
 	scratch   []byte
-	view      *sharedView
 }
 
 // laneInstall is a snapshot to restore once the entries before it are done with.
@@ -115,12 +114,10 @@ type laneWaiter struct {
 
 // span is one entry's commands within a batch.
 type span struct {
-	entry    *raft.Entry
-	first    int
-	count    int
-	origins  []wire.Origin
-	own      []*Call
-	hasOwner bool
+	entry   *raft.Entry
+	first   int
+	count   int
+	origins []wire.Origin
 }
 
 const (

@@ -21,7 +21,6 @@ type event struct {
 	host    raft.HostID
 	refused bool
 	packets []wire.Packet
-	seq     uint64
 	index   raft.Index
 	mark    raft.Mark
 	meta    *raft.SnapshotMeta

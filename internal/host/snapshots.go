@@ -7,7 +7,6 @@ import (
 	"io"
 	"slices"
 	"sync/atomic"
-	"time"
 
 	"github.com/lockstep-rsm/lockstep/env"
 	"github.com/lockstep-rsm/lockstep/internal/snapshot"
@@ -341,9 +340,6 @@ func (g *group) sendSnapshot(to raft.ReplicaID) {
 }
 
 var errNoSnapshot = errors.New("no agreed snapshot to send")
-
-// streamTimeout bounds one stream; the receiver keeps what it has and resumes.
-const streamTimeout = time.Hour
 
 func (g *group) streamSnapshot(host raft.HostID, index raft.Index) error {
 	r, err := g.h.snaps.Open(g.id, g.birth, index)

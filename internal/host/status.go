@@ -19,8 +19,6 @@ type published struct {
 	term   raft.Term
 	leader raft.ReplicaID
 	commit raft.Index
-	first  raft.Index
-	last   raft.Index
 	behind int // voters that a leader has not heard from lately
 	mark   raft.Mark
 	newest raft.Index // snapshot

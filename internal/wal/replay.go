@@ -12,7 +12,6 @@ import (
 type replay struct {
 	groups map[raft.GroupID]*replayed
 	doubt  *doubt // the newest stretch of the log that is lost
-	notes  *[]string
 }
 
 // doubt is what a stretch of batches that are lost altogether does to every group that nothing

@@ -29,13 +29,6 @@ func (g *twinGroup) last() raft.Identity {
 	return g.base
 }
 
-func (g *twinGroup) lastSum() raft.Digest {
-	if id := g.last(); id.Kind != 0 {
-		return id.Digest()
-	}
-	return 0
-}
-
 // apply returns the twin after saves; the receiver stays as it was.
 func (t twin) apply(saves []GroupSave) twin {
 	next := twin{}

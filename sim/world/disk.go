@@ -162,13 +162,11 @@ type diskOp struct {
 	p      []byte
 	off    int64
 	name   string
-	to     string
 	size   int64
 	losses uint64 // of f, when a Sync began
 	fault  error
 	err    error
 	n      int
-	info   any // result of a look
 	do     func(*diskOp) error
 	done   event
 }

@@ -412,8 +412,6 @@ func TestDiskAgainstNaiveTwin(t *testing.T) {
 	}
 }
 
-func (w *World) hosts0Up() bool { return w.host(0).up }
-
 func TestWriteDuringSyncIsNotPromised(t *testing.T) {
 	onDisk(t, 1, func(w *World, d *Disk, files env.FS) {
 		f := create(t, files, "f", 0)

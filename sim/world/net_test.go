@@ -260,7 +260,7 @@ func TestRefusedAndUnanswered(t *testing.T) {
 }
 
 // fate connects host 1 to host 0 and tells what host 1's pending Read gets when end happens.
-func fate(t *testing.T, end func(w *World)) (err error, after time.Duration) {
+func fate(t *testing.T, end func(w *World)) (after time.Duration, err error) {
 	play(t, 2, Options{}, func(w *World) {
 		w.Do(0, func() { serve(t, w, 0, func(c net.Conn) { _, _ = get(c); _, _ = get(c) }) })
 		over := w.NewWaiter()
@@ -277,17 +277,17 @@ func fate(t *testing.T, end func(w *World)) (err error, after time.Duration) {
 		w.Go(Driver, "end", func() { end(w) })
 		_ = over.Wait(nil, w.Host(Driver).Clock().Now()+time.Minute)
 	})
-	return err, after
+	return after, err
 }
 
 func TestWhatPeersHearOfAnEnd(t *testing.T) {
-	if err, after := fate(t, func(w *World) { w.Kill(0) }); err != io.EOF || after > 2*time.Millisecond {
+	if after, err := fate(t, func(w *World) { w.Kill(0) }); err != io.EOF || after > 2*time.Millisecond {
 		t.Errorf("kill: %v after %v", err, after)
 	}
-	if err, _ := fate(t, func(w *World) { w.ResetBetween(0, 1) }); !errors.Is(err, syscall.ECONNRESET) {
+	if _, err := fate(t, func(w *World) { w.ResetBetween(0, 1) }); !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("reset: %v", err)
 	}
-	if err, _ := fate(t, func(w *World) { w.PowerOff(0); w.Sleep(time.Second); w.Start(0) }); err != nil {
+	if _, err := fate(t, func(w *World) { w.PowerOff(0); w.Sleep(time.Second); w.Start(0) }); err != nil {
 		t.Errorf("power loss is silent for who only listens: %v", err)
 	}
 }
