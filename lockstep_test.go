@@ -22,6 +22,8 @@ type trio struct {
 	addrs []string
 	dirs  []string
 	hosts []*lockstep.Host
+
+	fdatasync bool
 }
 
 func newTrio(t *testing.T) *trio {
@@ -57,7 +59,7 @@ func (c *trio) options(i int) lockstep.Options {
 	return lockstep.Options{
 		Dir: c.dirs[i], Addr: c.addrs[i], Founders: c.addrs, Check: true,
 		Machines:        map[string]machine.Kind{"counter": counter.Machine.Kind()},
-		WALSegmentBytes: 1 << 20, MaxWALBytes: 64 << 20,
+		WALSegmentBytes: 1 << 20, MaxWALBytes: 64 << 20, Fdatasync: c.fdatasync,
 		Logger: slog.New(slog.NewTextHandler(testWriter{c.t}, nil)),
 	}
 }
@@ -88,9 +90,17 @@ func (w testWriter) Write(p []byte) (int, error) {
 var _ io.Writer = testWriter{}
 
 func TestThreeHostsCountTogetherAndSurviveTheirLeader(t *testing.T) {
+	for _, fdatasync := range []bool{false, true} {
+		t.Run(fmt.Sprintf("fdatasync %v", fdatasync), func(t *testing.T) { countTogether(t, fdatasync) })
+	}
+}
+
+// countTogether lets the hosts write their logs with fdatasync, or not; at the last start the other way.
+func countTogether(t *testing.T, fdatasync bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
 	c := newTrio(t)
+	c.fdatasync = fdatasync
 	for i := range 3 {
 		c.start(i)
 	}
@@ -122,6 +132,7 @@ func TestThreeHostsCountTogetherAndSurviveTheirLeader(t *testing.T) {
 	for i := range 3 {
 		c.stop(i)
 	}
+	c.fdatasync = !fdatasync
 	for i := range 3 {
 		c.start(i)
 	}

@@ -34,7 +34,7 @@ type Options struct {
 	SnapshotBytesPerSecond int64                   // written, and sent to other hosts. Zero: 64 MiB
 	SnapshotAfterBytes     int64                   // log of one group after which it snapshots. Zero: 256 MiB, at most an eighth of MaxWALBytes
 	Loops, Lanes           int                     // engine turns (this version runs one) and machine lanes at once. Zero: from GOMAXPROCS
-	Fdatasync              bool                    // never O_DIRECT; the same bytes on disk. This version never uses it
+	Fdatasync              bool                    // write the log through the page cache and sync it. Default: with O_DIRECT where the file system can, faster on most disks. The same bytes on disk
 }
 
 // GroupOptions are for founding; afterwards they are in the group's configuration.

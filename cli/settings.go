@@ -52,6 +52,8 @@ func newSettings(c *cobra.Command) *settings {
 	s.duration(&o.WatchProgress, "watch-progress", "between progress notifications of watches (default 10m)", "10m")
 	s.add("max-wal-bytes", (*bytesValue)(&o.Host.MaxWALBytes), "bound of the log on disk (default 4GiB)", "a size: 4GiB")
 	s.add("snapshot-after-bytes", (*bytesValue)(&o.Host.SnapshotAfterBytes), "log after which a snapshot is taken (default 256MiB)", "a size: 256MiB")
+	c.Flags().BoolVar(&o.Host.Fdatasync, "fdatasync", false, "write the log through the page cache, never O_DIRECT")
+	s.know("fdatasync", "true or false: true")
 	s.text(&s.logForm, "log", "text", "form of the log: text or json", "text or json: json")
 	s.text(&s.logFrom, "log-level", "info", "debug, info, warn or error", "a level: info")
 	return s
