@@ -51,8 +51,8 @@ func TestWrongUsage(t *testing.T) {
 		{"serve --client 127.0.0.1", []string{"127.0.0.1", "host:port"}},
 		{"serve --client 0.0.0.0:2379", []string{"plaintext is for loopback only", "--cert", "--insecure"}},
 		{"serve --host 192.0.2.1:2380", []string{"loopback", "nsecure"}},
-		{"serve --heartbeat 1s", []string{"Heartbeat"}},
-		{"serve --founders 127.0.0.1:1", []string{"Founders", "127.0.0.1:2380"}},
+		{"serve --heartbeat 1s", []string{"--heartbeat"}},
+		{"serve --founders 127.0.0.1:1", []string{"--founders", "127.0.0.1:2380"}},
 		{"serve --file nowhere.yaml", []string{"nowhere.yaml", "no such file"}},
 		{"up --replicas 9", []string{"--replicas is 9", "1 to 5"}},
 		{"up --client-port 70000", []string{"--client-port is 70000", "65535"}},
@@ -74,8 +74,8 @@ func TestWrongUsage(t *testing.T) {
 // TestBadYAML gives files that are wrong: the error has file, line, column, the line and carets.
 func TestBadYAML(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
-		{"data: d\nheartbeat_ms: 50\n", ":2:1: unknown option \"heartbeat_ms\"; did you mean \"heartbeat\"? It takes a duration: 50ms\n       2 | heartbeat_ms: 50\n         | ^^^^^^^^^^^^\n"},
-		{"data: d\nheartbeat: fast\n", ":2:12: option \"heartbeat\" has a value of another kind. It takes a duration: 50ms\n       2 | heartbeat: fast\n         |            ^^^^\n"},
+		{"data: d\nheartbeat_ms: 50\n", ":2:1: unknown option \"heartbeat_ms\"; did you mean \"heartbeat\"? It takes a duration: 100ms\n       2 | heartbeat_ms: 50\n         | ^^^^^^^^^^^^\n"},
+		{"data: d\nheartbeat: fast\n", ":2:12: option \"heartbeat\" has a value of another kind. It takes a duration: 100ms\n       2 | heartbeat: fast\n         |            ^^^^\n"},
 		{"data: d\ndata: e\n", ":2:1: "},
 		{"data: d\n  client: e\n", ":1:7: "},
 		{"data: [d\n", ":1:7: "},

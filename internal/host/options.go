@@ -62,7 +62,7 @@ const (
 func (o *Options) fill() error {
 	setDefault(&o.CallTimeout, 10*time.Second)
 	setDefault(&o.Heartbeat, 100*time.Millisecond)
-	setDefault(&o.ElectionTimeout, max(400*time.Millisecond, 4*o.Heartbeat))
+	setDefault(&o.ElectionTimeout, 400*time.Millisecond)
 	setDefault(&o.MaxInboxBytes, 64*mib)
 	setDefault(&o.MaxInFlightBytes, 16*mib)
 	setDefault(&o.MaxApplyBytes, 64*mib)
