@@ -57,6 +57,7 @@ type Host struct {
 	mu       sync.Mutex
 	replicas map[raft.GroupID]*group
 	starting map[raft.GroupID]bool
+	begun    map[string]bool // replicaName.file of those that have ever begun here
 	refusals map[raft.HostID]string
 	notes    []hostNote
 	why      string       // why the host does not serve; empty: it does
@@ -81,6 +82,7 @@ func Open(ctx context.Context, opts Options) (*Host, error) {
 		linked:   make(map[raft.HostID]bool),
 		replicas: make(map[raft.GroupID]*group),
 		starting: make(map[raft.GroupID]bool),
+		begun:    make(map[string]bool),
 		refusals: make(map[raft.HostID]string),
 	}
 	h.lanes.env, h.tasks.env = h.env, h.env
@@ -174,6 +176,9 @@ func (h *Host) begin() error {
 	}
 	h.wal = log
 	if err := h.logBegan(recovered.Fresh); err != nil {
+		return err
+	}
+	if err := h.loadFounded(recovered); err != nil {
 		return err
 	}
 	for _, note := range recovered.Notes {

@@ -118,6 +118,10 @@ func (h *Host) found1(id raft.GroupID, birth raft.Birth, c *raft.Configuration) 
 	if busy {
 		return
 	}
+	if h.hasBegun(replicaName{id, birth}) {
+		h.forgotten(id)
+		return
+	}
 	g := &group{h: h, id: id, birth: birth}
 	if err := g.makeMachine(c); err != nil {
 		h.setWhy(fmt.Sprintf("group %d cannot run here: %v", id, err))
@@ -136,6 +140,11 @@ func (h *Host) found1(id raft.GroupID, birth raft.Birth, c *raft.Configuration) 
 		if errors.Is(saved, wal.ErrFailed) {
 			h.post(event{kind: evDo, fn: func() { h.fail(saved) }})
 		}
+		return
+	}
+	if err := h.noteBegun(replicaName{id, birth}); err != nil {
+		h.log.Error("group not founded", "group", id, "err", err, "do", "see the disk, then restart lockstep")
+		h.setWhy(fmt.Sprintf("group %d has not begun here: %v", id, err))
 		return
 	}
 	g.makeRaft(c, raft.SnapshotMeta{}, hard, []raft.Entry{founding}, 0, false)
