@@ -27,27 +27,25 @@ var dragonboatVariants = map[string]dragonboatEngine{
 	"tan2":    {tan: true, workers: 2},
 }
 
+// tanGroupBytes is what the tan store reserves for each group of each replica.
+const tanGroupBytes = 64 << 20
+
 type dragonboatReplica struct {
-	host    *dragonboat.NodeHost
-	session *client.Session
-	number  uint64
+	host     *dragonboat.NodeHost
+	sessions []*client.Session // of group 1 first
+	machines []*dragonboatMachine
+	number   uint64
 }
 
 func (e dragonboatEngine) open(p place) (replica, error) {
+	groups := p.groupCount()
+	if need := int64(groups) * int64(len(p.addrs)) * tanGroupBytes; e.tan && groups > 1 && need > freeBytes(p.dir)/2 {
+		return nil, unable(fmt.Sprintf("its log store reserves 64 MiB per group and replica: %d GiB, more than half of the free disk", need>>30))
+	}
 	for _, name := range []string{"raft", "rsm", "transport", "grpc", "dragonboat", "logdb", "config", "settings", "tan", "pebblekv", "utils", "registry", "server", "env", "id"} {
 		logger.GetLogger(name).SetLevel(logger.CRITICAL)
 	}
-	const group = 1
-	hc := config.NodeHostConfig{NodeHostDir: p.dir, RTTMillisecond: 200, RaftAddress: p.addr(), DeploymentID: 1}
-	rc := config.Config{ShardID: group, ReplicaID: uint64(p.number), ElectionRTT: 10, HeartbeatRTT: 1, CheckQuorum: true}
-	if e.tan {
-		hc.Expert.LogDBFactory = tan.Factory
-	}
-	if n := e.workers; n > 0 {
-		hc.Expert.Engine = config.EngineConfig{ExecShards: n, CommitShards: n, ApplyShards: n, SnapshotShards: 2, CloseShards: 2}
-		hc.Expert.LogDB = config.GetDefaultLogDBConfig()
-		hc.Expert.LogDB.Shards = n
-	}
+	hc, rc := e.settings(p)
 	h, err := dragonboat.NewNodeHost(hc)
 	if err != nil {
 		return nil, fmt.Errorf("open host: %w", err)
@@ -56,20 +54,67 @@ func (e dragonboatEngine) open(p place) (replica, error) {
 	for i, a := range p.addrs {
 		members[uint64(i+1)] = a
 	}
-	err = h.StartConcurrentReplica(members, false, func(uint64, uint64) statemachine.IConcurrentStateMachine {
-		return &dragonboatMachine{}
-	}, rc)
-	if err != nil {
-		h.Close()
-		return nil, fmt.Errorf("start replica: %w", err)
+	r := &dragonboatReplica{host: h, number: uint64(p.number)}
+	for g := range groups {
+		rc.ShardID = uint64(g + 1)
+		m := &dragonboatMachine{}
+		err = h.StartConcurrentReplica(members, false, func(uint64, uint64) statemachine.IConcurrentStateMachine { return m }, rc)
+		if err != nil {
+			h.Close()
+			return nil, fmt.Errorf("start replica of group %d: %w", rc.ShardID, err)
+		}
+		r.sessions, r.machines = append(r.sessions, h.GetNoOPSession(rc.ShardID)), append(r.machines, m)
 	}
-	return &dragonboatReplica{h, h.GetNoOPSession(group), uint64(p.number)}, nil
+	return r, nil
 }
 
-var errNotCompleted = errors.New("propose: not completed")
+func (e dragonboatEngine) settings(p place) (config.NodeHostConfig, config.Config) {
+	hc := config.NodeHostConfig{NodeHostDir: p.dir, RTTMillisecond: 200, RaftAddress: p.addr(), DeploymentID: 1}
+	rc := config.Config{ReplicaID: uint64(p.number), ElectionRTT: 10, HeartbeatRTT: 1, CheckQuorum: true}
+	if d := p.timings; d.Election > 0 {
+		hc.RTTMillisecond, rc.ElectionRTT = uint64(d.Heartbeat.Milliseconds()), uint64(d.Election/d.Heartbeat)
+	}
+	if e.tan {
+		hc.Expert.LogDBFactory = tan.Factory
+	}
+	if n := e.workers; n > 0 {
+		hc.Expert.Engine = config.EngineConfig{ExecShards: n, CommitShards: n, ApplyShards: n, SnapshotShards: 2, CloseShards: 2}
+		hc.Expert.LogDB = config.GetDefaultLogDBConfig()
+		hc.Expert.LogDB.Shards = n
+	}
+	return hc, rc
+}
 
-func (r *dragonboatReplica) put(cmd []byte) error {
-	request, err := r.host.Propose(r.session, cmd, putTimeout)
+var errNotCompleted = errors.New("not completed")
+
+func (r *dragonboatReplica) put(group int, cmd []byte) error {
+	w, err := r.start(group, cmd)
+	if err != nil {
+		return err
+	}
+	return w.wait()
+}
+
+func (r *dragonboatReplica) start(group int, cmd []byte) (waiter, error) {
+	request, err := r.host.Propose(r.sessions[group-1], cmd, putTimeout)
+	if err != nil {
+		return nil, err
+	}
+	return dragonboatWaiter{request}, nil
+}
+
+type dragonboatWaiter struct{ request *dragonboat.RequestState }
+
+func (w dragonboatWaiter) wait() error {
+	defer w.request.Release()
+	if result := <-w.request.ResultC(); !result.Completed() {
+		return errNotCompleted
+	}
+	return nil
+}
+
+func (r *dragonboatReplica) get(group int, key uint64) error {
+	request, err := r.host.ReadIndex(uint64(group), putTimeout)
 	if err != nil {
 		return err
 	}
@@ -77,13 +122,16 @@ func (r *dragonboatReplica) put(cmd []byte) error {
 	if result := <-request.ResultC(); !result.Completed() {
 		return errNotCompleted
 	}
-	return nil
+	_, err = r.host.ReadLocalNode(request, key)
+	return err
 }
 
-func (r *dragonboatReplica) leads() bool {
-	id, _, ok, err := r.host.GetLeaderID(r.session.ShardID)
+func (r *dragonboatReplica) leads(group int) bool {
+	id, _, ok, err := r.host.GetLeaderID(uint64(group))
 	return err == nil && ok && id == r.number
 }
+
+func (r *dragonboatReplica) applied(group int) uint64 { return r.machines[group-1].last() }
 
 func (r *dragonboatReplica) close() { r.host.Close() }
 
@@ -108,8 +156,10 @@ func (m *dragonboatMachine) Lookup(key any) (any, error) { return m.get(key.(uin
 func (m *dragonboatMachine) PrepareSnapshot() (any, error) { return m.pin(), nil }
 
 // SaveSnapshot writes the pinned table.
-func (m *dragonboatMachine) SaveSnapshot(pinned any, w io.Writer, _ statemachine.ISnapshotFileCollection, _ <-chan struct{}) error {
-	return pinned.(*table).save(w)
+func (m *dragonboatMachine) SaveSnapshot(pin any, w io.Writer, _ statemachine.ISnapshotFileCollection, _ <-chan struct{}) error {
+	p := pin.(*pinned)
+	defer p.unpin()
+	return p.save(w)
 }
 
 // RecoverFromSnapshot replaces the table.

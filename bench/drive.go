@@ -7,14 +7,25 @@ import (
 	"time"
 )
 
-// A load is a closed loop: each client has one put outstanding, and sends the next when it returns.
+// A target is what a load is sent to.
+type target interface {
+	put(group int, cmd []byte) error
+	start(group int, cmd []byte) (waiter, error)
+	get(group int, key uint64) error
+}
+
+// A load is a closed loop: each client has one operation outstanding, and sends the next when it
+// returns; or so many puts, if the load is pipelined.
 type load struct {
-	put      func(cmd []byte) error
+	on       target
 	clients  int
+	window   int           // puts outstanding of each client. 0: it waits for each operation
 	size     int           // of a command, in bytes: eight of key, the rest value
+	reads    int           // of a hundred operations
+	groups   int           // operations go to random ones. 0: one
+	hot      uint64        // and there to so many keys. 0: to all
 	warm     time.Duration // before the measured window
 	duration time.Duration // of the measured window
-	hot      uint64        // puts go to so many keys. 0: to all
 	cpu      func() time.Duration
 	profile  *profile // nil: none
 }
@@ -33,33 +44,90 @@ type clients struct {
 func start(l *load) *clients {
 	c := &clients{load: l, latencies: make([]histogram, min(l.clients, 8))}
 	for i := range l.clients {
-		c.wg.Go(func() { c.run(uint64(i)) })
+		d := &draw{load: l, state: uint64(i)*0x9E3779B97F4A7C15 + 1, hot: l.hot}
+		if d.hot == 0 {
+			d.hot = keys
+		}
+		latency := &c.latencies[i%len(c.latencies)]
+		if l.window > 0 {
+			c.wg.Go(func() { c.pipeline(d, latency) })
+		} else {
+			c.wg.Go(func() { c.run(d, latency) })
+		}
 	}
 	return c
 }
 
-func (c *clients) run(number uint64) {
-	latency := &c.latencies[number%uint64(len(c.latencies))]
-	hot := c.load.hot
-	if hot == 0 {
-		hot = keys
-	}
-	x := number*0x9E3779B97F4A7C15 + 1
+// A draw draws a client's operations.
+type draw struct {
+	load  *load
+	state uint64
+	hot   uint64
+}
+
+func (d *draw) next() (group int, key, salt uint64) {
+	d.state ^= d.state << 13
+	d.state ^= d.state >> 7
+	d.state ^= d.state << 17
+	x := d.state
+	return int(x>>40)%max(d.load.groups, 1) + 1, x >> 16 % d.hot, x
+}
+
+func (c *clients) run(d *draw, latency *histogram) {
 	for !c.stopped.Load() {
-		x ^= x << 13
-		x ^= x >> 7
-		x ^= x << 17
-		cmd := putCommand(x>>16%hot, x, c.load.size)
+		group, key, salt := d.next()
+		var err error
 		began := time.Now()
-		if err := c.load.put(cmd); err != nil {
-			c.errors.Add(1)
-			time.Sleep(time.Millisecond)
-			continue
+		if int(salt>>8%100) < c.load.reads {
+			err = c.load.on.get(group, key)
+		} else {
+			err = c.load.on.put(group, putCommand(key, salt, c.load.size))
 		}
-		if c.measuring.Load() {
+		if err != nil {
+			c.fail()
+		} else if c.measuring.Load() {
 			latency.add(time.Since(began))
 		}
 	}
+}
+
+// fail counts an error and pauses, so that a peer that refuses is not asked at once again.
+func (c *clients) fail() {
+	c.errors.Add(1)
+	time.Sleep(time.Millisecond)
+}
+
+// pipeline keeps a window of puts outstanding: it fills it, then waits for its older half.
+func (c *clients) pipeline(d *draw, latency *histogram) {
+	type flight struct {
+		w     waiter
+		began time.Time
+	}
+	window := make([]flight, 0, c.load.window)
+	land := func(n int) {
+		for _, f := range window[:n] {
+			if f.w.wait() != nil {
+				c.fail()
+			} else if c.measuring.Load() {
+				latency.add(time.Since(f.began))
+			}
+		}
+		window = append(window[:0], window[n:]...)
+	}
+	for !c.stopped.Load() {
+		for len(window) < c.load.window {
+			group, key, salt := d.next()
+			began := time.Now()
+			w, err := c.load.on.start(group, putCommand(key, salt, c.load.size))
+			if err != nil {
+				c.fail()
+				break
+			}
+			window = append(window, flight{w, began})
+		}
+		land((len(window) + 1) / 2)
+	}
+	land(len(window))
 }
 
 func (c *clients) stop() {

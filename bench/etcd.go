@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"net/url"
 	"strings"
@@ -13,12 +14,15 @@ import (
 )
 
 // etcdEngine runs etcd's server, asked without its network API: with its store of revisions, which
-// does more for a put than the table of the library peers. Its timings are its defaults.
+// does more for a put than the table of the library peers.
 type etcdEngine struct{}
 
 type etcdReplica struct{ e *embed.Etcd }
 
 func (etcdEngine) open(p place) (replica, error) {
+	if p.groupCount() > 1 {
+		return nil, oneGroup
+	}
 	client, err := freeAddrs(1)
 	if err != nil {
 		return nil, err
@@ -41,6 +45,9 @@ func openEtcd(p place, client string) (*etcdReplica, error) {
 	c.InitialCluster = strings.Join(members, ",")
 	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.NewNop())
 	c.QuotaBackendBytes = 32 << 30
+	if d := p.timings; d.Election > 0 {
+		c.TickMs, c.ElectionMs = uint(d.Heartbeat.Milliseconds()), uint(d.Election.Milliseconds())
+	}
 	e, err := embed.StartEtcd(c)
 	if err != nil {
 		return nil, fmt.Errorf("start etcd: %w", err)
@@ -56,13 +63,24 @@ func openEtcd(p place, client string) (*etcdReplica, error) {
 	}
 }
 
-func (r *etcdReplica) put(cmd []byte) error {
+func (r *etcdReplica) put(_ int, cmd []byte) error {
 	ctx, cancel := context.WithTimeout(context.Background(), putTimeout)
 	defer cancel()
 	_, err := r.e.Server.Put(ctx, &etcdserverpb.PutRequest{Key: cmd[:8], Value: cmd[8:]})
 	return err
 }
 
-func (r *etcdReplica) leads() bool { return r.e.Server.Leader() == r.e.Server.MemberID() }
+func (r *etcdReplica) start(int, []byte) (waiter, error) { return nil, noPipeline }
+
+func (r *etcdReplica) get(_ int, key uint64) error {
+	ctx, cancel := context.WithTimeout(context.Background(), putTimeout)
+	defer cancel()
+	_, err := r.e.Server.Range(ctx, &etcdserverpb.RangeRequest{Key: binary.LittleEndian.AppendUint64(nil, key)})
+	return err
+}
+
+func (r *etcdReplica) leads(int) bool { return r.e.Server.Leader() == r.e.Server.MemberID() }
+
+func (r *etcdReplica) applied(int) uint64 { return r.e.Server.AppliedIndex() }
 
 func (r *etcdReplica) close() { r.e.Close() }

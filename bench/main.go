@@ -4,8 +4,10 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -30,7 +32,7 @@ func main() {
 
 func run(args []string) error {
 	if len(args) == 0 {
-		return errors.New("usage: bench write|server|idle|snapshot [flags], or bench report KEY FILE; see docs/performance.md")
+		return errors.New("usage: bench ROW [flags], or bench report KEY FILE; see docs/performance.md")
 	}
 	switch {
 	case args[0] == "child" && len(args) == 2:
@@ -47,16 +49,20 @@ func run(args []string) error {
 
 // defaults of the rows.
 var defaults = map[string]settings{
-	"write":    {task: task{Clients: 1, Size: 128, Duration: 5 * time.Second}, peers: "lockstep,etcd,hashicorp-tuned,dragonboat-pebble1,dragonboat-tan"},
+	"write":    {task: task{Clients: 1, Size: 128, Duration: 5 * time.Second}, peers: "floor-direct,floor,lockstep,lockstep-fdatasync,etcd,hashicorp-tuned,dragonboat-pebble1,dragonboat-tan,dragonboat-tan2"},
+	"read":     {task: task{Clients: 256, Size: 128, Duration: 5 * time.Second}, peers: "floor-direct,lockstep,etcd,hashicorp-tuned,dragonboat-pebble1,dragonboat-tan"},
+	"groups":   {task: task{Clients: 4096, Size: 16, Groups: 48, Duration: 5 * time.Second}, peers: "lockstep,lockstep-fdatasync,dragonboat-pebble1,dragonboat-tan2"},
 	"server":   {task: task{Clients: 1, Size: 128, Duration: 5 * time.Second}, peers: "lockstep,etcd"},
 	"idle":     {task: task{Size: 128, Duration: time.Minute}, peers: "lockstep,etcd", rounds: 1},
 	"snapshot": {task: task{Clients: 1, Size: 128, Duration: 5 * time.Second}, peers: "lockstep"},
 }
 
+func rowNames() string { return strings.Join(slices.Sorted(maps.Keys(defaults)), ", ") }
+
 func parse(row string, args []string) (*settings, error) {
 	d, ok := defaults[row]
 	if !ok {
-		return nil, fmt.Errorf("unknown row %q: it is write, server, idle or snapshot", row)
+		return nil, fmt.Errorf("unknown row %q: the rows are %s", row, rowNames())
 	}
 	if d.rounds == 0 {
 		d.rounds = 5
@@ -70,7 +76,10 @@ func parse(row string, args []string) (*settings, error) {
 	f := flag.NewFlagSet("bench "+row, flag.ContinueOnError)
 	f.StringVar(&s.peers, "peers", d.peers, "peers, with commas between")
 	f.IntVar(&s.rounds, "rounds", d.rounds, "points of each peer")
-	f.IntVar(&s.Clients, "clients", d.Clients, "puts outstanding")
+	f.IntVar(&s.Clients, "clients", d.Clients, "operations outstanding")
+	f.IntVar(&s.Groups, "groups", d.Groups, "groups that puts go to at random")
+	f.IntVar(&s.Writes, "writes", 0, "of a hundred operations of the row of reads")
+	f.BoolVar(&s.Pipelined, "pipelined", false, "64 clients share what is outstanding; the row of writes alone")
 	f.IntVar(&s.Size, "size", d.Size, "bytes of a put, key included")
 	f.DurationVar(&s.Duration, "duration", d.Duration, "of the measured window")
 	f.DurationVar(&s.Warm, "warm", time.Second, "before the measured window")
@@ -85,6 +94,9 @@ func parse(row string, args []string) (*settings, error) {
 	f.StringVar(&s.Profile, "profile", "", "prefix of profiles of the last point of each peer")
 	if err := f.Parse(args); err != nil {
 		return nil, err
+	}
+	if s.Writes < 0 || s.Writes > 100 || s.Clients < 0 || s.Groups < 0 || s.Pipelined && row != "write" {
+		return nil, errors.New("wrong flags: -writes is between 0 and 100, -clients and -groups are not negative, -pipelined is for the row write")
 	}
 	if f.NArg() > 0 || s.Size < 8 || s.rounds < 1 || strings.TrimSpace(s.peers) == "" {
 		return nil, errors.New("wrong flags: a put has at least 8 bytes, a row at least one round and one peer, and nothing follows the flags")

@@ -7,6 +7,7 @@ type point struct {
 	Round   int
 	Foreign float64 // cores that other processes, and the hypervisor, took meanwhile
 	Noisy   bool    // Foreign was over the limit in every attempt
+	Unable  string  // why the peer cannot do this row; empty: it can
 	Values  []value
 }
 

@@ -18,15 +18,25 @@ func report(w io.Writer, row, key string, points []point) {
 	if len(points) == 0 {
 		return
 	}
-	byPeer, peers := map[string][]point{}, []string{}
+	byPeer, peers, unables := map[string][]point{}, []string{}, []string{}
+	var columns []value
 	for _, p := range points {
+		if p.Unable != "" {
+			if line := p.Peer + ": " + p.Unable; !slices.Contains(unables, line) {
+				unables = append(unables, line)
+			}
+			continue
+		}
+		if columns == nil {
+			columns = p.Values
+		}
 		if byPeer[p.Peer] == nil {
 			peers = append(peers, p.Peer)
 		}
 		byPeer[p.Peer] = append(byPeer[p.Peer], p)
 	}
 	head := []string{"peer", "rounds", "noisy"}
-	for _, v := range points[0].Values {
+	for _, v := range columns {
 		head = append(head, v.Name)
 	}
 	head = append(head, key+" ÷ "+subject+"'s")
@@ -40,11 +50,14 @@ func report(w io.Writer, row, key string, points []point) {
 			}
 		}
 		cells := []string{name, strconv.Itoa(len(of)), strconv.Itoa(noisy)}
-		for _, v := range points[0].Values {
+		for _, v := range columns {
 			cells = append(cells, spread(numbers(of, v.Name)))
 		}
 		cells = append(cells, spread(ratios(of, byPeer[subject], key)))
 		fmt.Fprintf(w, "| %s |\n", strings.Join(cells, " | "))
+	}
+	if len(unables) > 0 {
+		fmt.Fprintf(w, "\nNot measured: %s.\n", strings.Join(unables, "; "))
 	}
 }
 

@@ -20,3 +20,13 @@ func TestReportDividesWithinARound(t *testing.T) {
 		t.Errorf("the report lacks %q:\n%s", want, b.String())
 	}
 }
+
+func TestReportSaysWhoCannot(t *testing.T) {
+	able, cannot := point{Row: "r", Peer: "lockstep"}, point{Row: "r", Peer: "etcd", Unable: string(oneGroup)}
+	able.add("op/s", 5)
+	var b strings.Builder
+	report(&b, "r", "op/s", []point{cannot, able, cannot})
+	if got := b.String(); strings.Contains(got, "| etcd") || strings.Count(got, "Not measured: etcd: has one group only.") != 1 {
+		t.Errorf("the report is wrong:\n%s", got)
+	}
+}

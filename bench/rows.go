@@ -18,10 +18,18 @@ func (s *settings) name() string {
 	switch s.Do {
 	case "idle":
 		return fmt.Sprintf("idle for %v after %d puts", s.Duration, s.Puts)
+	case "read":
+		return fmt.Sprintf("read, %d clients, %d B, %d%% writes", s.Clients, s.Size, s.Writes)
+	case "groups":
+		return fmt.Sprintf("%d groups, %d clients, %d B", s.Groups, s.Clients, s.Size)
 	case "snapshot":
 		return fmt.Sprintf("snapshot of %d MiB, %d clients, %d B", s.State>>20, s.Clients, s.Size)
 	}
-	return fmt.Sprintf("%s, %d clients, %d B", s.Do, s.Clients, s.Size)
+	name := fmt.Sprintf("%s, %d clients, %d B", s.Do, s.Clients, s.Size)
+	if s.Pipelined {
+		name += ", pipelined"
+	}
+	return name
 }
 
 // keyOf is the value that peers are compared by.
@@ -68,7 +76,7 @@ func (s *settings) measure(peer string, round int) (best point, err error) {
 		if attempt == 0 || p.Foreign < best.Foreign {
 			best = p
 		}
-		if best.Foreign < s.noise {
+		if best.Foreign < s.noise || p.Unable != "" {
 			break
 		}
 	}
@@ -95,7 +103,7 @@ func (s *settings) attempt(peer string) (point, error) {
 	if free := freeBytes(t.Dir); free < minimumFree {
 		return point{}, fmt.Errorf("measure %s: %d MiB are free under %s, a run needs %d", peer, free>>20, s.Dir, minimumFree>>20)
 	}
-	return runChild(t, 3*time.Minute+2*t.Duration)
+	return runChild(t, 4*time.Minute+2*t.Duration)
 }
 
 // keep prints a point and appends it to the file of points.
@@ -104,7 +112,7 @@ func (s *settings) keep(p point) error {
 	for _, v := range p.Values {
 		fmt.Fprintf(os.Stderr, "  %s %s", short(v.Number), v.Name)
 	}
-	fmt.Fprintln(os.Stderr)
+	fmt.Fprintln(os.Stderr, "  "+p.Unable)
 	if s.out == "" {
 		return nil
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -27,7 +28,7 @@ func server(t task) (point, error) {
 	}
 	defer c.close()
 	return drive(load{
-		put: c.put, clients: t.Clients, size: t.Size, warm: t.Warm, duration: t.Duration,
+		on: c, clients: t.Clients, size: t.Size, warm: t.Warm, duration: t.Duration,
 		cpu: func() time.Duration { return ownCPU() + s.cpu() }, profile: newProfile(t.Profile),
 	})
 }
@@ -61,7 +62,7 @@ func dialLeader(endpoints []string) (*serverClient, error) {
 		}
 		c.conns = append(c.conns, conn)
 	}
-	return c, poll(30*time.Second, func() error { return c.put(putCommand(1, 1, 16)) })
+	return c, poll(30*time.Second, func() error { return c.put(1, putCommand(1, 1, 16)) })
 }
 
 func findLeader(endpoints []string) (string, error) {
@@ -83,11 +84,21 @@ func findLeader(endpoints []string) (string, error) {
 	return "", fmt.Errorf("find leader: none leads: %w", last)
 }
 
-func (c *serverClient) put(cmd []byte) error {
+func (c *serverClient) put(_ int, cmd []byte) error {
 	ctx, cancel := context.WithTimeout(context.Background(), putTimeout)
 	defer cancel()
 	conn := c.conns[c.turn.Add(1)%connections]
 	_, err := conn.Put(ctx, string(cmd[:8]), string(cmd[8:]))
+	return err
+}
+
+func (c *serverClient) start(int, []byte) (waiter, error) { return nil, noPipeline }
+
+func (c *serverClient) get(_ int, key uint64) error {
+	ctx, cancel := context.WithTimeout(context.Background(), putTimeout)
+	defer cancel()
+	conn := c.conns[c.turn.Add(1)%connections]
+	_, err := conn.Get(ctx, string(binary.LittleEndian.AppendUint64(nil, key)))
 	return err
 }
 

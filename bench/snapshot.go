@@ -14,7 +14,7 @@ func snapshot(t task) (point, error) {
 	if t.Peer != subject {
 		return point{}, fmt.Errorf("measure a snapshot: peer %q is not asked for one", t.Peer)
 	}
-	three, err := openTrio(t.Dir, func(p place) (replica, error) {
+	three, err := openTrio(t.Dir, 1, func(p place) (replica, error) {
 		return openLockstep(p, lockstep.Options{SnapshotAfterBytes: 1 << 40, MaxWALBytes: 8 << 40})
 	})
 	if err != nil {
@@ -25,7 +25,7 @@ func snapshot(t task) (point, error) {
 		return point{}, err
 	}
 	time.Sleep(t.Warm)
-	c := start(&load{put: three.put, clients: t.Clients, size: t.Size, hot: 64})
+	c := start(&load{on: three, clients: t.Clients, size: t.Size, hot: 64})
 	defer c.stop()
 	time.Sleep(t.Warm)
 	machine, cpu, began := machineCPU(), ownCPU(), time.Now()
@@ -36,7 +36,7 @@ func snapshot(t task) (point, error) {
 
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	leader := three.replicas[three.leader.Load()].(*lockstepReplica)
+	leader := three.leader(1).(*lockstepReplica)
 	for i := range c.latencies {
 		for j := range c.latencies[i].counts {
 			c.latencies[i].counts[j].Store(0)
@@ -44,7 +44,7 @@ func snapshot(t task) (point, error) {
 	}
 	c.measuring.Store(true)
 	wrote := time.Now()
-	if _, err := leader.group.Snapshot(ctx); err != nil {
+	if _, err := leader.groups[0].Snapshot(ctx); err != nil {
 		return point{}, err
 	}
 	took := time.Since(wrote)

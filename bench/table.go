@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 const (
@@ -24,12 +25,14 @@ func putCommand(key, salt uint64, size int) []byte {
 }
 
 // A table is the state that all library peers replicate, so that all execute the same work: a value
-// per key, in memory. It is copied page by page when a pinned copy is in use. It is safe for
-// concurrent use.
+// per key, in memory. It takes room for the keys that it holds, and a page is copied before it is
+// changed while a pinned copy is in use. It is safe for concurrent use.
 type table struct {
 	mu      sync.RWMutex
-	pages   [keys / pageKeys]*page
-	epoch   uint64 // counts the pins: what is older than the last pin must not be changed in place
+	pages   []*page
+	epoch   uint64       // what is older must not be changed in place
+	shared  bool         // pages were pinned since the last command
+	pins    atomic.Int64 // in use
 	applied uint64
 }
 
@@ -49,7 +52,15 @@ func (t *table) apply(index uint64, cmd []byte) {
 	if len(cmd) < 8 {
 		return
 	}
+	if t.shared {
+		if t.shared = false; t.pins.Load() > 0 {
+			t.pages, t.epoch = slices.Clone(t.pages), t.epoch+1
+		}
+	}
 	key := binary.LittleEndian.Uint64(cmd) % keys
+	for n := int(key/pageKeys) + 1; len(t.pages) < n; {
+		t.pages = append(t.pages, nil)
+	}
 	at := &t.pages[key/pageKeys]
 	if *at == nil {
 		*at = &page{epoch: t.epoch}
@@ -66,31 +77,55 @@ func (t *table) apply(index uint64, cmd []byte) {
 	*s = slot{t.epoch, slices.Clone(cmd[8:])}
 }
 
-// pin returns a copy that later commands leave as it is.
-func (t *table) pin() *table {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.epoch++
-	return &table{pages: t.pages, applied: t.applied}
-}
-
 func (t *table) get(key uint64) []byte {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	if p := t.pages[key%keys/pageKeys]; p != nil {
-		return p.slots[key%pageKeys].value
+	return valueOf(t.pages, key)
+}
+
+func valueOf(pages []*page, key uint64) []byte {
+	if at := key % keys / pageKeys; at < uint64(len(pages)) && pages[at] != nil {
+		return pages[at].slots[key%pageKeys].value
 	}
 	return nil
 }
 
-// save writes a pinned table.
-func (t *table) save(w io.Writer) error {
-	head := binary.LittleEndian.AppendUint64(nil, t.applied)
+// last is the index of the last command.
+func (t *table) last() uint64 {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.applied
+}
+
+// pinned is a table as it was, until unpin.
+type pinned struct {
+	of      *table
+	pages   []*page
+	applied uint64
+}
+
+// pin returns a copy that later commands leave as it is.
+func (t *table) pin() *pinned {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.shared = true
+	t.pins.Add(1)
+	return &pinned{of: t, pages: t.pages, applied: t.applied}
+}
+
+// unpin ends the copy. It is called once.
+func (p *pinned) unpin() { p.of.pins.Add(-1) }
+
+func (p *pinned) get(key uint64) []byte { return valueOf(p.pages, key) }
+
+// save writes the copy.
+func (p *pinned) save(w io.Writer) error {
+	head := binary.LittleEndian.AppendUint64(nil, p.applied)
 	if _, err := w.Write(head); err != nil {
 		return err
 	}
 	for k := range uint64(keys) {
-		v := t.get(k)
+		v := p.get(k)
 		head = binary.LittleEndian.AppendUint32(head[:0], uint32(len(v)))
 		if _, err := w.Write(head); err != nil {
 			return err
@@ -111,7 +146,7 @@ func (t *table) load(r io.Reader) error {
 		return fmt.Errorf("read table: %w", err)
 	}
 	applied := binary.LittleEndian.Uint64(head[:])
-	t.pages, t.epoch = [keys / pageKeys]*page{}, t.epoch+1
+	t.pages, t.shared = nil, false
 	for k := range uint64(keys) {
 		if _, err := io.ReadFull(r, head[:4]); err != nil {
 			return fmt.Errorf("read table: %w", err)

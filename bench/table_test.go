@@ -20,15 +20,16 @@ func TestPinnedTableStaysAsItWas(t *testing.T) {
 	}
 	for range 5 {
 		put(2000)
-		pinned, want := live.pin(), map[uint64][]byte{}
+		copied, want := live.pin(), map[uint64][]byte{}
 		for k, v := range twin {
 			want[k] = v
 		}
 		put(2000)
 		var saved bytes.Buffer
-		if err := pinned.save(&saved); err != nil {
+		if err := copied.save(&saved); err != nil {
 			t.Fatal(err)
 		}
+		copied.unpin()
 		var loaded table
 		if err := loaded.load(&saved); err != nil {
 			t.Fatal(err)
@@ -41,5 +42,21 @@ func TestPinnedTableStaysAsItWas(t *testing.T) {
 				t.Fatalf("key %d of the live table is %x, want %x", k, got, twin[k])
 			}
 		}
+	}
+}
+
+func TestClosedPinCostsNoCopy(t *testing.T) {
+	var live table
+	live.apply(1, putCommand(3, 1, 16))
+	live.pin().unpin()
+	before := live.pages[0]
+	live.apply(2, putCommand(3, 2, 16))
+	if live.pages[0] != before {
+		t.Error("a page was copied although no pinned copy is in use")
+	}
+	open := live.pin()
+	live.apply(3, putCommand(3, 3, 16))
+	if live.pages[0] == before || open.get(3)[0] != 2 {
+		t.Error("a page in use by a pinned copy was changed in place")
 	}
 }

@@ -9,17 +9,20 @@ import (
 
 // A task is what a process of its own is asked to do: one point, or to be a server.
 type task struct {
-	Do       string // write, server, idle, snapshot; etcd: be a server until killed
-	Peer     string
-	Dir      string
-	Program  string // of Lockstep
-	Clients  int
-	Size     int // of a command, in bytes
-	Warm     time.Duration
-	Duration time.Duration
-	Puts     int    // before an idle window
-	State    int64  // bytes of state that a snapshot writes
-	Profile  string // prefix of profiles; empty: none
+	Do        string // a row; etcd: be a server until killed
+	Peer      string
+	Dir       string
+	Program   string // of Lockstep
+	Clients   int
+	Size      int // of a command, in bytes
+	Writes    int // of a hundred operations of the row of reads
+	Groups    int
+	Pipelined bool
+	Warm      time.Duration
+	Duration  time.Duration
+	Puts      int    // before an idle window
+	State     int64  // bytes of state that a snapshot writes
+	Profile   string // prefix of profiles; empty: none
 
 	// Of an etcd server.
 	Number int
@@ -36,8 +39,8 @@ func child(text string) error {
 	var p point
 	var err error
 	switch t.Do {
-	case "write":
-		p, err = write(t)
+	case "write", "read", "groups":
+		p, err = inProcess(t)
 	case "server":
 		p, err = server(t)
 	case "idle":
@@ -52,26 +55,54 @@ func child(text string) error {
 	default:
 		err = fmt.Errorf("unknown task %q", t.Do)
 	}
-	if err != nil {
+	if why := asUnable(err); why != "" {
+		p = point{Unable: why}
+	} else if err != nil {
 		return err
 	}
 	p.Peer = t.Peer
 	return json.NewEncoder(os.Stdout).Encode(p)
 }
 
-// write measures puts into three replicas in this process.
-func write(t task) (point, error) {
+// pipelines are the clients of a pipelined load; they share what is outstanding.
+const pipelines = 64
+
+// inProcess measures operations on three hosts in this process.
+func inProcess(t task) (point, error) {
 	e, err := engineOf(t.Peer)
 	if err != nil {
 		return point{}, err
 	}
-	three, err := openTrio(t.Dir, e.open)
+	three, err := openTrio(t.Dir, t.Groups, e.open)
 	if err != nil {
 		return point{}, err
 	}
 	defer three.close()
-	return drive(load{
-		put: three.put, clients: t.Clients, size: t.Size, warm: t.Warm, duration: t.Duration,
+	l := load{
+		on: three, clients: t.Clients, size: t.Size, warm: t.Warm, duration: t.Duration,
 		cpu: ownCPU, profile: newProfile(t.Profile),
-	})
+	}
+	switch {
+	case t.Do == "read":
+		l.reads, l.hot = 100-t.Writes, readKeys
+		if err := fill(three.put, readKeys, t.Size, 256); err != nil {
+			return point{}, err
+		}
+	case t.Do == "groups":
+		l.groups, l.hot = t.Groups, uint64(max(keys/t.Groups, 8))
+	case t.Pipelined:
+		w, err := three.start(1, putCommand(1, 1, t.Size))
+		if err != nil {
+			return point{}, err
+		}
+		if err := w.wait(); err != nil {
+			return point{}, err
+		}
+		l.clients = min(t.Clients, pipelines)
+		l.window = t.Clients / l.clients
+	}
+	return drive(l)
 }
+
+// readKeys are filled before reads are measured, and read.
+const readKeys = 8192
