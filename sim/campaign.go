@@ -7,6 +7,7 @@ import (
 	"io"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -18,6 +19,7 @@ type Summary struct {
 	Seeds  int
 	Events uint64
 	Calls  int
+	Time   time.Duration // simulated, the second run of each seed not counted
 	Faults []Count
 	Probes []Count
 	With   []Count // in how many seeds a probe was met
@@ -115,6 +117,7 @@ func (s *Summary) add(r *Result) {
 	s.Seeds++
 	s.Events += r.Events
 	s.Calls += r.Calls
+	s.Time += r.Time
 	s.Faults = addCounts(s.Faults, r.Faults, false)
 	s.Probes = addCounts(s.Probes, r.Probes, false)
 	s.With = addCounts(s.With, r.Probes, true)
@@ -161,6 +164,24 @@ func (s *Summary) WriteTo(w io.Writer) (int64, error) {
 	}
 	n, err := io.WriteString(w, text)
 	return int64(n), err
+}
+
+// brief is the counts in one line.
+func (s *Summary) brief(took time.Duration) string {
+	text := fmt.Sprintf("%d run, %.0f simulated seconds in %.1f s", s.Seeds, s.Time.Seconds(), took.Seconds())
+	var faults []string
+	for _, c := range s.Faults {
+		if c.N > 0 {
+			faults = append(faults, fmt.Sprintf("%d %s", c.N, c.Name))
+		}
+	}
+	if faults != nil {
+		text += "; faults: " + strings.Join(faults, ", ")
+	}
+	if never := s.Unreached(); len(never) > 0 {
+		text += "; never reached: " + strings.Join(never, ", ")
+	}
+	return text
 }
 
 // thin refuses a seed that proves little: a harness that no longer injects or asks would pass.

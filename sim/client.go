@@ -17,18 +17,24 @@ import (
 // the seed and are recorded and judged. It belongs to the task that it was given to.
 type Client struct {
 	lockstep.Caller
-	N   int // from 0
-	r   *run
-	rng *rand.Rand
+	N        int // from 0
+	r        *run
+	source   *rand.PCG
+	rng      *rand.Rand
+	scripted bool
 }
 
 func newClient(r *run, n int) *Client {
-	c := &Client{N: n, r: r, rng: rand.New(rand.NewPCG(r.seed, uint64(n)+1<<32))}
-	c.Caller = &caller{c: c, host: n % len(r.hosts)}
+	c := &Client{N: n, r: r, source: rand.NewPCG(r.seed, uint64(n)+1<<32)}
+	c.rng = rand.New(c.source)
+	a := &caller{c: c, host: n % len(r.hosts), source: rand.NewPCG(0, 0)}
+	a.rng = rand.New(a.source)
+	c.Caller = a
 	return c
 }
 
-// Rand is the client's own stream of random numbers.
+// Rand is the client's own stream of random numbers. Each call begins it anew, from the seed and the
+// call's number, so that what a client does next does not depend on how often it drew before.
 func (c *Client) Rand() *rand.Rand { return c.rng }
 
 // Sleep parks the client for d of simulated time.
@@ -44,13 +50,19 @@ func WithTimeout(ctx context.Context, d time.Duration) (context.Context, context
 	return world.From(ctx).WithTimeout(ctx, d)
 }
 
-// errDown says that there is no process to call.
-var errDown = errors.New("host is down")
+// errDown says that there is no process to call; errLeftOut, that a thinned run does not make this call.
+var (
+	errDown    = errors.New("host is down")
+	errLeftOut = errors.New("call is not among the run's decisions")
+)
 
 // caller makes the calls of a client. It stays with one host until that fails it, or on a whim.
 type caller struct {
-	c    *Client
-	host int
+	c      *Client
+	host   int
+	n      int // calls so far
+	source *rand.PCG
+	rng    *rand.Rand // of the present call
 }
 
 // Propose implements lockstep.Caller.
@@ -68,14 +80,60 @@ func (a *caller) Read(ctx context.Context, query []byte, opts lockstep.ReadOptio
 	return a.call(call, func(g *lockstep.Group) (lockstep.Result, error) { return g.Read(ctx, query, opts) })
 }
 
+// decide finds the host that the next call goes to. false: the call is not made.
+func (a *caller) decide() bool {
+	c, r := a.c, a.c.r
+	a.n++
+	a.source.Seed(r.seed^uint64(c.N)<<40, uint64(a.n))
+	c.source.Seed(r.seed^uint64(c.N)<<40, uint64(a.n)+1<<63)
+	if a.rng.IntN(8) == 0 {
+		a.host = a.rng.IntN(len(r.hosts))
+	}
+	if c.scripted {
+		return true
+	}
+	if r.plan != nil && !r.healing && !a.planned() {
+		return false
+	}
+	if !r.healing {
+		r.record(&Decision{At: r.w.Now(), Verb: verbCall, Client: c.N, Call: a.n, Hosts: []int{a.host}})
+	}
+	return true
+}
+
+// planned looks the next call up in the run's plan, and waits until its time comes. Calls that are not
+// there are left out; when there are no more, the client waits for the healing.
+func (a *caller) planned() bool {
+	r := a.c.r
+	left := r.plan.calls[a.c.N]
+	for len(left) > 0 && left[0].Call < a.n {
+		left = left[1:]
+	}
+	r.plan.calls[a.c.N] = left
+	if len(left) == 0 {
+		for !r.healing {
+			r.w.Sleep(20 * time.Millisecond)
+		}
+		return true
+	}
+	if left[0].Call > a.n {
+		return false
+	}
+	if wait := left[0].At - r.w.Now(); wait > 0 {
+		r.w.Sleep(wait)
+	}
+	a.host = left[0].Hosts[0]
+	return true
+}
+
 func (a *caller) call(call *check.Call, do func(*lockstep.Group) (lockstep.Result, error)) (lockstep.Result, error) {
 	r := a.c.r
-	if a.c.rng.IntN(8) == 0 {
-		a.host = a.c.rng.IntN(len(r.hosts))
+	if !a.decide() {
+		return lockstep.Result{}, &lockstep.Error{Op: "call", Group: groupID, Outcome: lockstep.NotCommitted, Err: errLeftOut}
 	}
 	h := r.hosts[a.host]
 	if h.group == nil {
-		a.host = a.c.rng.IntN(len(r.hosts))
+		a.host = a.rng.IntN(len(r.hosts))
 		r.w.Sleep(10 * time.Millisecond)
 		return lockstep.Result{}, &lockstep.Error{Op: "call", Group: groupID, Outcome: lockstep.NotCommitted, Err: errDown}
 	}
@@ -99,8 +157,8 @@ func (a *caller) call(call *check.Call, do func(*lockstep.Group) (lockstep.Resul
 	r.w.Note(world.Driver, "call", call.Client, " ", call.Index, ".", call.Ordinal, " ", call.Outcome)
 	if call.Outcome != check.Answered {
 		r.probes.call(call.Query, err)
-		a.host = a.c.rng.IntN(len(r.hosts))
-		r.w.Sleep(time.Duration(1 + a.c.rng.Int64N(int64(50*time.Millisecond))))
+		a.host = a.rng.IntN(len(r.hosts))
+		r.w.Sleep(time.Duration(1 + a.rng.Int64N(int64(50*time.Millisecond))))
 	}
 	return result, err
 }

@@ -7,54 +7,86 @@ import (
 	"github.com/lockstep-rsm/lockstep/sim/world"
 )
 
-// drawFaults lets faults come until the healing, each on a task of its own that also ends it. Each
-// of the seed's kinds comes once before any comes twice.
-func (r *run) drawFaults() {
-	kinds := r.settings.kinds
-	if len(kinds) == 0 {
+// decideFaults lets faults come until the healing. Each of the seed's kinds comes once before any
+// comes twice.
+func (r *run) decideFaults() {
+	if r.plan != nil {
+		r.follow(r.plan.faults)
 		return
 	}
-	for i := 0; !r.healing; i++ {
+	kinds := r.settings.kinds
+	for i := 0; len(kinds) > 0; i++ {
+		if r.healing {
+			r.decide(&Decision{Verb: verbRest})
+			return
+		}
 		kind := kinds[i%len(kinds)]
 		if i >= len(kinds) {
 			kind = kinds[r.rng.IntN(len(kinds))]
 		}
-		r.w.Go(world.Driver, "fault", func() {
-			if f := faultVerbs[kind]; f(r) {
-				r.faults[bits.TrailingZeros32(uint32(kind))]++
-			}
-		})
+		d := draws[kind](r)
+		if d == nil {
+			d = &Decision{Verb: verbRest}
+		}
+		r.decide(d)
 		r.w.Sleep(r.between(r.settings.pace/4, r.settings.pace*3/2))
 	}
 }
 
-// faultVerbs inject one fault of a kind and end it after a while. False: there was nothing to do it to.
-var faultVerbs = map[Faults]func(*run) bool{
-	Crash: (*run).crash, PowerLoss: (*run).losePower, Pause: (*run).pause, Partition: (*run).partition,
-	Messages: (*run).loseMessages, SlowDisk: (*run).slowDisk, FullDisk: (*run).fillDisk, Clocks: (*run).bendClocks,
+// decide records what is done now, and does it on a task of its own.
+func (r *run) decide(d *Decision) {
+	d.At = r.w.Now()
+	r.record(d)
+	if v := verbs[d.Verb]; v != nil {
+		r.w.Go(world.Driver, d.Verb, func() { v.do(r, d) })
+		if v.kind != 0 {
+			r.faults[bits.TrailingZeros32(uint32(v.kind))]++
+		}
+	}
+}
+
+// follow plays decisions that were recorded, each at its time. It parks as often as who recorded them,
+// so that the trace is the same.
+func (r *run) follow(decisions []*Decision) {
+	for _, d := range decisions {
+		if wait := d.At - r.w.Now(); wait > 0 {
+			r.w.Sleep(wait)
+		}
+		again := *d
+		if !r.healing || verbs[d.Verb] == nil {
+			r.decide(&again)
+		}
+		if r.healing {
+			return
+		}
+	}
+	r.w.Sleep(time.Hour)
+}
+
+// record keeps a decision. What comes after the healing is none.
+func (r *run) record(d *Decision) { r.recording.Decisions = append(r.recording.Decisions, d) }
+
+// draws find something to do of a kind. nil: there is nothing to do it to.
+var draws = map[Faults]func(*run) *Decision{
+	Crash: (*run).drawCrash, PowerLoss: (*run).drawPowerLoss, Pause: (*run).drawPause, Partition: (*run).drawPartition,
+	Messages: (*run).drawMessages, SlowDisk: (*run).drawSlowDisk, FullDisk: (*run).drawFullDisk, Clocks: (*run).drawClocks,
 }
 
 func (r *run) between(least, most time.Duration) time.Duration {
 	return least + time.Duration(r.rng.Int64N(int64(most-least)))
 }
 
-// rest parks a fault's task, and says whether the fault is still its to end.
-func (r *run) rest(d time.Duration) bool {
-	r.w.Sleep(d)
-	return !r.healing
-}
-
 // some draws distinct hosts: mostly one, often the leader, sometimes more, rarely all.
-func (r *run) some(ok func(*host) bool) []*host {
-	var from []*host
+func (r *run) some(ok func(*host) bool) []int {
+	var from []int
 	for _, h := range r.hosts {
 		if ok(h) {
-			from = append(from, h)
+			from = append(from, h.n)
 		}
 	}
 	n := pick(r.rng, 1, 1, 1, 1, 1, 2, 2, len(from))
-	if lead := (&World{r: r, World: r.w}).Leader(); n == 1 && lead >= 0 && r.rng.IntN(2) == 0 && ok(r.hosts[lead]) {
-		return []*host{r.hosts[lead]}
+	if lead := r.leader(); n == 1 && lead >= 0 && r.rng.IntN(2) == 0 && ok(r.hosts[lead]) {
+		return []int{lead}
 	}
 	r.rng.Shuffle(len(from), func(i, j int) { from[i], from[j] = from[j], from[i] })
 	return from[:min(n, len(from))]
@@ -62,61 +94,43 @@ func (r *run) some(ok func(*host) bool) []*host {
 
 func running(h *host) bool { return h.wanted }
 
-// down draws for how long a process stays away: an instant, a moment, or long enough to fall behind.
-func (r *run) away() time.Duration {
-	return pick(r.rng, time.Millisecond, r.between(50*time.Millisecond, time.Second), r.between(time.Second, 10*time.Second))
-}
-
-func (r *run) crash() bool {
-	for _, h := range r.some(running) {
-		r.kill(h.n)
-		r.w.Go(world.Driver, "start", func() {
-			r.w.Sleep(r.away())
-			if !h.wanted {
-				h.start()
-			}
-		})
+// decideOn is a decision about hosts. nil: there are none.
+func decideOn(verb string, hosts []int, lasts ...time.Duration) *Decision {
+	if len(hosts) == 0 {
+		return nil
 	}
-	return true
+	return &Decision{Verb: verb, Hosts: hosts, For: lasts}
 }
 
-func (r *run) losePower() bool {
+// away draws for how long each of n processes stays away: an instant, a moment, or long enough to fall behind.
+func (r *run) away(n int) []time.Duration {
+	d := make([]time.Duration, n)
+	for i := range d {
+		d[i] = pick(r.rng, time.Millisecond, r.between(50*time.Millisecond, time.Second), r.between(time.Second, 10*time.Second))
+	}
+	return d
+}
+
+func (r *run) drawCrash() *Decision {
 	victims := r.some(running)
-	numbers := make([]int, 0, len(victims))
-	for _, h := range victims {
-		numbers = append(numbers, h.n)
-	}
-	r.powerOff(numbers...)
-	for _, h := range victims {
-		r.w.Go(world.Driver, "start", func() {
-			r.w.Sleep(r.away())
-			if !h.wanted {
-				h.start()
-			}
-		})
-	}
-	return true
+	return decideOn("crash", victims, r.away(len(victims))...)
 }
 
-func (r *run) pause() bool {
+func (r *run) drawPowerLoss() *Decision {
 	victims := r.some(running)
-	for _, h := range victims {
-		r.w.Pause(h.n)
-	}
-	if r.rest(r.between(20*time.Millisecond, 4*time.Second)) {
-		for _, h := range victims {
-			r.w.Resume(h.n)
-		}
-	}
-	return true
+	return decideOn("power", victims, r.away(len(victims))...)
 }
 
-func (r *run) partition() bool {
-	var cuts [][2]int
+func (r *run) drawPause() *Decision {
+	return decideOn("pause", r.some(running), r.between(20*time.Millisecond, 4*time.Second))
+}
+
+func (r *run) drawPartition() *Decision {
+	d := &Decision{Verb: "cut"}
 	add := func(a, b int, both bool) {
-		cuts = append(cuts, [2]int{a, b})
+		d.Links = append(d.Links, [2]int{a, b})
 		if both {
-			cuts = append(cuts, [2]int{b, a})
+			d.Links = append(d.Links, [2]int{b, a})
 		}
 	}
 	n, both := len(r.hosts), r.rng.IntN(3) > 0
@@ -124,14 +138,14 @@ func (r *run) partition() bool {
 	case 0: // one host alone, often the leader; one way: it is heard and hears nothing, or the reverse
 		h := r.some(running)
 		if len(h) == 0 {
-			return false
+			return nil
 		}
 		inward := r.rng.IntN(2) == 0
 		for o := range n {
-			if o != h[0].n && inward {
-				add(o, h[0].n, both)
-			} else if o != h[0].n {
-				add(h[0].n, o, both)
+			if o != h[0] && inward {
+				add(o, h[0], both)
+			} else if o != h[0] {
+				add(h[0], o, both)
 			}
 		}
 	case 1: // two sides
@@ -147,112 +161,70 @@ func (r *run) partition() bool {
 		a := r.rng.IntN(n)
 		add(a, (a+1+r.rng.IntN(n-1))%n, both)
 	}
-	for _, c := range cuts {
-		r.w.Cut(c[0], c[1])
-	}
-	if r.rng.IntN(3) == 0 {
-		r.w.ResetBetween(cuts[0][0], cuts[0][1])
-	}
-	if r.rest(r.between(100*time.Millisecond, 10*time.Second)) {
-		for _, c := range cuts {
-			r.w.Heal(c[0], c[1])
-		}
-	}
-	return true
+	d.Reset = r.rng.IntN(3) == 0
+	d.For = []time.Duration{r.between(100*time.Millisecond, 10*time.Second)}
+	return d
 }
 
-func (r *run) loseMessages() bool {
+func (r *run) drawMessages() *Decision {
 	chance := func() float64 { return pick(r.rng, 0, 0, 0.01, 0.05, 0.2) * r.rng.Float64() }
-	r.w.Messages(world.MessageFaults{
-		Drop: chance(), Double: chance(), Reorder: chance(), Delay: 0.02 + chance(), MaxDelay: r.between(time.Millisecond, 500*time.Millisecond),
-	})
-	if r.rest(r.between(time.Second, 8*time.Second)) {
-		r.w.Messages(world.MessageFaults{})
+	return &Decision{
+		Verb: "messages", For: []time.Duration{r.between(time.Second, 8*time.Second)},
+		Messages: world.MessageFaults{
+			Drop: chance(), Double: chance(), Reorder: chance(), Delay: 0.02 + chance(), MaxDelay: r.between(time.Millisecond, 500*time.Millisecond),
+		},
 	}
-	return true
 }
 
-func (r *run) slowDisk() bool {
-	victims := r.some(func(h *host) bool { return !h.slow })
-	stuck := r.rng.IntN(3) == 0
-	for _, h := range victims {
-		h.slow = true
-		if d := r.w.Disk(h.n); stuck {
-			d.Stuck = true
-		} else {
-			d.Slow = float64(pick(r.rng, 3, 10, 50, 300))
-		}
+func (r *run) drawSlowDisk() *Decision {
+	verb, times := "slow", pick[int64](r.rng, 3, 10, 50, 300)
+	if r.rng.IntN(3) == 0 {
+		verb, times = "stuck", 0
 	}
-	if r.rest(r.between(100*time.Millisecond, 5*time.Second)) {
-		for _, h := range victims {
-			h.slow = false
-			d := r.w.Disk(h.n)
-			d.Stuck, d.Slow = false, 0
-		}
+	d := decideOn(verb, r.some(func(h *host) bool { return !h.slow }), r.between(100*time.Millisecond, 5*time.Second))
+	if d != nil {
+		d.Amount = times
 	}
-	return len(victims) > 0
+	return d
 }
 
-func (r *run) fillDisk() bool {
-	victims := r.some(func(h *host) bool { return !h.full })
-	for _, h := range victims {
-		h.full = true
-		d := r.w.Disk(h.n)
-		d.Capacity = d.Used() + 1 + r.rng.Int64N(pick[int64](r.rng, 1, 16<<10, 256<<10))
+func (r *run) drawFullDisk() *Decision {
+	d := decideOn("full", r.some(func(h *host) bool { return !h.full }), r.between(time.Second, 10*time.Second))
+	if d != nil {
+		d.Amount = 1 + r.rng.Int64N(pick[int64](r.rng, 1, 16<<10, 256<<10))
 	}
-	if r.rest(r.between(time.Second, 10*time.Second)) {
-		for _, h := range victims {
-			r.w.Disk(h.n).Capacity = 0
-		}
-		r.rest(2 * time.Second) // an operation under way may still report it
-		for _, h := range victims {
-			h.full = false
-		}
-	}
-	return len(victims) > 0
+	return d
 }
 
-func (r *run) bendClocks() bool {
-	for _, h := range r.some(func(*host) bool { return true }) {
-		switch r.rng.IntN(3) {
-		case 0:
-			r.w.JumpWall(h.n, r.between(-48*time.Hour, 48*time.Hour))
-		case 1:
-			r.w.JumpWall(h.n, r.between(-time.Second, time.Second))
-		default:
-			r.w.Drift(h.n, pick(r.rng, -200_000, -10_000, -300, 300, 10_000, 200_000))
-		}
+func (r *run) drawClocks() *Decision {
+	d := decideOn("jump", r.some(func(*host) bool { return true }))
+	switch r.rng.IntN(3) {
+	case 0:
+		d.By = r.between(-48*time.Hour, 48*time.Hour)
+	case 1:
+		d.By = r.between(-time.Second, time.Second)
+	default:
+		d.Verb, d.Amount = "drift", pick[int64](r.rng, -200_000, -10_000, -300, 300, 10_000, 200_000)
 	}
-	return true
+	return d
 }
 
 // operate does now and then what operators do.
 func (r *run) operate() {
+	if r.plan != nil {
+		r.follow(r.plan.operator)
+		return
+	}
 	for {
 		r.w.Sleep(r.between(2*time.Second, 12*time.Second))
 		if r.healing {
+			r.decide(&Decision{Verb: verbIdle})
 			return
 		}
-		h := r.hosts[r.rng.IntN(len(r.hosts))]
-		if lead := (&World{r: r, World: r.w}).Leader(); lead >= 0 {
-			h = r.hosts[lead]
+		h := r.rng.IntN(len(r.hosts))
+		if lead := r.leader(); lead >= 0 {
+			h = lead
 		}
-		snapshot := r.rng.IntN(3) == 0
-		r.w.Go(world.Driver, "operator", func() {
-			r.w.Do(h.n, func() {
-				if h.group == nil {
-					return
-				}
-				ctx, cancel := r.w.WithTimeout(r.w.Context(), 2*time.Second)
-				defer cancel()
-				if snapshot {
-					if _, err := h.group.Snapshot(ctx); err == nil {
-						r.probes.hit("snapshot on request")
-					}
-				} else if err := h.group.TransferLeader(ctx, 0); err == nil {
-					r.probes.hit("leadership handed over")
-				}
-			})
-		})
+		r.decide(decideOn(pick(r.rng, "snapshot", "transfer", "transfer"), []int{h}))
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 // Options of a simulation. Only Machine is required, and Client if there is no Script.
 type Options struct {
+	Name    string // of what is simulated, in recordings. Zero: of the test that runs it
 	Machine machine.Kind
 	Client  func(ctx context.Context, c *Client) // one client's life, Clients of them at once; ctx ends with the simulated time
 	Check   func(v machine.View) error           // your invariant: each replica, each mark, and the end. nil: none
@@ -27,6 +28,9 @@ type Options struct {
 	Options func(host int, o *lockstep.Options) // changes a host's options. nil: none
 	Script  func(ctx context.Context, w *World) // your own faults, beside the drawn ones or (Faults: None) instead; called on a task of its own
 	Trace   io.Writer                           // events and log lines of a seed that is played once. nil: none
+	Shrink  time.Duration                       // how long a failing seed may be shrunk, of real time. Zero: 1 min; below zero: not at all
+
+	closely bool // compare states after every batch
 }
 
 // Faults is a set of kinds of faults.
@@ -81,5 +85,8 @@ func (o *Options) fill() {
 	}
 	if o.Faults == 0 {
 		o.Faults = All
+	}
+	if o.Shrink == 0 {
+		o.Shrink = time.Minute
 	}
 }

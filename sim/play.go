@@ -3,8 +3,10 @@ package sim
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"time"
 
+	"github.com/lockstep-rsm/lockstep/sim/check"
 	"github.com/lockstep-rsm/lockstep/sim/world"
 )
 
@@ -21,6 +23,12 @@ type Result struct {
 	Faults []Count  // injected, by kind
 	Probes []Count  // situations met, each by its name, in a fixed order
 	Broken []string // promises, the first first; none: all is well
+
+	Recording *Recording // all that was decided
+
+	kind    string        // of the first broken promise
+	broke   time.Duration // when
+	differs *check.Difference
 }
 
 // Count is how often something happened.
@@ -36,13 +44,13 @@ var ErrBroken = errors.New("promise broken")
 // once. The error says what went wrong; the Result is valid with it.
 func Play(seed uint64, o Options) (Result, error) {
 	o.fill()
-	first, err := play(seed, o)
+	first, err := play(seed, o, nil)
 	if err != nil || o.Trace != nil {
 		return first, err
 	}
-	second, err := play(seed, o)
+	second, err := play(seed, o, nil)
 	if err != nil {
-		return first, fmt.Errorf("second run: %w", err)
+		return second, fmt.Errorf("second run: %w", err)
 	}
 	if first.Hash != second.Hash || first.Events != second.Events {
 		return first, fmt.Errorf("%w: seed %d gave hash %016x after %d events, then %016x after %d: something decides by a map's order, the real clock or a goroutine",
@@ -51,13 +59,27 @@ func Play(seed uint64, o Options) (Result, error) {
 	return first, nil
 }
 
-// play plays one seed once.
-func play(seed uint64, o Options) (result Result, err error) {
-	r := newRun(seed, o)
+// Replay plays a Recording twice, and compares; once with Options.Trace. The Options are those of its test.
+func Replay(rec *Recording, o Options) (Result, error) {
+	o.fill()
+	first, err := play(rec.Seed, o, rec)
+	if err != nil || o.Trace != nil {
+		return first, err
+	}
+	second, err := play(rec.Seed, o, rec)
+	if err == nil && (first.Hash != second.Hash || first.Events != second.Events) {
+		err = fmt.Errorf("%w: recording %s gave hash %016x after %d events, then %016x after %d", ErrBroken, rec.Name(), first.Hash, first.Events, second.Hash, second.Events)
+	}
+	return second, err
+}
+
+// play plays one seed once, with decisions that are drawn or, if there is a Recording, told.
+func play(seed uint64, o Options, rec *Recording) (result Result, err error) {
+	r := newRun(seed, o, rec)
 	defer r.w.Close()
 	defer func() {
 		if p := recover(); p != nil {
-			r.broken("%v", p)
+			r.breaks(panicKind(p), "%v", p)
 			result, err = r.result(), r.err()
 		}
 	}()
@@ -68,6 +90,13 @@ func play(seed uint64, o Options) (result Result, err error) {
 	}
 	return r.result(), r.err()
 }
+
+// panicKind is what panics at one place have in common: the number of the invariant that was asserted.
+func panicKind(p any) string {
+	return "panic " + asserted.FindString(fmt.Sprint(p))
+}
+
+var asserted = regexp.MustCompile(`\b[ARWHS]\d{1,2}:`)
 
 // limit is by how much a simulation may overrun its length.
 const limit = 10 * time.Minute

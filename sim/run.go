@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"github.com/lockstep-rsm/lockstep"
@@ -27,8 +26,10 @@ type run struct {
 	calls      *check.Calls
 	faults     [16]uint64
 	probes     probes
-	violations []string
+	violations []violation
 	settings   settings
+	plan       *plan // nil: decisions are drawn
+	recording  *Recording
 	healing    bool // no more faults
 	done       bool
 	clients    int  // that still run
@@ -55,9 +56,17 @@ const (
 	name    = "machine"
 )
 
-func newRun(seed uint64, o Options) *run {
+// newRun prepares a run that draws its decisions, or, with a Recording, one that follows it.
+func newRun(seed uint64, o Options, rec *Recording) *run {
 	r := &run{o: o, seed: seed, rng: rand.New(rand.NewPCG(seed, 0x6c6f636b73746570))}
 	r.settings.draw(r.rng, &o)
+	if rec != nil {
+		r.plan = newPlan(rec)
+		r.settings.hosts, r.o.Clients, r.o.Length, r.o.Calls = rec.Hosts, rec.Clients, rec.Length, 0
+	}
+	r.recording = &Recording{
+		Test: o.Name, Seed: seed, Hosts: r.settings.hosts, Clients: r.o.Clients, Length: r.o.Length,
+	}
 	r.w = world.New(seed, world.Options{Hosts: r.settings.hosts, Shuffle: r.rng.IntN(2) == 0, Trace: o.Trace})
 	r.checker = check.New(r.settings.hosts, r.broken)
 	witness, err := check.NewWitness(o.Machine, r.broken)
@@ -65,6 +74,9 @@ func newRun(seed uint64, o Options) *run {
 		panic(err)
 	}
 	r.witness = witness
+	if o.closely {
+		witness.Watch()
+	}
 	r.calls = check.NewCalls(witness, r.broken)
 	for n := range r.settings.hosts {
 		r.hosts = append(r.hosts, &host{r: r, n: n})
@@ -72,14 +84,26 @@ func newRun(seed uint64, o Options) *run {
 	return r
 }
 
-// broken records a broken promise; the first ends the simulation.
-func (r *run) broken(format string, args ...any) {
-	text := fmt.Sprintf("%.6fs ", r.w.Now().Seconds()) + fmt.Sprintf(format, args...)
+// A violation is a broken promise.
+type violation struct {
+	at   time.Duration
+	kind string // what two runs that break the same promise have in common
+	text string
+}
+
+func (v violation) String() string { return fmt.Sprintf("%.6fs %s", v.at.Seconds(), v.text) }
+
+// broken records a broken promise; the first ends the simulation. Its kind is the format.
+func (r *run) broken(format string, args ...any) { r.breaks(format, format, args...) }
+
+// breaks is broken for a promise whose kind the format does not tell.
+func (r *run) breaks(kind, format string, args ...any) {
+	v := violation{r.w.Now(), kind, fmt.Sprintf(format, args...)}
 	if len(r.violations) < 100 {
-		r.violations = append(r.violations, text)
+		r.violations = append(r.violations, v)
 	}
 	if r.o.Trace != nil {
-		fmt.Fprintf(r.o.Trace, "BROKEN %s\n", text)
+		fmt.Fprintf(r.o.Trace, "BROKEN %v\n", v)
 	}
 	r.w.Stop()
 }
@@ -105,12 +129,12 @@ func (r *run) main() {
 			r.o.Script(ctx, &World{r: r, World: r.w})
 		})
 	}
-	r.w.Go(world.Driver, "faults", r.drawFaults)
+	r.w.Go(world.Driver, "faults", r.decideFaults)
 	r.w.Go(world.Driver, "operator", r.operate)
-	r.w.Sleep(max(began+r.o.Length-r.w.Now(), 0))
-	for r.calls.Ended(check.Answered) < r.o.Calls && r.w.Now() < began+4*r.o.Length {
+	for r.w.Now() < began+r.o.Length || r.calls.Ended(check.Answered) < r.o.Calls && r.w.Now() < began+4*r.o.Length {
 		r.w.Sleep(time.Second)
 	}
+	r.recording.Length = r.w.Now() - began
 	if r.o.Script != nil && !r.await("the script to end", 5*time.Minute, func() bool { return over }) {
 		return
 	}
@@ -132,7 +156,7 @@ func (r *run) main() {
 func (r *run) await(what string, d time.Duration, met func() bool) bool {
 	for until := r.w.Now() + d; !met(); {
 		if r.w.Now() >= until {
-			r.broken("waited %v for %s\n%s", d, what, r.status())
+			r.breaks("waited for "+what, "waited %v for %s\n%s", d, what, r.status())
 			return false
 		}
 		r.w.Sleep(20 * time.Millisecond)
@@ -401,7 +425,13 @@ func (r *run) result() Result {
 	out := Result{
 		Seed: r.seed, Hash: r.w.Hash(), Events: r.w.Events(), Time: r.w.Now(), Hosts: len(r.hosts),
 		Calls: r.calls.Ended(check.Answered), Failed: r.calls.Ended(check.Never), Open: r.calls.Ended(check.Maybe),
-		Broken: slices.Clone(r.violations),
+		Recording: r.recording, differs: r.witness.Differs(),
+	}
+	for _, v := range r.violations {
+		out.Broken = append(out.Broken, v.String())
+	}
+	if len(r.violations) > 0 {
+		out.kind, out.broke = r.violations[0].kind, r.violations[0].at
 	}
 	for i, name := range faultNames {
 		if drawn&(1<<i) != 0 {

@@ -23,9 +23,11 @@ func (w *World) Host(h int) *lockstep.Host { return w.r.hosts[h].open }
 func (w *World) Group(h int) *lockstep.Group { return w.r.hosts[h].group }
 
 // Leader is the host that leads with the highest term, -1: none says so.
-func (w *World) Leader() int {
+func (w *World) Leader() int { return w.r.leader() }
+
+func (r *run) leader() int {
 	leader, term := -1, uint64(0)
-	for _, h := range w.r.hosts {
+	for _, h := range r.hosts {
 		if h.group == nil {
 			continue
 		}
@@ -74,8 +76,13 @@ func (w *World) Wipe(h int) {
 	w.r.probes.hit("directory wiped")
 }
 
-// Client is one more client for the Script's own calls.
-func (w *World) Client(n int) *Client { return newClient(w.r, n) }
+// Client is one more client for the Script's own calls, which are no decisions: they are made however
+// a run is thinned.
+func (w *World) Client(n int) *Client {
+	c := newClient(w.r, n)
+	c.scripted = true
+	return c
+}
 
 // Errorf fails the simulation.
 func (w *World) Errorf(format string, args ...any) { w.r.broken("script: "+format, args...) }

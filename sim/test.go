@@ -4,64 +4,154 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
+	"time"
 )
 
 // Run plays o.Seeds simulations, each twice, on the production engine, and fails t at the first
-// broken promise or differing trace. With the environment's LOCKSTEP_SEED it plays that seed alone,
-// once, and writes its trace to the file that LOCKSTEP_TRACE names.
+// broken promise or differing trace. The failing seed is shrunk, for at most o.Shrink of real time, into
+// testdata/sim/<test>/<hash>; files there are played first at every run, as fuzzing does:
+// go test -run 'TestBank/4f1c9ab2'. With t a *testing.T each file is a subtest of t, and the seeds
+// are one, named seeds.
+//
+// Of the environment, LOCKSTEP_SEED is one seed to play alone, once; LOCKSTEP_TRACE names a file for the
+// trace of what is played alone, a seed or a file of testdata; LOCKSTEP_SHRINK is in the place of o.Shrink, such as 5m or 0s.
 func Run(t testing.TB, o Options) {
 	t.Helper()
+	if o.Name == "" {
+		o.Name = t.Name()
+	}
 	o.fill()
+	if err := o.environment(); err != nil {
+		t.Fatal(err)
+	}
 	if o.Seeds == 0 {
 		if o.Seeds = 100; testing.Short() {
 			o.Seeds = 10
 		}
 	}
 	if one := os.Getenv("LOCKSTEP_SEED"); one != "" {
-		replay(t, one, o)
+		playOne(t, one, o)
 		return
 	}
+	runner, ok := t.(*testing.T)
+	if !ok {
+		playSeeds(t, o)
+		return
+	}
+	for _, name := range recordings(o.folder()) {
+		if !runner.Run(name, func(t *testing.T) { playFile(t, filepath.Join(o.folder(), name), o) }) {
+			return
+		}
+	}
+	runner.Run("seeds", func(t *testing.T) { playSeeds(t, o) })
+}
+
+// environment overrides options for one run.
+func (o *Options) environment() (err error) {
+	if text := os.Getenv("LOCKSTEP_SHRINK"); text != "" {
+		if o.Shrink, err = time.ParseDuration(text); err != nil {
+			return fmt.Errorf("parse LOCKSTEP_SHRINK: %w", err)
+		}
+		if o.Shrink == 0 {
+			o.Shrink = -1
+		}
+	}
+	return nil
+}
+
+// folder is where the recordings of a test are kept.
+func (o *Options) folder() string {
+	return filepath.Join("testdata", "sim", filepath.FromSlash(o.Name))
+}
+
+func playSeeds(t testing.TB, o Options) {
+	t.Helper()
+	var failed *Result
+	began := time.Now()
 	sum, err := Campaign(context.Background(), o.First, o.Seeds, o, func(r Result, err error) error {
 		if err != nil {
-			return fmt.Errorf("%w\n\tagain: LOCKSTEP_SEED=%d LOCKSTEP_TRACE=trace.txt go test -run '^%s$'", err, r.Seed, t.Name())
+			failed = &r
 		}
-		return nil
+		return err
 	})
-	if err != nil {
+	took := time.Since(began)
+	var b strings.Builder
+	switch {
+	case failed != nil:
+		f := Examine(context.Background(), *failed, err, o, o.Shrink, o.folder())
+		t.Errorf("%s\n    %d seeds asked, %s", f.Text(o.again(&f)), o.Seeds, sum.brief(took))
+	case err != nil:
 		t.Error(err)
+	default:
+		_, _ = sum.WriteTo(&b)
+		t.Log(b.String())
 	}
-	var b writer
-	_, _ = sum.WriteTo(&b)
-	t.Log(string(b))
 }
 
-// writer collects text.
-type writer []byte
-
-func (w *writer) Write(p []byte) (int, error) {
-	*w = append(*w, p...)
-	return len(p), nil
+// again is how a failure of a test is played again, and drawn.
+func (o *Options) again(f *Failure) (again, picture string) {
+	parts := strings.Split(o.Name, "/")
+	for i, p := range parts {
+		parts[i] = "^" + p + "$"
+	}
+	test := strings.Join(parts, "/")
+	if f.Shrunk == nil {
+		return fmt.Sprintf("LOCKSTEP_SEED=%d LOCKSTEP_TRACE=trace.txt go test -run '%s'", f.seed, test), ""
+	}
+	test = fmt.Sprintf("go test -run '%s/^%s$'", test, f.Shrunk.Recording.Name())
+	return test, ""
 }
 
-func replay(t testing.TB, one string, o Options) {
+// playOne plays one seed once, for its trace.
+func playOne(t testing.TB, one string, o Options) {
 	t.Helper()
 	seed, err := strconv.ParseUint(one, 10, 64)
 	if err != nil {
 		t.Fatalf("parse LOCKSTEP_SEED: %v", err)
 	}
-	if name := os.Getenv("LOCKSTEP_TRACE"); name != "" {
-		f, err := os.Create(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer f.Close()
-		o.Trace = f
-	}
+	defer traced(t, &o)()
 	r, err := Play(seed, o)
 	t.Logf("seed %d: hash %016x, %d events, %v simulated, %d calls\n%v\n%v", seed, r.Hash, r.Events, r.Time, r.Calls, r.Faults, r.Probes)
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// playFile plays one recording.
+func playFile(t testing.TB, name string, o Options) {
+	t.Helper()
+	rec, err := Load(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer traced(t, &o)()
+	r, err := Replay(rec, o)
+	t.Logf("hash %016x, %d events, %v simulated, %d calls", r.Hash, r.Events, r.Time, r.Calls)
+	if err != nil {
+		f := Examine(context.Background(), r, err, o, 0, "")
+		t.Error(strings.Join(append([]string{strings.TrimPrefix(err.Error(), ErrBroken.Error()+": ")}, f.Hints...), "\n    "))
+	}
+}
+
+// traced lets a run write its trace, if the environment names a file for it, and returns what closes that.
+func traced(t testing.TB, o *Options) (done func()) {
+	t.Helper()
+	name := os.Getenv("LOCKSTEP_TRACE")
+	if name == "" {
+		return func() {}
+	}
+	f, err := os.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Trace = f
+	return func() {
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }

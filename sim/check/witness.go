@@ -19,7 +19,28 @@ type Witness struct {
 	out     machine.Results
 	counts  map[string]int // how often a command's bytes were executed
 	ticks   uint64
+	closely bool             // Watch was called
+	digests []machine.Digest // after log[i], if closely
+	differs *Difference
 }
+
+// A Difference is the first place at which a replica's machine was seen to do something else than the replay.
+type Difference struct {
+	Host           int
+	Index          machine.Index // of the command
+	Ordinal        uint32
+	Since          machine.Index // first of the batch that it stands in: only the state differs, and one of them did it. Zero: the results differ
+	Data           []byte
+	Result, Replay []byte        // as Results.AppendResult has them
+	Loaded         machine.Index // newest snapshot that the replica had begun from. Zero: none
+}
+
+// Watch makes the witness compare states after every batch, where the machine has a digest: dear, and
+// meant for a run that is known to fail.
+func (w *Witness) Watch() { w.closely = true }
+
+// Differs is the first difference that was seen; nil: none was.
+func (w *Witness) Differs() *Difference { return w.differs }
 
 // executed is one command of the log with its result, as Results.AppendResult encodes it.
 type executed struct {
@@ -66,6 +87,8 @@ type reporter struct {
 	host int
 	next int  // place in the witness's log of the next command
 	lost bool // a snapshot was loaded: the next command's place is to be found
+
+	loaded machine.Index // of the newest snapshot
 }
 
 // Apply executes the batch and shows it to the witness.
@@ -78,8 +101,22 @@ func (r *reporter) Apply(batch []machine.Command, out *machine.Results) error {
 		for i := range batch {
 			r.see(&batch[i], out, first+i)
 		}
+		if r.w.closely && len(batch) > 0 {
+			r.compare(&batch[0])
+		}
 	}
 	return nil
+}
+
+// compare looks whether the state after a batch is the replay's.
+func (r *reporter) compare(first *machine.Command) {
+	w := r.w
+	have, ok := r.Digest()
+	if !ok || w.differs != nil || r.next == 0 || r.next > len(w.digests) || have == w.digests[r.next-1] {
+		return
+	}
+	e := &w.log[r.next-1]
+	w.differs = &Difference{Host: r.host, Index: e.index, Ordinal: e.ordinal, Since: first.Index, Data: e.data, Result: e.result, Replay: e.result, Loaded: r.loaded}
 }
 
 // Load replaces the state, so that the next command's place is unknown.
@@ -92,6 +129,9 @@ func (r *reporter) see(c *machine.Command, out *machine.Results, i int) {
 	w := r.w
 	if r.lost {
 		r.next, r.lost = w.after(c.Index, c.Ordinal), false
+		if r.next > 0 {
+			r.loaded = w.log[r.next-1].index
+		}
 	}
 	result := out.AppendResult(nil, i)
 	if r.next == len(w.log) {
@@ -108,6 +148,9 @@ func (r *reporter) see(c *machine.Command, out *machine.Results, i int) {
 	case e.tick != c.Tick || e.time != c.Time || !bytes.Equal(e.data, c.Data):
 		w.fail("H1: host %d executes another command %d.%d than others did: %q, not %q", r.host, c.Index, c.Ordinal, c.Data, e.data)
 	case !bytes.Equal(e.result, result):
+		if w.differs == nil {
+			w.differs = &Difference{Host: r.host, Index: c.Index, Ordinal: c.Ordinal, Data: e.data, Result: result, Replay: e.result, Loaded: r.loaded}
+		}
 		w.fail("H1: host %d answers command %d.%d with %q, the sequential replay of the log with %q", r.host, c.Index, c.Ordinal, result, e.result)
 	}
 }
@@ -128,6 +171,10 @@ func (w *Witness) execute(host int, c *machine.Command) {
 		index: c.Index, ordinal: c.Ordinal, time: c.Time, tick: c.Tick, data: one[0].Data, result: w.out.AppendResult(nil, 0),
 	})
 	w.views = append(w.views, w.machine.View())
+	if w.closely {
+		digest, _ := w.machine.Digest()
+		w.digests = append(w.digests, digest)
+	}
 	if c.Tick {
 		w.ticks++
 	} else {

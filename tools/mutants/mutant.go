@@ -189,6 +189,7 @@ func (r *runner) run(ctx context.Context, command []string) ([]byte, error) {
 	defer cancel()
 	c := exec.CommandContext(ctx, command[0], command[1:]...)
 	c.Dir = r.root
+	c.Env = append(os.Environ(), "LOCKSTEP_SHRINK=0s") // a recording of a mutant would stay in the tree
 	out, err := c.CombinedOutput()
 	if ctx.Err() != nil {
 		return out, fmt.Errorf("%s: %w after %v", strings.Join(command, " "), ctx.Err(), r.limit)

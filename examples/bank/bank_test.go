@@ -1,4 +1,4 @@
-package sim_test
+package bank
 
 import (
 	"context"
@@ -6,34 +6,10 @@ import (
 	"time"
 
 	"github.com/lockstep-rsm/lockstep"
-	"github.com/lockstep-rsm/lockstep/machine"
 	"github.com/lockstep-rsm/lockstep/sim"
 )
 
-// The bank of docs/sim.md: ten accounts between which money moves, so that the sum stays zero.
-type (
-	Bank     struct{ Balance [10]int64 }
-	Transfer struct {
-		From, To int
-		Amount   int64
-	}
-	Sum struct{}
-)
-
-var Machine = machine.Define(
-	func(s *Bank, c Transfer, _ *machine.Command) (int64, error) {
-		s.Balance[c.From] -= c.Amount
-		s.Balance[c.To] += c.Amount
-		return s.Balance[c.To], nil
-	},
-	func(s *Bank, _ Sum) (sum int64, _ error) {
-		for _, n := range s.Balance {
-			sum += n
-		}
-		return sum, nil
-	},
-)
-
+// The test of docs/sim.md.
 func TestBank(t *testing.T) {
 	sim.Run(t, sim.Options{Machine: Machine.Kind(), Seeds: 10, Client: func(ctx context.Context, c *sim.Client) {
 		bank := lockstep.Typed(c, Machine)
