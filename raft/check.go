@@ -25,6 +25,7 @@ func (r *Replica) check() {
 	r.checkOrder()
 	r.checkLog()
 	r.checkRole()
+	r.checkSuccession()
 	if r.role == Leader {
 		r.checkLeader()
 	}

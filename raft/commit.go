@@ -3,16 +3,15 @@ package raft
 import "github.com/lockstep-rsm/lockstep/raft/digest"
 
 // emptyPayload is the digest of no bytes.
-var emptyPayload = Digest(digest.Sum(nil))
+var emptyPayload = payloadDigest(nil)
+
+func payloadDigest(data []byte) Digest { return Digest(digest.Sum(data)) }
 
 // onPropose appends one entry, or says why not.
 func (r *Replica) onPropose(p *Proposal) {
 	a := Proposed{Ref: p.Ref, Refused: r.refuse(p)}
 	if a.Refused == Appended {
 		a.Term, a.Index = r.hard.Term, r.append(p.Kind, p.Data, p.Payload)
-		if p.Kind == KindConfiguration {
-			r.advanceCommit() // other voters decide now, perhaps fewer
-		}
 	}
 	r.ready.Proposed = append(r.ready.Proposed, a)
 }
@@ -23,27 +22,12 @@ func (r *Replica) refuse(p *Proposal) Refusal {
 		return NotLeader // a proposal for a former leadership would be a ghost in this one (bug 80)
 	case r.handover.target != 0:
 		return Transferring
-	case p.Kind == KindConfiguration:
-		return r.refuseConfiguration(p)
 	case p.Kind != KindCommands && p.Kind != KindEmpty && p.Kind != KindTick:
 		return Invalid
 	case r.configuration().Settings.Halt && p.Kind != KindEmpty:
 		return Halted
 	case r.uncommitted > 0 && r.uncommitted+int64(len(p.Data))+entrySize > r.o.MaxUncommitted:
 		return Overloaded // one is always admitted when nothing waits: the bound clears (A9)
-	}
-	return Appended
-}
-
-// refuseConfiguration: one change at a time, and none before this term has committed an entry, or
-// two leaders' changes may pass each other (bugs 2 and 4).
-func (r *Replica) refuseConfiguration(p *Proposal) Refusal {
-	if r.commit < r.firstOwn || r.configuration().Index > r.commit {
-		return Unsettled
-	}
-	next, err := r.decode(&Entry{Identity: Identity{Index: r.log.last() + 1}, Data: p.Data})
-	if err != nil || !r.successor(&next) {
-		return Invalid
 	}
 	return Appended
 }
@@ -113,6 +97,7 @@ func (r *Replica) advanceCommit() {
 		// Removed: it has led until the change was committed, no longer (thesis §4.2.2). The commit
 		// is told before, or the others would have to find it again.
 		r.flushFollowers()
+		r.bequeath()
 		r.becomeFollower(r.hard.Term, "no voter any more")
 	}
 }

@@ -119,21 +119,3 @@ func (r *Replica) reconfigured() {
 		r.followMembers()
 	}
 }
-
-// successor says whether next may follow the configuration in force. Voters change only through a
-// joint configuration, one change at a time, so that any two majorities that may both decide meet
-// (thesis §4.3; bug 5).
-func (r *Replica) successor(next *Configuration) bool {
-	now := r.configuration()
-	switch {
-	case len(next.Voters) == 0 || next.NextReplica < now.NextReplica:
-		return false
-	case now.Joint() && next.Joint():
-		return false
-	case now.Joint():
-		return slices.Equal(next.Voters, now.Voters)
-	case next.Joint():
-		return slices.Equal(next.Outgoing, now.Voters)
-	}
-	return slices.Equal(next.Voters, now.Voters)
-}

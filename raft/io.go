@@ -8,6 +8,7 @@ const (
 	InClock        InputKind = iota + 1 // nothing but the time: a deadline has come
 	InMessage                           // Message arrived
 	InPropose                           // Proposal: append one entry, if this replica leads
+	InReconfigure                       // Change: other members or settings, if this replica leads
 	InRead                              // Token: confirm a read index
 	InSaved                             // Seq: every Save up to Seq is durable
 	InHardSaved                         // Seq: term and vote of this Save are durable, whatever waits before it
@@ -33,6 +34,7 @@ type Input struct {
 	Wall     int64 // the host's calendar in Unix nanoseconds, toward which log time is steered; 0: unknown
 	Message  *Message
 	Proposal Proposal
+	Change   *Change
 	Token    uint64
 	Seq      uint64
 	Index    Index
@@ -63,11 +65,15 @@ const (
 	Overloaded           // the bound on uncommitted bytes is met
 	Transferring         // leadership is being handed over
 	Halted               // the group's configuration says so
-	Unsettled            // a configuration change is uncommitted, or none of this term is committed yet
-	Invalid              // not a kind, or not a configuration, that may follow the one in force
+	Unsettled            // of a change: this leader has committed nothing in its term yet
+	Invalid              // not a kind that is proposed; members that may not follow those in force
+	InFlight             // of a change: another one is uncommitted, or joint
+	Outdated             // of a change: the configuration in force is not the one it was made from
+	NoVoters             // of a change: it would leave nobody to decide
+	NotHeard             // of a change: a majority of the voters to be does not speak
 )
 
-// Proposed answers one Proposal.
+// Proposed answers one Proposal, or one Change.
 type Proposed struct {
 	Ref     uint64
 	Refused Refusal
@@ -166,6 +172,8 @@ type Options struct {
 	// DecodeConfiguration reads the payload of a KindConfiguration entry (raft knows no bytes). It
 	// is called when such an entry enters the log; Index is set by the caller.
 	DecodeConfiguration func(payload []byte) (Configuration, error)
+	// EncodeConfiguration is the reverse, for the entries that a leader appends by itself.
+	EncodeConfiguration func(c *Configuration) []byte
 
 	Check bool // whole-state assertions after every Step
 }

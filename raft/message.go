@@ -75,8 +75,10 @@ func fromLeader(t MessageType) bool {
 
 // onLaterTerm adopts a later term; false: the message is ignored, term and all.
 func (r *Replica) onLaterTerm(m *Message) bool {
-	if m.Type == MsgVote && !m.Transfer && r.sticky() {
-		return false // a removed or cut-off replica must not depose a working leader (bug 19)
+	if m.Type == MsgVote && r.sticky() && !(m.Transfer && r.configuration().votes(Member{Replica: m.From, Incarnation: m.FromIncarnation})) {
+		// A removed or cut-off replica must not depose a working leader (bug 19), nor one that was
+		// removed since the leader wanted it to lead (bug 18).
+		return false
 	}
 	r.becomeFollower(m.Term, "met a later term")
 	return true

@@ -45,6 +45,10 @@ type progress struct {
 	delivered   bool    // when snapshotted: a stream to it has ended well
 	retryAt     Instant // when snapshotted: not before
 
+	goal     Index   // of a learner: where this round of catching up ends
+	goalAt   Instant // and when it began
+	caughtUp bool    // the last one was short
+
 	marks marks // it reported
 }
 

@@ -111,6 +111,8 @@ func assertOptions(o *Options) {
 		panic("raft: Options.Self has no replica id or no incarnation")
 	case o.Heartbeat <= 0 || o.ElectionTimeout < 2*o.Heartbeat:
 		panic("raft: Options.ElectionTimeout is not at least two heartbeats")
+	case (o.EncodeConfiguration == nil) != (o.DecodeConfiguration == nil):
+		panic("raft: Options has one half of a codec for configurations")
 	case o.MaxAppendBytes <= 0 || o.MaxWindow <= 0 || o.MaxWindowBytes <= 0 || o.MaxUncommitted <= 0:
 		panic("raft: a bound of Options is not positive")
 	}
@@ -171,6 +173,8 @@ func (r *Replica) handle(in *Input) {
 		r.onMessage(in.Message)
 	case InPropose:
 		r.onPropose(&in.Proposal)
+	case InReconfigure:
+		r.onReconfigure(in.Change)
 	case InRead:
 		r.onRead(in.Token)
 	case InSaved:

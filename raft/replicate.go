@@ -14,6 +14,7 @@ func (r *Replica) ringLeader() {
 	}
 	r.ringTransfer()
 	r.ringMarks()
+	r.ringMembers()
 }
 
 func (r *Replica) leaderDeadline() Instant {
@@ -181,6 +182,7 @@ func (r *Replica) onAppendReply(m *Message) {
 // matched: the follower holds the log through i on disk, as we have it. A reply that says less than
 // is known is late mail.
 func (r *Replica) matched(p *progress, i Index) {
+	defer r.pursue(p)
 	if i <= p.match || i > r.log.last() {
 		return
 	}

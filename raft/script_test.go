@@ -44,7 +44,7 @@ func (s *script) run(d *datadriven.TestData) {
 		"save": s.save, "propose": s.propose, "settle": s.settle, "crash": s.crash, "restart": s.restart,
 		"log": s.logs, "status": s.status, "read": s.read, "clock": s.clock, "block": s.block, "heal": s.heal,
 		"compact": s.compact, "install": s.install, "sent": s.sent, "transfer": s.transfer, "mark": s.mark,
-		"refused": s.refused, "lost": s.lost, "stuck": s.stuck, "stop": s.stop, "execute": s.execute, "wipe": s.wipe,
+		"reconfigure": s.reconfigure, "refused": s.refused, "lost": s.lost, "stuck": s.stuck, "stop": s.stop, "execute": s.execute, "wipe": s.wipe,
 		"forge": s.forge, "want-mark": s.wantMark, "up": s.up,
 	}
 	f, ok := commands[d.Cmd]
@@ -87,10 +87,11 @@ func (s *script) ids(d *datadriven.TestData, key string) (ids []ReplicaID) {
 	return ids
 }
 
-// group founds it: voters=(1,2,3) outgoing=() learners=().
+// group founds it: voters=(1,2,3) outgoing=() learners=(), and spare=2 hosts whose replicas nobody
+// knows yet.
 func (s *script) group(d *datadriven.TestData) {
 	c := Configuration{
-		NextReplica: 10, Voters: members(s.ids(d, "voters")...),
+		Voters:   members(s.ids(d, "voters")...),
 		Outgoing: members(s.ids(d, "outgoing")...), Learners: members(s.ids(d, "learners")...),
 	}
 	n := 0
@@ -103,7 +104,11 @@ func (s *script) group(d *datadriven.TestData) {
 	o.MaxUncommitted = int64(arg(s, d, "max-uncommitted", uint64(o.MaxUncommitted)))
 	o.MaxAppendBytes = int64(arg(s, d, "max-append", uint64(o.MaxAppendBytes)))
 	o.MarkEvery = arg(s, d, "mark-every", Index(1000))
+	c.NextReplica = ReplicaID(n + 1)
 	s.w = newWorld(n, c, o)
+	for range arg(s, d, "spare", uint64(0)) {
+		s.w.addHost()
+	}
 	s.w.seen = s.observe
 	s.w.net = nil
 	s.say("group of %d", n)
@@ -161,7 +166,9 @@ func (s *script) observe(h *host, rd *Ready) {
 func refusalText(r Refusal) string {
 	return [...]string{
 		"", "it does not lead", "too much is uncommitted", "leadership is being handed over",
-		"the group is halted", "a change is not settled", "not what may follow",
+		"the group is halted", "nothing of this term is committed", "not what may follow",
+		"another change is under way", "the configuration is not that one any more", "nobody would vote",
+		"a majority of those voters is not heard",
 	}[r]
 }
 
@@ -375,18 +382,24 @@ func (s *script) propose(d *datadriven.TestData) {
 	if size := arg(s, d, "bytes", uint64(0)); size > 0 {
 		p.Data = make([]byte, size)
 	}
-	if d.HasArg("voters") {
-		p.Kind = KindConfiguration
-		p.Data = encodeConfiguration(Configuration{
-			NextReplica: 10, Voters: members(s.ids(d, "voters")...),
-			Outgoing: members(s.ids(d, "outgoing")...), Learners: members(s.ids(d, "learners")...),
-		})
-	}
 	p.Payload = makeEntry(nil, 0, p.Kind, p.Data).Payload
 	for range arg(s, d, "times", uint64(1)) {
 		h.r.Step(Input{Kind: InPropose, Now: s.w.now, Proposal: p})
 	}
 	s.w.pump(h)
+}
+
+// reconfigure asks for voters=(…) and learners=(…); after= another configuration than the one in force.
+func (s *script) reconfigure(d *datadriven.TestData) {
+	h := s.host(d)
+	now := h.r.Configuration()
+	c := Change{Ref: 1, After: arg(s, d, "after", now.Index), Next: Configuration{
+		Voters: members(s.ids(d, "voters")...), Learners: members(s.ids(d, "learners")...), NextReplica: now.NextReplica,
+	}}
+	for _, m := range slices.Concat(c.Next.Voters, c.Next.Learners) {
+		c.Next.NextReplica = max(c.Next.NextReplica, m.Replica+1)
+	}
+	s.w.step(h, Input{Kind: InReconfigure, Change: &c})
 }
 
 // settle lets the group run by itself for some milliseconds; only what replicas became is told.
@@ -434,12 +447,25 @@ func (s *script) status(d *datadriven.TestData) {
 			continue
 		}
 		st := h.r.Status()
-		s.say("%d: %v in term %d, vote %d, leader %d, commit %d, voters %v", h.self.Replica, st.Role, st.Term, st.Vote,
-			st.Leader, st.Commit, idsOf(st.Configuration.Voters))
+		s.say("%d: %v in term %d, vote %d, leader %d, commit %d, %s", h.self.Replica, st.Role, st.Term, st.Vote,
+			st.Leader, st.Commit, describeConfiguration(&st.Configuration))
 		for _, p := range st.Progress {
 			s.say("   %d: match %d, next %d, %v", p.Member.Replica, p.Match, p.Next, h.r.follower(p.Member.Replica).pace)
 		}
 	}
+}
+
+func describeConfiguration(c *Configuration) string {
+	text := fmt.Sprintf("voters %v", idsOf(c.Voters))
+	for _, set := range []struct {
+		name    string
+		members []Member
+	}{{"outgoing", c.Outgoing}, {"learners", c.Learners}, {"voters to be", c.Next}} {
+		if len(set.members) > 0 {
+			text += fmt.Sprintf(", %s %v", set.name, idsOf(set.members))
+		}
+	}
+	return text
 }
 
 func idsOf(ms []Member) (ids []ReplicaID) {
@@ -532,6 +558,7 @@ func (s *script) forge(d *datadriven.TestData) {
 	types := map[string]MessageType{
 		"append": MsgAppend, "heartbeat": MsgHeartbeat, "append-reply": MsgAppendReply,
 		"vote": MsgVote, "pre-vote": MsgPreVote, "pre-vote-reply": MsgPreVoteReply, "heartbeat-reply": MsgHeartbeatReply,
+		"transfer": MsgTransfer,
 	}
 	m.Type = types[d.CmdArgs[0].Key]
 	if m.Type == MsgAppend {

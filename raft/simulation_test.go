@@ -22,6 +22,7 @@ type oracle struct {
 	terms     map[ReplicaID]Term
 	times     map[ReplicaID]Time
 	needs     [][2]ReplicaID // leader, follower without entries
+	later     Index          // entries that were appended between the event looked at and now
 	count     map[string]int
 }
 
@@ -43,7 +44,13 @@ func (o *oracle) observe(h *host, rd *Ready) {
 	if rd.Diverged != nil {
 		o.t.Fatalf("replica %d diverged at mark %d", h.self.Replica, rd.Diverged.Index)
 	}
-	for _, e := range rd.Events {
+	for i, e := range rd.Events {
+		o.later = 0
+		for _, after := range rd.Events[i+1:] {
+			if after.Kind == evEntryAppended {
+				o.later++
+			}
+		}
 		o.event(h, e)
 	}
 	for _, e := range rd.Apply {
@@ -62,8 +69,10 @@ func (o *oracle) observe(h *host, rd *Ready) {
 		o.early(h, m)
 	}
 	for _, p := range rd.Proposed {
-		if p.Refused == Appended && h.r.log.at(p.Index).Kind == KindConfiguration {
-			o.count["configuration"]++
+		if p.Ref == 1 {
+			o.count[[...]string{Appended: "changed", NotLeader: "change", Transferring: "change while handing over", Unsettled: "change unsettled",
+				Invalid: "change invalid", InFlight: "change in flight", Outdated: "change outdated", NoVoters: "change without voters",
+				NotHeard: "change to silent voters"}[p.Refused]]++
 		}
 	}
 	for _, q := range rd.Reads {
@@ -126,6 +135,7 @@ func (o *oracle) event(h *host, e Event) {
 	case evSteppedDown:
 		o.count["stepped down: "+e.Text]++
 	case evEntryAppended:
+		o.configured(h, e)
 		p := Position{e.Term, e.Index}
 		if was, ok := o.entries[p]; ok && was != e.Digest {
 			o.t.Fatalf("log matching: entry %v is %v and %v", p, was, e.Digest)
@@ -137,9 +147,31 @@ func (o *oracle) event(h *host, e Event) {
 		o.commitAt(h, e.Index)
 	case evSnapshotInstalled:
 		o.count["installed"]++
+		if h.r.configurations[0].Joint() {
+			o.count["installed while joint"]++
+		}
 		if sum, ok := o.committed[e.Index]; !ok || sum != e.Digest {
 			o.t.Fatalf("replica %d installed entry %d that was not committed", id, e.Index)
 		}
+	}
+}
+
+// configured counts the steps of changes that leaders take by themselves.
+func (o *oracle) configured(h *host, e Event) {
+	c := h.r.Configuration()
+	if h.r.role != Leader || c.Index != e.Index {
+		return
+	}
+	before := &h.r.configurations[len(h.r.configurations)-2]
+	switch at, _, ok := h.r.log.position(before.Index); {
+	case len(c.Next) > 0:
+		o.count["learning"]++
+	case c.Joint() && len(before.Next) > 0:
+		o.count["promoted"]++
+	case before.Joint() && ok && at.Term != e.Term:
+		o.count["joint left by another leader"]++
+	case before.Joint():
+		o.count["joint left"]++
 	}
 }
 
@@ -165,7 +197,7 @@ func (o *oracle) commitAt(h *host, i Index) {
 			break
 		}
 		o.committed[k] = sum
-		if c := h.r.configuration(); h.r.role == Leader && (!o.majority(c.Voters, k, sum) || c.Joint() && !o.majority(c.Outgoing, k, sum)) {
+		if c := o.inForce(h); h.r.role == Leader && (!o.majority(c.Voters, k, sum) || c.Joint() && !o.majority(c.Outgoing, k, sum)) {
 			o.t.Fatalf("entry %d is called committed by replica %d, but is not on the disks of a majority", k, h.self.Replica)
 		}
 	}
@@ -173,6 +205,15 @@ func (o *oracle) commitAt(h *host, i Index) {
 		o.t.Fatalf("replica %d commits another entry %d", h.self.Replica, i)
 	}
 	o.commit = max(o.commit, i)
+}
+
+// inForce is a leader's configuration as it was at the event looked at.
+func (o *oracle) inForce(h *host) *Configuration {
+	i := len(h.r.configurations) - 1
+	for i > 0 && h.r.configurations[i].Index > h.r.log.last()-o.later {
+		i--
+	}
+	return &h.r.configurations[i]
 }
 
 func (o *oracle) majority(voters []Member, k Index, sum Digest) bool {
@@ -189,7 +230,7 @@ func (o *oracle) majority(voters []Member, k Index, sum Digest) bool {
 func simulate(t *testing.T, seed uint64, steps int) map[string]int {
 	g := rand.New(rand.NewPCG(seed, 1))
 	n := []int{1, 3, 3, 3, 5}[g.IntN(5)]
-	c := Configuration{NextReplica: 10}
+	var c Configuration
 	for i := 1; i <= n; i++ {
 		c.Voters = append(c.Voters, member(ReplicaID(i)))
 	}
@@ -201,12 +242,13 @@ func simulate(t *testing.T, seed uint64, steps int) map[string]int {
 	if n == 5 && g.IntN(3) == 0 {
 		c.Voters, c.Outgoing = members(1, 2, 3), members(3, 4, 5)
 	}
+	c.NextReplica = ReplicaID(hosts + 1)
 	opt := testOptions()
 	opt.Seed = seed
 	opt.MarkEvery = Index(2 + g.IntN(16))
 	w := &world{options: opt, cut: map[[2]ReplicaID]bool{}, now: 1}
 	o := newOracle(t, w)
-	founding := makeEntry(nil, 1, KindConfiguration, encodeConfiguration(c))
+	founding := makeEntry(nil, 1, KindConfiguration, encodeConfiguration(&c))
 	o.committed[1], o.commit = founding.Sum, 0
 	for i := 1; i <= hosts; i++ {
 		h := &host{self: member(ReplicaID(i))}
@@ -254,7 +296,7 @@ func (d *dice) throw() {
 		data := fmt.Appendf(nil, "%d", g.Uint64())
 		e := makeEntry(nil, 0, KindCommands, data)
 		w.step(h, Input{Kind: InPropose, Proposal: Proposal{Kind: KindCommands, Data: data, Payload: e.Payload}})
-	case p < 958:
+	case p < 955:
 		d.read(h)
 	case p < 960:
 		d.change()
@@ -292,33 +334,38 @@ func (d *dice) read(h *host) {
 	d.w.step(h, Input{Kind: InRead, Token: d.token})
 }
 
-// change proposes another set of voters, or the end of a joint configuration. Who is no voter
-// stays as a learner.
+// change asks for other members, among them now and then a new one. Who is named no more is never
+// named again; its replica lives on and does not know.
 func (d *dice) change() {
 	l := d.w.leader()
 	if l == nil {
 		return
 	}
-	c := *l.r.configuration()
-	if c.Joint() {
-		c.Outgoing = nil
-	} else {
-		c.Outgoing, c.Voters = c.Voters, nil
-		for _, h := range d.w.hosts {
-			if d.g.IntN(2) == 0 || len(c.Voters) == 0 {
-				c.Voters = append(c.Voters, h.self)
-			}
-		}
-	}
-	c.Learners = nil
+	now := l.r.Configuration()
+	next := Configuration{NextReplica: now.NextReplica}
+	var from []Member
 	for _, h := range d.w.hosts {
-		if !c.votes(h.self) {
-			c.Learners = append(c.Learners, h.self)
+		if _, ok := now.Member(h.self.Replica); ok {
+			from = append(from, h.self)
 		}
 	}
-	data := encodeConfiguration(c)
-	e := makeEntry(nil, 0, KindConfiguration, data)
-	d.w.step(l, Input{Kind: InPropose, Proposal: Proposal{Kind: KindConfiguration, Data: data, Payload: e.Payload}})
+	if d.g.IntN(3) > 0 && len(d.w.hosts) < 12 {
+		from = append(from, d.w.addHost().self)
+		next.NextReplica = from[len(from)-1].Replica + 1
+	}
+	for _, m := range from {
+		switch p := d.g.IntN(10); {
+		case p < 6:
+			next.Voters = append(next.Voters, m)
+		case p < 9:
+			next.Learners = append(next.Learners, m)
+		}
+	}
+	after := now.Index
+	if d.g.IntN(10) == 0 {
+		after--
+	}
+	d.w.step(l, Input{Kind: InReconfigure, Change: &Change{Ref: 1, After: after, Next: next}})
 }
 
 func (d *dice) fault(h *host) {
@@ -413,9 +460,19 @@ func (d *dice) heal() {
 	d.o.t.Fatal("the group does not converge after healing")
 }
 
+// converged says whether every member of the leader's configuration, which is no change any more, has
+// executed all of the leader's log.
 func (d *dice) converged() bool {
-	last, sum := d.w.hosts[0].r.log.lastIdentity()
+	lead := d.w.leader()
+	c := lead.r.Configuration()
+	if c.Joint() || len(c.Next) > 0 {
+		return false
+	}
+	last, sum := lead.r.log.lastIdentity()
 	for _, h := range d.w.hosts {
+		if _, ok := c.Member(h.self.Replica); !ok {
+			continue
+		}
 		l, s := h.r.log.lastIdentity()
 		if l.Index != last.Index || s != sum || h.r.commit != last.Index || h.applied != last.Index {
 			return false
@@ -446,7 +503,9 @@ func TestSimulationKeepsThesisProperties(t *testing.T) {
 			t.FailNow()
 		}
 	}
-	for _, k := range []string{"elected", "truncated", "installed", "read", "read failed", "configuration", "stepped down: no quorum heard"} {
+	for _, k := range []string{"elected", "truncated", "installed", "read", "read failed", "changed", "learning", "promoted",
+		"joint left", "joint left by another leader", "change in flight", "change outdated", "change without voters", "change unsettled",
+		"change to silent voters", "stepped down: no voter any more", "installed while joint", "stepped down: no quorum heard"} {
 		if total[k] == 0 {
 			t.Errorf("no seed has reached %q: the dice are loaded", k)
 		}

@@ -133,6 +133,7 @@ type Configuration struct {
 	Voters      []Member // ordered by Replica
 	Outgoing    []Member // the voters being left, while joint; else empty (thesis §4.3)
 	Learners    []Member // get the log, do not vote or count
+	Next        []Member // the voters to be, while some of them still learn; else empty
 	NextReplica ReplicaID
 	Settings    Settings
 }

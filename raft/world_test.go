@@ -102,7 +102,7 @@ func members(ids ...ReplicaID) (ms []Member) {
 	return ms
 }
 
-func encodeConfiguration(c Configuration) []byte {
+func encodeConfiguration(c *Configuration) []byte {
 	b, err := json.Marshal(c)
 	if err != nil {
 		panic(err)
@@ -131,7 +131,7 @@ func makeEntry(prev *Entry, term Term, kind Kind, data []byte) Entry {
 // newWorld founds a group of n hosts whose configuration is c.
 func newWorld(n int, c Configuration, o Options) *world {
 	w := &world{options: o, cut: map[[2]ReplicaID]bool{}, now: 1}
-	founding := makeEntry(nil, 1, KindConfiguration, encodeConfiguration(c))
+	founding := makeEntry(nil, 1, KindConfiguration, encodeConfiguration(&c))
 	for i := 1; i <= n; i++ {
 		h := &host{self: member(ReplicaID(i))}
 		h.disk.hard = HardState{Term: 1}
@@ -142,13 +142,21 @@ func newWorld(n int, c Configuration, o Options) *world {
 	return w
 }
 
+// addHost adds one with an empty disk, whose replica no configuration names yet.
+func (w *world) addHost() *host {
+	h := &host{self: member(ReplicaID(len(w.hosts) + 1))}
+	w.hosts = append(w.hosts, h)
+	w.start(h)
+	return h
+}
+
 func testOptions() Options {
 	return Options{
 		Group: testGroup, Birth: testBirth,
 		Heartbeat: testHeartbeat, ElectionTimeout: testElection,
 		MaxAppendBytes: 1024, MaxWindow: 8, MaxWindowBytes: 4096, MaxUncommitted: 1 << 20,
 		MarkEvery: 16, MarkInterval: 10_000_000_000,
-		DecodeConfiguration: decodeConfiguration, Check: true,
+		DecodeConfiguration: decodeConfiguration, EncodeConfiguration: encodeConfiguration, Check: true,
 	}
 }
 

@@ -205,7 +205,7 @@ func (g *group) makeRaft(conf *raft.Configuration, base raft.SnapshotMeta, hard 
 		MaxAppendBytes: 1 * mib, MaxWindow: 64, MaxWindowBytes: o.MaxInFlightBytes / 2, MaxUncommitted: o.MaxInboxBytes,
 		MarkEvery: markEvery, MarkInterval: int64(markInterval), Seed: g.h.env.Rand().Uint64(),
 		Campaign: len(conf.Voters) == 1 || hard.Term == 1 && g.self.Replica == 1, NoVote: noVote,
-		DecodeConfiguration: wire.DecodeConfiguration, Check: o.Check,
+		DecodeConfiguration: wire.DecodeConfiguration, EncodeConfiguration: encodeConfiguration, Check: o.Check,
 	})
 	g.saves.last = base.Identity.Index + raft.Index(len(entries))
 	g.conf.Store(g.r.Configuration())
@@ -222,6 +222,8 @@ func (g *group) makeRaft(conf *raft.Configuration, base raft.SnapshotMeta, hard 
 		Index: uint64(last.Index), Digest: uint64(sum), Text: damage,
 	})
 }
+
+func encodeConfiguration(c *raft.Configuration) []byte { return wire.AppendConfiguration(nil, c) }
 
 // add puts a new replica before the turn.
 func (h *Host) add(g *group) {

@@ -7,12 +7,16 @@ import (
 	"github.com/lockstep-rsm/lockstep/raft"
 )
 
-// configurationVersion 1: the first. docs/formats/payload.md.
-const configurationVersion = 1
+// Versions of a configuration. 1: the first. 2: behind it, the voters to be; written only where there
+// are any. docs/formats/payload.md.
+const (
+	configurationVersion     = 1
+	configurationVersionNext = 2
+)
 
 // Bounds of a configuration.
 const (
-	MaxMembers      = 1024 // in each of its three lists
+	MaxMembers      = 1024 // in each of its lists
 	MaxMachineBytes = 255  // of the name of a machine's kind
 )
 
@@ -22,7 +26,11 @@ const memberSize = 10
 // AppendConfiguration appends c, the payload of a KindConfiguration entry. Its Index is not in the
 // bytes: it is the entry's. It panics on lists that are not strictly ordered by Replica.
 func AppendConfiguration(dst []byte, c *raft.Configuration) []byte {
-	dst = append(dst, configurationVersion)
+	version := byte(configurationVersion)
+	if len(c.Next) > 0 {
+		version = configurationVersionNext
+	}
+	dst = append(dst, version)
 	dst = appendMembers(dst, c.Voters)
 	dst = appendMembers(dst, c.Outgoing)
 	dst = appendMembers(dst, c.Learners)
@@ -39,7 +47,11 @@ func AppendConfiguration(dst []byte, c *raft.Configuration) []byte {
 	dst = appendFlag(dst, s.Halt)
 	dst = binary.AppendUvarint(dst, uint64(s.SkipIndex))
 	dst = binary.AppendUvarint(dst, uint64(s.SkipOrdinal))
-	return binary.AppendUvarint(dst, uint64(s.SnapshotFormat))
+	dst = binary.AppendUvarint(dst, uint64(s.SnapshotFormat))
+	if len(c.Next) > 0 {
+		dst = appendMembers(dst, c.Next)
+	}
+	return dst
 }
 
 func appendMembers(dst []byte, members []raft.Member) []byte {
@@ -60,7 +72,12 @@ func appendMembers(dst []byte, members []raft.Member) []byte {
 // from the entry. Nothing in it aliases p.
 func DecodeConfiguration(p []byte) (raft.Configuration, error) {
 	c := cursor{what: "configuration", p: p}
-	c.version(configurationVersion)
+	next := len(p) > 0 && p[0] == configurationVersionNext
+	if next {
+		c.u8("version")
+	} else {
+		c.version(configurationVersion)
+	}
 	var out raft.Configuration
 	out.Voters = c.members("voters")
 	out.Outgoing = c.members("outgoing voters")
@@ -79,6 +96,12 @@ func DecodeConfiguration(p []byte) (raft.Configuration, error) {
 		SkipIndex:      raft.Index(c.uvarint("skipped index")),
 		SkipOrdinal:    c.uvarint32("skipped ordinal"),
 		SnapshotFormat: c.uvarint32("snapshot format"),
+	}
+	if next {
+		at := c.off
+		if out.Next = c.members("voters to be"); c.err == nil && out.Next == nil {
+			c.fail("voters to be", at, "at least 1", "0")
+		}
 	}
 	c.end()
 	if c.err != nil {

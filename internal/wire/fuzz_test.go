@@ -60,7 +60,8 @@ func FuzzConfiguration(f *testing.F) {
 	c := sampleConfiguration()
 	fuzzOne(f, whole(DecodeConfiguration),
 		func(c raft.Configuration) []byte { return AppendConfiguration(nil, &c) },
-		AppendConfiguration(nil, &c), AppendConfiguration(nil, &raft.Configuration{}))
+		AppendConfiguration(nil, &c), AppendConfiguration(nil, &raft.Configuration{}),
+		AppendConfiguration(nil, &raft.Configuration{Next: c.Voters}))
 }
 
 // FuzzPayload compares commands, not bytes: two sections may say what one could.

@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/lockstep-rsm/lockstep/raft"
 )
 
 var rewrite = flag.Bool("rewrite", false, "write the golden files of versions that have none yet")
@@ -14,6 +16,8 @@ var rewrite = flag.Bool("rewrite", false, "write the golden files of versions th
 // that exists is never rewritten: other bytes need another version, with a file of its own.
 func TestGolden(t *testing.T) {
 	conf, hello, request, reply := sampleConfiguration(), sampleHello(), sampleFoundingRequest(), sampleFoundingReply()
+	changing := sampleConfiguration()
+	changing.Next = []raft.Member{{Replica: 1, Host: 11, Incarnation: 0x101}, {Replica: 5, Host: 15, Incarnation: 0x105}}
 	appending, heartbeat, full := sampleAppend(), sampleHeartbeat(), sampleFull()
 	identity, header := sampleHostIdentity(), sampleSnapshotHeader()
 	for _, c := range []struct {
@@ -21,6 +25,7 @@ func TestGolden(t *testing.T) {
 		got  []byte
 	}{
 		{"configuration_v1", AppendConfiguration(nil, &conf)},
+		{"configuration_v2", AppendConfiguration(nil, &changing)},
 		{"payload_v1", samplePayload()},
 		{"message_append_v1", AppendMessage(nil, &appending)},
 		{"message_heartbeat_v1", AppendMessage(nil, &heartbeat)},
