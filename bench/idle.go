@@ -4,9 +4,29 @@ import (
 	"time"
 )
 
-// idle measures what three server processes cost when nothing is asked of them, some puts after
-// their start. A value is that of the replica that costs most.
+// idle measures what three processes cost when nothing is asked of them, some puts after their start:
+// three servers, or, of a number of groups, three replica processes. A value is that of the process
+// that costs most.
 func idle(t task) (point, error) {
+	if t.Groups > 0 {
+		s, err := startHosts(t)
+		if err != nil {
+			return point{}, err
+		}
+		defer s.stop()
+		leader, err := s.awaitLeader(1)
+		if err != nil {
+			return point{}, err
+		}
+		if _, err := ask[struct{}](s[leader].control, "Fill", FillArgs{t.Puts, t.Size, 64}); err != nil {
+			return point{}, err
+		}
+		var pids []int
+		for _, h := range s {
+			pids = append(pids, h.pid())
+		}
+		return watchIdle(t, pids), nil
+	}
 	s, err := startProcesses(t.Peer, t.Program, t.Dir)
 	if err != nil {
 		return point{}, err
@@ -21,25 +41,40 @@ func idle(t task) (point, error) {
 		return point{}, err
 	}
 	c.close()
-	time.Sleep(t.Warm)
-	before := make([]time.Duration, len(s.commands))
-	for i, c := range s.commands {
-		before[i] = cpuOf(c.Process.Pid)
+	var pids []int
+	for _, c := range s.commands {
+		pids = append(pids, c.Process.Pid)
 	}
-	machine, all, began := machineCPU(), s.cpu()+ownCPU(), time.Now()
+	return watchIdle(t, pids), nil
+}
+
+func watchIdle(t task, pids []int) point {
+	time.Sleep(t.Warm)
+	all := func() (each []time.Duration, sum time.Duration) {
+		for _, pid := range pids {
+			cpu := cpuOf(pid)
+			each, sum = append(each, cpu), sum+cpu
+		}
+		return each, sum + ownCPU()
+	}
+	machine, began := machineCPU(), time.Now()
+	before, sumBefore := all()
 	time.Sleep(t.Duration)
 	elapsed := time.Since(began)
-	var p point
-	p.Foreign = float64(machineCPU()-machine-(s.cpu()+ownCPU()-all)) / float64(elapsed)
+	after, sumAfter := all()
+	p := point{Foreign: float64(machineCPU()-machine-(sumAfter-sumBefore)) / float64(elapsed)}
 	var busiest time.Duration
 	var resident, peak int64
-	for i, c := range s.commands {
-		busiest = max(busiest, cpuOf(c.Process.Pid)-before[i])
-		resident = max(resident, memoryOf(c.Process.Pid, "VmRSS"))
-		peak = max(peak, memoryOf(c.Process.Pid, "VmHWM"))
+	for i, pid := range pids {
+		busiest = max(busiest, after[i]-before[i])
+		resident = max(resident, memoryOf(pid, "VmRSS"))
+		peak = max(peak, memoryOf(pid, "VmHWM"))
 	}
 	p.add("% of a core", float64(busiest)/float64(elapsed)*100)
-	p.add("RSS MiB", float64(resident)/(1<<20))
-	p.add("peak RSS MiB", float64(peak)/(1<<20))
-	return p, nil
+	p.add("RSS MiB", mib(resident))
+	p.add("peak RSS MiB", mib(peak))
+	if t.Groups > 1 {
+		p.add("RSS KiB per group", float64(resident)/1024/float64(t.Groups))
+	}
+	return p
 }

@@ -52,8 +52,11 @@ var defaults = map[string]settings{
 	"write":    {task: task{Clients: 1, Size: 128, Duration: 5 * time.Second}, peers: "floor-direct,floor,lockstep,lockstep-fdatasync,etcd,hashicorp-tuned,dragonboat-pebble1,dragonboat-tan,dragonboat-tan2"},
 	"read":     {task: task{Clients: 256, Size: 128, Duration: 5 * time.Second}, peers: "floor-direct,lockstep,etcd,hashicorp-tuned,dragonboat-pebble1,dragonboat-tan"},
 	"groups":   {task: task{Clients: 4096, Size: 16, Groups: 48, Duration: 5 * time.Second}, peers: "lockstep,lockstep-fdatasync,dragonboat-pebble1,dragonboat-tan2"},
+	"failover": {task: task{Size: 128, Times: 5}, peers: "lockstep,etcd,hashicorp-tuned,dragonboat-tan", rounds: 1},
+	"restart":  {task: task{Size: 128, Puts: 1_000_000, Times: 3}, peers: "lockstep,etcd,hashicorp-tuned,dragonboat-tan", rounds: 1},
+	"memory":   {task: task{Size: 128, Puts: 2_000_000}, peers: "lockstep,etcd,hashicorp-tuned,dragonboat-tan", rounds: 1},
 	"server":   {task: task{Clients: 1, Size: 128, Duration: 5 * time.Second}, peers: "lockstep,etcd"},
-	"idle":     {task: task{Size: 128, Duration: time.Minute}, peers: "lockstep,etcd", rounds: 1},
+	"idle":     {task: task{Size: 128, Puts: 10_000, Duration: time.Minute}, peers: "lockstep,etcd", rounds: 1},
 	"snapshot": {task: task{Clients: 1, Size: 128, Duration: 5 * time.Second}, peers: "lockstep"},
 }
 
@@ -77,13 +80,16 @@ func parse(row string, args []string) (*settings, error) {
 	f.StringVar(&s.peers, "peers", d.peers, "peers, with commas between")
 	f.IntVar(&s.rounds, "rounds", d.rounds, "points of each peer")
 	f.IntVar(&s.Clients, "clients", d.Clients, "operations outstanding")
-	f.IntVar(&s.Groups, "groups", d.Groups, "groups that puts go to at random")
+	f.IntVar(&s.Groups, "groups", d.Groups, "groups that puts go to at random, or that are idle. 0 in the row idle: servers instead of replicas")
 	f.IntVar(&s.Writes, "writes", 0, "of a hundred operations of the row of reads")
 	f.BoolVar(&s.Pipelined, "pipelined", false, "64 clients share what is outstanding; the row of writes alone")
 	f.IntVar(&s.Size, "size", d.Size, "bytes of a put, key included")
 	f.DurationVar(&s.Duration, "duration", d.Duration, "of the measured window")
 	f.DurationVar(&s.Warm, "warm", time.Second, "before the measured window")
-	f.IntVar(&s.Puts, "puts", 10_000, "before an idle window")
+	f.IntVar(&s.Puts, "puts", d.Puts, "before an idle window, a restart, a look at memory")
+	f.IntVar(&s.Times, "times", d.Times, "that a leader is killed, or a follower restarted, in each round")
+	f.DurationVar(&s.Heartbeat, "heartbeat", 0, "of replicas, with -election. Zero: the engine's defaults")
+	f.DurationVar(&s.Election, "election", 0, "timeout of replicas. Zero: the engine's defaults")
 	f.Int64Var(&s.State, "state", 256<<20, "bytes of state that a snapshot writes")
 	f.Float64Var(&s.noise, "noise", 0.25, "cores that others may take before a point is noisy")
 	f.DurationVar(&s.patience, "patience", 20*time.Second, "wait for a quiet machine before a point")
@@ -97,6 +103,9 @@ func parse(row string, args []string) (*settings, error) {
 	}
 	if s.Writes < 0 || s.Writes > 100 || s.Clients < 0 || s.Groups < 0 || s.Pipelined && row != "write" {
 		return nil, errors.New("wrong flags: -writes is between 0 and 100, -clients and -groups are not negative, -pipelined is for the row write")
+	}
+	if (s.Heartbeat > 0) != (s.Election > 0) || s.Election < 4*s.Heartbeat {
+		return nil, errors.New("wrong flags: -heartbeat and -election stand together, and an election takes four heartbeats or more")
 	}
 	if f.NArg() > 0 || s.Size < 8 || s.rounds < 1 || strings.TrimSpace(s.peers) == "" {
 		return nil, errors.New("wrong flags: a put has at least 8 bytes, a row at least one round and one peer, and nothing follows the flags")

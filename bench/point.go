@@ -21,12 +21,21 @@ func (p *point) add(name string, number float64) {
 	p.Values = append(p.Values, value{name, number})
 }
 
-// number finds a value by its name.
-func (p *point) number(name string) (float64, bool) {
+// all finds the values of a name: a point may hold several, of things that it repeated.
+func (p *point) all(name string) (numbers []float64) {
 	for _, v := range p.Values {
 		if v.Name == name {
-			return v.Number, true
+			numbers = append(numbers, v.Number)
 		}
 	}
-	return 0, false
+	return numbers
+}
+
+// number is the median of the values of a name.
+func (p *point) number(name string) (float64, bool) {
+	all := p.all(name)
+	if len(all) == 0 {
+		return 0, false
+	}
+	return median(all), true
 }

@@ -19,7 +19,7 @@ func report(w io.Writer, row, key string, points []point) {
 		return
 	}
 	byPeer, peers, unables := map[string][]point{}, []string{}, []string{}
-	var columns []value
+	var columns []string
 	for _, p := range points {
 		if p.Unable != "" {
 			if line := p.Peer + ": " + p.Unable; !slices.Contains(unables, line) {
@@ -28,7 +28,11 @@ func report(w io.Writer, row, key string, points []point) {
 			continue
 		}
 		if columns == nil {
-			columns = p.Values
+			for _, v := range p.Values {
+				if !slices.Contains(columns, v.Name) {
+					columns = append(columns, v.Name)
+				}
+			}
 		}
 		if byPeer[p.Peer] == nil {
 			peers = append(peers, p.Peer)
@@ -36,9 +40,7 @@ func report(w io.Writer, row, key string, points []point) {
 		byPeer[p.Peer] = append(byPeer[p.Peer], p)
 	}
 	head := []string{"peer", "rounds", "noisy"}
-	for _, v := range columns {
-		head = append(head, v.Name)
-	}
+	head = append(head, columns...)
 	head = append(head, key+" ÷ "+subject+"'s")
 	fmt.Fprintf(w, "\n%s\n\n| %s |\n|---|%s\n", row, strings.Join(head, " | "), strings.Repeat("--:|", len(head)-1))
 	for _, name := range peers {
@@ -50,8 +52,8 @@ func report(w io.Writer, row, key string, points []point) {
 			}
 		}
 		cells := []string{name, strconv.Itoa(len(of)), strconv.Itoa(noisy)}
-		for _, v := range columns {
-			cells = append(cells, spread(numbers(of, v.Name)))
+		for _, name := range columns {
+			cells = append(cells, spread(numbers(of, name)))
 		}
 		cells = append(cells, spread(ratios(of, byPeer[subject], key)))
 		fmt.Fprintf(w, "| %s |\n", strings.Join(cells, " | "))
@@ -63,9 +65,7 @@ func report(w io.Writer, row, key string, points []point) {
 
 func numbers(points []point, name string) (all []float64) {
 	for _, p := range points {
-		if n, ok := p.number(name); ok {
-			all = append(all, n)
-		}
+		all = append(all, p.all(name)...)
 	}
 	return all
 }
@@ -84,18 +84,27 @@ func ratios(of, by []point, key string) (all []float64) {
 	return all
 }
 
-// spread is a median, with the least and the greatest.
+// spread is a median, with the least and the greatest; of a hundred numbers or more also the 99th
+// percentile.
 func spread(all []float64) string {
 	if len(all) == 0 {
 		return "–"
 	}
-	slices.Sort(all)
-	n := len(all)
-	median := (all[(n-1)/2] + all[n/2]) / 2
-	if all[0] == all[n-1] {
-		return short(median)
+	least, greatest := slices.Min(all), slices.Max(all)
+	if least == greatest {
+		return short(least)
 	}
-	return fmt.Sprintf("%s (%s–%s)", short(median), short(all[0]), short(all[n-1]))
+	text := fmt.Sprintf("%s (%s–%s)", short(median(all)), short(least), short(greatest))
+	if n := len(all); n >= 100 {
+		text += ", p99 " + short(slices.Sorted(slices.Values(all))[n*99/100])
+	}
+	return text
+}
+
+func median(all []float64) float64 {
+	sorted := slices.Sorted(slices.Values(all))
+	n := len(sorted)
+	return (sorted[(n-1)/2] + sorted[n/2]) / 2
 }
 
 // short prints three digits or more, and no exponent.

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,7 +17,17 @@ const minimumFree = 8 << 30
 // name of the row that the settings make.
 func (s *settings) name() string {
 	switch s.Do {
+	case "failover":
+		if s.Election > 0 {
+			return fmt.Sprintf("failover, heartbeat %v, election %v", s.Heartbeat, s.Election)
+		}
+		return "failover, default timings"
+	case "restart", "memory":
+		return fmt.Sprintf("%s, %d puts, %d B", s.Do, s.Puts, s.Size)
 	case "idle":
+		if s.Groups > 0 {
+			return fmt.Sprintf("idle for %v, %d groups", s.Duration, s.Groups)
+		}
 		return fmt.Sprintf("idle for %v after %d puts", s.Duration, s.Puts)
 	case "read":
 		return fmt.Sprintf("read, %d clients, %d B, %d%% writes", s.Clients, s.Size, s.Writes)
@@ -35,6 +46,12 @@ func (s *settings) name() string {
 // keyOf is the value that peers are compared by.
 func (s *settings) key() string {
 	switch {
+	case s.Do == "failover":
+		return "failover ms"
+	case s.Do == "restart":
+		return "caught up ms"
+	case s.Do == "memory":
+		return "leader peak RSS MiB"
 	case s.Do == "idle":
 		return "% of a core"
 	case s.Do == "snapshot":
@@ -49,11 +66,15 @@ func (s *settings) key() string {
 func (s *settings) run() error {
 	peers := strings.Split(s.peers, ",")
 	var points []point
+	var failed error
 	for round := 1; round <= s.rounds; round++ {
 		for i := range peers {
-			p, err := s.measure(peers[(i+round)%len(peers)], round)
+			peer := peers[(i+round)%len(peers)]
+			p, err := s.measure(peer, round)
 			if err != nil {
-				return err
+				// The other peers' points are worth having; the report says what happened.
+				failed = errors.Join(failed, err)
+				p = point{Row: s.name(), Peer: peer, Round: round, Unable: "failed: " + err.Error()}
 			}
 			points = append(points, p)
 			if err := s.keep(p); err != nil {
@@ -62,7 +83,7 @@ func (s *settings) run() error {
 		}
 	}
 	report(os.Stdout, s.name(), s.key(), points)
-	return nil
+	return failed
 }
 
 // measure takes a point, up to three times until others were quiet, and returns the quietest.
@@ -103,7 +124,7 @@ func (s *settings) attempt(peer string) (point, error) {
 	if free := freeBytes(t.Dir); free < minimumFree {
 		return point{}, fmt.Errorf("measure %s: %d MiB are free under %s, a run needs %d", peer, free>>20, s.Dir, minimumFree>>20)
 	}
-	return runChild(t, 4*time.Minute+2*t.Duration)
+	return runChild(t, 6*time.Minute+2*t.Duration)
 }
 
 // keep prints a point and appends it to the file of points.

@@ -9,26 +9,30 @@ import (
 
 // A task is what a process of its own is asked to do: one point, or to be a server.
 type task struct {
-	Do        string // a row; etcd: be a server until killed
-	Peer      string
-	Dir       string
-	Program   string // of Lockstep
-	Clients   int
-	Size      int // of a command, in bytes
-	Writes    int // of a hundred operations of the row of reads
-	Groups    int
-	Pipelined bool
-	Warm      time.Duration
-	Duration  time.Duration
-	Puts      int    // before an idle window
-	State     int64  // bytes of state that a snapshot writes
-	Profile   string // prefix of profiles; empty: none
+	Do                  string // a row; etcd, host: be a server, or a replica, until killed
+	Peer                string
+	Dir                 string
+	Program             string // of Lockstep
+	Clients             int
+	Size                int // of a command, in bytes
+	Writes              int // of a hundred operations of the row of reads
+	Groups              int
+	Pipelined           bool
+	Warm                time.Duration
+	Duration            time.Duration
+	Puts                int           // before an idle window, a restart, a look at memory
+	Times               int           // that a leader is killed, or a follower restarted
+	Heartbeat, Election time.Duration // zero: the engine's defaults
+	State               int64         // bytes of state that a snapshot writes
+	Profile             string        // prefix of profiles; empty: none
 
-	// Of an etcd server.
+	// Of a process that serves until it is killed.
 	Number int
 	Hosts  []string
-	Client string
+	Client string // address for clients, or for the parent
 }
+
+func (t *task) timings() timings { return timings{t.Heartbeat, t.Election} }
 
 // child does a task and prints its point as JSON.
 func child(text string) error {
@@ -45,6 +49,14 @@ func child(text string) error {
 		p, err = server(t)
 	case "idle":
 		p, err = idle(t)
+	case "failover":
+		p, err = failover(t)
+	case "restart":
+		p, err = restart(t)
+	case "memory":
+		p, err = memory(t)
+	case "host":
+		return host(t)
 	case "snapshot":
 		p, err = snapshot(t)
 	case "etcd":
