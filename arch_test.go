@@ -118,6 +118,9 @@ func loadTree(t *testing.T, root string) *tree {
 			}
 			return nil
 		}
+		if rel == ".git" { // of a worktree: it says where the repository is
+			return nil
+		}
 		if !d.Type().IsRegular() || strings.HasSuffix(rel, ".test") || strings.HasSuffix(rel, ".out") {
 			return nil
 		}
