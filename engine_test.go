@@ -28,7 +28,7 @@ type island struct {
 // does not end within limit of simulated time.
 func inWorld(t *testing.T, seed uint64, n int, limit time.Duration, test func(c *island)) {
 	t.Helper()
-	w := world.New(seed, world.Options{})
+	w := world.New(seed, world.Options{Hosts: max(n, 3)})
 	defer w.Close()
 	c := &island{t: t, w: w, hosts: make([]*lockstep.Host, n), opened: make([]error, n)}
 	for i := range n {

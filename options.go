@@ -26,8 +26,8 @@ type Options struct {
 	CallTimeout            time.Duration           // bounds a call whose context has no deadline. Zero: 10 s. Negative: none
 	Heartbeat              time.Duration           // zero: 100 ms
 	ElectionTimeout        time.Duration           // the shorter bound; drawn up to twice of it. Zero: 400 ms; at least 4 × Heartbeat
-	MaxInboxBytes          int64                   // accepted and not yet answered, all groups. Zero: 64 MiB. Beyond: ErrBusy
-	MaxInFlightBytes       int64                   // sent and not acknowledged, per peer host. Zero: 16 MiB. A dead peer costs this, no more
+	MaxInboxBytes          int64                   // calls and reads that wait for their answer, all groups; as much again forwarded by other hosts. Zero: 64 MiB. Beyond: ErrBusy
+	MaxInFlightBytes       int64                   // sent and not acknowledged, per peer host; received and not yet handled. Zero: 16 MiB. A dead peer costs this, no more
 	MaxApplyBytes          int64                   // committed, not yet applied, per group. Zero: 64 MiB. Beyond: ErrBusy
 	MaxWALBytes            int64                   // the whole log of this host. Zero: 4 GiB. Who is slower gets a snapshot
 	WALSegmentBytes        int64                   // one file of it. Zero: 64 MiB, at most an eighth of MaxWALBytes

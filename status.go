@@ -22,8 +22,8 @@ type HostStatus struct {
 	Syncs        uint64        `json:"syncs"`
 	WALBytes     int64         `json:"wal_bytes"`
 	WALMaxBytes  int64         `json:"wal_max_bytes"`
-	InboxBytes   int64         `json:"inbox_bytes"`
-	Why          string        `json:"why"` // why it serves no group yet; empty: it does
+	InboxBytes   int64         `json:"inbox_bytes"` // of calls and reads that wait
+	Why          string        `json:"why"`         // why it serves no group yet; empty: it does
 	Groups       []GroupStatus `json:"groups"`
 }
 

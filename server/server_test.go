@@ -147,3 +147,40 @@ func TestPlaintextStaysOnLoopback(t *testing.T) {
 		}
 	}
 }
+
+// A host that refuses reads for want of room is busy, not dead: a supervisor must leave it alone.
+func TestBusyHostIsAlive(t *testing.T) {
+	s := open(t, func(o *Options) { o.Host.MaxInboxBytes = 64 << 10 })
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for {
+		if status, _ := get(t, s, "/readyz"); status == 200 {
+			break
+		}
+		if ctx.Err() != nil {
+			t.Fatal("not ready")
+		}
+	}
+	waits, end := context.WithCancel(ctx)
+	busy := make(chan error, 1000)
+	for range cap(busy) {
+		go func() {
+			_, _, err := s.group.View(waits, lockstep.ReadOptions{Level: lockstep.AtLeast, After: 1 << 40})
+			busy <- err
+		}()
+	}
+	for !errors.Is(<-busy, lockstep.ErrBusy) {
+	}
+	for path, want := range map[string]int{"/livez": 200, "/health?serializable=true": 200, "/readyz": 503} {
+		if status, body := get(t, s, path); status != want {
+			t.Errorf("%s of a busy host: got %d %q, want %d", path, status, body, want)
+		}
+	}
+	end()
+	for range cap(busy) - 1 {
+		<-busy
+	}
+	if status, body := get(t, s, "/readyz"); status != 200 {
+		t.Errorf("/readyz after it cleared: %d %q", status, body)
+	}
+}

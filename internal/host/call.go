@@ -28,7 +28,7 @@ type Call struct {
 	order    uint64        // among the calls of its group on this host
 	hold     time.Duration // of one that a leader refused: until when it waits for those after it; 0: none did
 	deadline time.Duration // at which the sweep ends it; 0: never
-	budget   *atomic.Int64 // from which len(cmd) is given back
+	budget   *budget       // to which the command's bytes are given back
 	state    atomic.Uint32
 	waiter   env.Waiter
 }
@@ -46,7 +46,7 @@ func (c *Call) complete(index raft.Index, ordinal uint32, data []byte, err error
 	}
 	c.Index, c.Ordinal, c.Data, c.Err = index, ordinal, data, err
 	if c.budget != nil {
-		c.budget.Add(-callBytes(c.cmd))
+		c.budget.give(callBytes(c.cmd))
 	}
 	c.cmd = nil
 	onDone, waiter := c.OnDone, c.waiter
@@ -63,9 +63,6 @@ func (c *Call) fail(err *Fault) { c.complete(0, 0, nil, err) }
 
 // Done says whether the result is there.
 func (c *Call) Done() bool { return c.state.Load() == callDone }
-
-// callBytes is what a command costs of the inbox budget.
-func callBytes(cmd []byte) int64 { return int64(len(cmd)) + 64 }
 
 // Propose sends cmd once and waits for its result: Call.Err tells what is known otherwise. cmd is
 // the engine's from now on.
@@ -109,8 +106,7 @@ func (h *Host) Start(id raft.GroupID, cmd []byte, call *Call, deadline time.Dura
 	if h.closed.Load() {
 		return notCommitted(ErrClosed)
 	}
-	if held := h.inboxBytes.Add(callBytes(cmd)); held > h.opts.MaxInboxBytes && held > callBytes(cmd) {
-		h.inboxBytes.Add(-callBytes(cmd))
+	if !h.inboxBytes.take(callBytes(cmd)) {
 		return h.busy(id, "inbox")
 	}
 	call.cmd, call.deadline, call.budget = cmd, deadline, &h.inboxBytes

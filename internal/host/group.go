@@ -59,8 +59,9 @@ type group struct {
 
 // inbound is a forward that arrived for this replica as leader.
 type inbound struct {
-	from raft.HostID
-	f    *wire.Forward
+	from  raft.HostID
+	f     *wire.Forward
+	bytes int64 // of Host.inbound
 }
 
 // proposing is one entry given to raft: whose calls it carries.
@@ -202,8 +203,7 @@ func (h *Host) handlePackets(from raft.HostID, packets []wire.Packet) {
 			}
 		case p.Forward != nil:
 			if g := h.groups[p.Forward.Group]; g != nil && g.birth == p.Forward.Birth {
-				g.inbound = append(g.inbound, inbound{from: from, f: p.Forward})
-				g.touch()
+				g.arrive(from, p.Forward)
 			}
 		case p.Reply != nil:
 			if g := h.groups[p.Reply.Group]; g != nil && g.birth == p.Reply.Birth && p.Reply.Life == h.life {

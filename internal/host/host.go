@@ -34,7 +34,8 @@ type Host struct {
 	snaps     *snapshot.Store
 
 	inbox      inbox
-	inboxBytes atomic.Int64
+	inboxBytes budget   // of calls and reads that wait
+	backlogs   sync.Map // of *backlog by raft.HostID
 	lanes      lanes
 	tasks      tasks
 	closed     atomic.Bool
@@ -48,6 +49,7 @@ type Host struct {
 	timer     env.Timer
 	timerAt   time.Duration
 	nextSeq   uint64
+	inbound   int64 // bytes of forwards that wait to be appended here
 	saves     []wal.GroupSave
 	savers    []saver
 	linked    map[raft.HostID]bool
@@ -86,6 +88,7 @@ func Open(ctx context.Context, opts Options) (*Host, error) {
 		refusals: make(map[raft.HostID]string),
 	}
 	h.lanes.env, h.tasks.env = h.env, h.env
+	h.inboxBytes.most = opts.MaxInboxBytes
 	if err := h.open(); err != nil {
 		_ = h.Close()
 		return nil, err

@@ -12,8 +12,21 @@ import (
 // links is the host as its transport sees it.
 type links Host
 
-func (l *links) Receive(from raft.HostID, packets []wire.Packet) {
-	(*Host)(l).post(event{kind: evPackets, host: from, packets: append([]wire.Packet(nil), packets...)})
+// Receive leaves packets to the turn, and comes back once the link may read on.
+func (l *links) Receive(from raft.HostID, packets []wire.Packet, bytes int) {
+	h := (*Host)(l)
+	b := h.backlogOf(from)
+	b.add(int64(bytes))
+	h.post(event{kind: evPackets, host: from, packets: append([]wire.Packet(nil), packets...), backlog: b, bytes: int64(bytes)})
+	b.await()
+}
+
+func (h *Host) backlogOf(host raft.HostID) *backlog {
+	if b, ok := h.backlogs.Load(host); ok {
+		return b.(*backlog)
+	}
+	b, _ := h.backlogs.LoadOrStore(host, &backlog{most: h.opts.MaxInFlightBytes, reader: h.env.NewWaiter()})
+	return b.(*backlog)
 }
 
 func (l *links) LinkUp(host raft.HostID) {

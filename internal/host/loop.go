@@ -21,6 +21,8 @@ type event struct {
 	host    raft.HostID
 	refused bool
 	packets []wire.Packet
+	backlog *backlog // that the packets' bytes are of
+	bytes   int64
 	index   raft.Index
 	mark    raft.Mark
 	meta    *raft.SnapshotMeta
@@ -112,6 +114,7 @@ func (h *Host) handle(e *event) {
 		h.handleRead(e)
 	case evPackets:
 		h.handlePackets(e.host, e.packets)
+		e.backlog.handled(e.bytes)
 	case evSaved:
 		h.handleSaved(e.batch, e.err)
 	case evApplied:

@@ -55,14 +55,14 @@ func (g *group) unqueue(c *Call) bool {
 // submit gives the queue to whoever leads: appended here, forwarded once, or kept until somebody does.
 func (g *group) submit() {
 	if g.stopped != nil {
-		g.refuseInbound(func(*wire.Forward) bool { return true })
+		g.refuseInbound(raft.NotLeader, func(*wire.Forward) bool { return true })
 		return
 	}
 	if g.r.Role() == raft.Leader {
-		g.refuseInbound(func(f *wire.Forward) bool { return f.Term != g.r.Term() })
+		g.refuseInbound(raft.NotLeader, func(f *wire.Forward) bool { return f.Term != g.r.Term() })
 		g.append()
 	} else {
-		g.refuseInbound(func(*wire.Forward) bool { return true })
+		g.refuseInbound(raft.NotLeader, func(*wire.Forward) bool { return true })
 		g.forward()
 	}
 	g.askReads()
@@ -123,7 +123,9 @@ func (g *group) append() {
 			run.count++
 		}
 		p.forwards = append(p.forwards, run)
+		g.h.inbound -= in.bytes
 	}
+	clear(g.inbound)
 	g.inbound = g.inbound[:0]
 	emit()
 }
@@ -207,21 +209,33 @@ func (g *group) refuseAll(fault *Fault) {
 		c.fail(fault)
 	}
 	g.queued = g.queued[:0]
-	for _, in := range g.inbound {
-		g.refuseForward(in.from, in.f.Origin, uint32(len(in.f.Commands)), raft.Overloaded)
-	}
-	g.inbound = g.inbound[:0]
+	g.refuseInbound(raft.Overloaded, func(*wire.Forward) bool { return true })
 }
 
-func (g *group) refuseInbound(refuse func(*wire.Forward) bool) {
+// arrive takes another host's forward into the queue. What all of them have on the way here has this
+// host's bound, as its own calls have (H19).
+func (g *group) arrive(from raft.HostID, f *wire.Forward) {
+	n := forwardBytes(f)
+	if g.h.inbound > 0 && g.h.inbound+n > g.h.opts.MaxInboxBytes {
+		g.refuseForward(from, f.Origin, uint32(len(f.Commands)), raft.Overloaded)
+		return
+	}
+	g.h.inbound += n
+	g.inbound = append(g.inbound, inbound{from: from, f: f, bytes: n})
+	g.touch()
+}
+
+func (g *group) refuseInbound(why raft.Refusal, refuse func(*wire.Forward) bool) {
 	kept := g.inbound[:0]
 	for _, in := range g.inbound {
 		if refuse(in.f) {
-			g.refuseForward(in.from, in.f.Origin, uint32(len(in.f.Commands)), raft.NotLeader)
+			g.h.inbound -= in.bytes
+			g.refuseForward(in.from, in.f.Origin, uint32(len(in.f.Commands)), why)
 		} else {
 			kept = append(kept, in)
 		}
 	}
+	clear(g.inbound[len(kept):])
 	g.inbound = kept
 }
 

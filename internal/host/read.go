@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -76,7 +77,7 @@ func (s *sharedView) release() error {
 
 // Read answers a query at the asked level.
 func (h *Host) Read(ctx context.Context, id raft.GroupID, query []byte, opts ReadOptions) ([]byte, raft.Index, error) {
-	r, err := h.await(ctx, &readCall{opts: opts, group: id})
+	r, err := h.await(ctx, &readCall{opts: opts, group: id}, int64(len(query)))
 	if err != nil {
 		return nil, 0, err
 	}
@@ -93,15 +94,19 @@ func (h *Host) Read(ctx context.Context, id raft.GroupID, query []byte, opts Rea
 
 // View pins the state at the asked level. The caller closes it.
 func (h *Host) View(ctx context.Context, id raft.GroupID, opts ReadOptions) (machine.View, raft.Index, error) {
-	r, err := h.await(ctx, &readCall{opts: opts, group: id, own: true})
+	r, err := h.await(ctx, &readCall{opts: opts, group: id, own: true}, 0)
 	if err != nil {
 		return nil, 0, err
 	}
 	return r.owned, r.at, nil
 }
 
-// await sends the read off and waits for its view.
-func (h *Host) await(ctx context.Context, r *readCall) (*readCall, error) {
+// await sends the read off and waits for its view, unless too many wait (H19).
+func (h *Host) await(ctx context.Context, r *readCall, query int64) (*readCall, error) {
+	if !h.inboxBytes.take(query + readOverhead) {
+		return nil, h.busy(r.group, "inbox")
+	}
+	defer h.inboxBytes.give(query + readOverhead)
 	until := h.patience(ctx)
 	for {
 		r.waiter = h.env.NewWaiter()
@@ -163,9 +168,14 @@ func (g *group) age() time.Duration {
 	return now - g.heard
 }
 
+// maxTokens is how many read indexes a group waits for at once: fewer than raft takes. A question
+// that raft refuses for their number would be asked again at once, and keep the turn from whatever
+// ends the wait. Reads that come meanwhile share the next token.
+const maxTokens = 1024
+
 // askReads lets all reads of a turn share one token, and so one round to a majority (H11).
 func (g *group) askReads() {
-	if len(g.asking) == 0 {
+	if len(g.asking) == 0 || len(g.asked) >= maxTokens {
 		return
 	}
 	g.nextToken++
@@ -205,6 +215,9 @@ func (g *group) readReady(rr *raft.ReadReady) {
 		}
 		r.index = rr.Index
 		g.lane.addReader(g, r)
+	}
+	if len(g.asking) > 0 {
+		g.touch() // there is a token for them again
 	}
 }
 
@@ -294,6 +307,7 @@ func (h *Host) Wait(ctx context.Context, id raft.GroupID, after raft.Index) (raf
 			return applied, ErrQuarantined
 		}
 		if err := w.Wait(ctx, 0); err != nil {
+			g.lane.unwatch(w)
 			if err == env.ErrContext {
 				err = ErrContext
 			}
@@ -315,4 +329,11 @@ func (l *lane) watch(after raft.Index, w env.Waiter) bool {
 	}
 	l.waiters = append(l.waiters, laneWaiter{after: after, w: w})
 	return true
+}
+
+// unwatch forgets w: whoever waited for an index far away has gone.
+func (l *lane) unwatch(w env.Waiter) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.waiters = slices.DeleteFunc(l.waiters, func(lw laneWaiter) bool { return lw.w == w })
 }

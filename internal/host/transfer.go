@@ -59,7 +59,7 @@ func (h *Host) HandOver(ctx context.Context) {
 	sortGroups(groups)
 	limit := h.env.Clock().Now() + 4*h.opts.ElectionTimeout
 	for {
-		busy := h.inboxBytes.Load() > 0
+		busy := h.inboxBytes.held.Load() > 0
 		for _, g := range groups {
 			if c := g.conf.Load(); g.status().Role == raft.Leader.String() && len(c.Voters) > 1 {
 				busy = true

@@ -183,7 +183,7 @@ func (t *Transport) receiveAll(c *conn, host raft.HostID) error {
 				return fmt.Errorf("read frame %d: %w", h.Sequence, err)
 			}
 			if len(packets) > 0 {
-				t.o.Handler.Receive(host, packets)
+				t.o.Handler.Receive(host, packets, len(body))
 			}
 			clear(packets) // the slice is kept, what it pointed to is not
 		default:

@@ -43,8 +43,9 @@ type Options struct {
 type Handler interface {
 	// Receive takes what one frame carried, in order. For one host it is called by one task at a
 	// time. packets is valid until it returns; messages, entries, payloads and commands are the
-	// callee's for good: they alias the frame's memory, which is never reused.
-	Receive(from raft.HostID, packets []wire.Packet)
+	// callee's for good: they alias the frame's memory, of bytes, which is never reused. It may
+	// park: meanwhile nothing more of that host is read, and the sender's queue fills.
+	Receive(from raft.HostID, packets []wire.Packet, bytes int)
 	// LinkUp says that what is sent to host from now on travels.
 	LinkUp(host raft.HostID)
 	// LinkLost(host, false) says that the link of the last LinkUp is gone. LinkLost(host, true)

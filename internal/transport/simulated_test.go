@@ -29,7 +29,7 @@ type observer struct {
 	data []byte
 }
 
-func (h *observer) Receive(from raft.HostID, ps []wire.Packet) {
+func (h *observer) Receive(from raft.HostID, ps []wire.Packet, _ int) {
 	for _, p := range ps {
 		k := [2]uint64{uint64(from), uint64(p.Raft.FromIncarnation)}
 		if p.Raft.Round <= h.last[k] {

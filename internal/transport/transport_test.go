@@ -50,7 +50,7 @@ func (h *handler) event(format string, args ...any) {
 	h.changed.Broadcast()
 }
 
-func (h *handler) Receive(from raft.HostID, packets []wire.Packet) {
+func (h *handler) Receive(from raft.HostID, packets []wire.Packet, _ int) {
 	if h.receive != nil {
 		h.receive(packets)
 	}
