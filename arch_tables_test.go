@@ -174,7 +174,7 @@ var (
 		"github.com/cockroachdb/datadriven":   "tests: scripts with golden output",
 		"github.com/goccy/go-yaml":            "strict YAML with line, column and caret",
 		"github.com/google/go-cmp":            "tests: differences that a person can read",
-		"github.com/jedib0t/go-pretty/v6":     "tables of the command line",
+		"github.com/jedib0t/go-pretty/v6":     "tables and progress of the command line",
 		"github.com/prometheus/client_golang": "metrics in the format that everybody scrapes",
 		"github.com/rogpeppe/go-internal":     "tests: testscript, for the command line",
 		"github.com/spf13/cobra":              "commands, flags, help and completion",

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/lockstep-rsm/lockstep/env"
+	"github.com/lockstep-rsm/lockstep/sim"
 )
 
 // Program is the command line. Version, Out, Err and Getenv are required; it is used once.
@@ -22,9 +23,8 @@ type Program struct {
 	Out, Err io.Writer
 	Getenv   func(string) string
 
-	// Simulate runs seeds from one on, writing one line per seed to out; nil: this build has no
-	// simulator.
-	Simulate func(ctx context.Context, seed uint64, seeds int, out io.Writer) error
+	// Loads are what lockstep sim plays, by name; nil: this build has no simulator.
+	Loads map[string]sim.Options
 
 	env       env.Env
 	endpoints []string
@@ -39,7 +39,7 @@ const about = `lockstep runs a replicated, fault-tolerant store that speaks the 
   Run it     serve    one replica, from flags, environment or YAML     member  list
   Ask it     status   who leads, how far, what is wrong, what to do    doctor  this machine's disk, clock and limits
              get put del watch  the keys
-  Break it   sim      run a seed
+  Break it   sim      run, replay, shrink a seed
 
 Exit: 0 done · 1 failed · 2 wrong usage · 3 not done, safe to retry · 4 unknown, look before you retry · 5 answered "no" · 130 interrupted`
 
@@ -110,7 +110,7 @@ func (p *Program) root() *cobra.Command {
 	f.StringVar(&p.tls.cert, "client-cert", "", "file of the certificate to show")
 	f.StringVar(&p.tls.key, "client-key", "", "file of its key")
 	root.AddCommand(p.up(), p.serve(), p.statusCommand(), p.get(), p.put(), p.del(), p.watch(),
-		p.member(), p.doctor(), p.sim(), p.versionCommand())
+		p.member(), p.doctor(), p.simCommand(), p.versionCommand())
 	return root
 }
 
@@ -139,31 +139,4 @@ func (p *Program) versionCommand() *cobra.Command {
 			return nil
 		},
 	}
-}
-
-func (p *Program) sim() *cobra.Command {
-	sim := &cobra.Command{
-		Use: "sim", Short: "Break the engine under simulation", Args: exactly(0),
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
-	var seed uint64
-	var seeds int
-	run := &cobra.Command{
-		Use: "run", Short: "Simulate seeds, and print the hash of each trace", Args: exactly(0),
-		Long: `Simulate seeds, and print the hash of each trace: the same seed on the same build has the same hash. Below stand the
-faults that were drawn, and the probes: rare branches, and how often they were reached. Exit code 1: a promise was broken.`,
-		RunE: func(c *cobra.Command, _ []string) error {
-			if p.Simulate == nil {
-				return errors.New("this build has no simulator. Build cmd/lockstep of a full checkout")
-			}
-			if seeds < 1 {
-				return usage(fmt.Errorf("--seeds is %d, at least 1 is wanted", seeds))
-			}
-			return p.Simulate(c.Context(), seed, seeds, p.Out)
-		},
-	}
-	run.Flags().Uint64Var(&seed, "seed", 1, "first seed")
-	run.Flags().IntVar(&seeds, "seeds", 1, "how many")
-	sim.AddCommand(run)
-	return sim
 }

@@ -15,12 +15,24 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/lockstep-rsm/lockstep/machine"
+	"github.com/lockstep-rsm/lockstep/sim"
+	"github.com/lockstep-rsm/lockstep/sim/workload"
 )
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"lockstep": func() {
-			p := Program{Version: "test", Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv}
+			broken := workload.Counter()
+			broken.Check = func(machine.View) error { return errors.New("never right") }
+			p := Program{
+				Version: "test", Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv,
+				Loads: map[string]sim.Options{"kv": workload.KV(), "counter": workload.Counter(), "broken": broken},
+			}
+			if os.Getenv("NO_SIMULATOR") != "" {
+				p.Loads = nil
+			}
 			os.Exit(p.Run(os.Args[1:]))
 		},
 	})

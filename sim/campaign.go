@@ -21,8 +21,15 @@ type Summary struct {
 	Calls  int
 	Time   time.Duration // simulated, the second run of each seed not counted
 	Faults []Count
+	Pairs  []Pair // of faults
 	Probes []Count
 	With   []Count // in how many seeds a probe was met
+}
+
+// A Pair is two kinds of faults, and how many seeds had both.
+type Pair struct {
+	A, B  string
+	Seeds uint64
 }
 
 // Campaign plays seeds from first on, on all processors, and gives every Result to each, in the
@@ -119,6 +126,7 @@ func (s *Summary) add(r *Result) {
 	s.Calls += r.Calls
 	s.Time += r.Time
 	s.Faults = addCounts(s.Faults, r.Faults, false)
+	s.addPairs(r.Faults)
 	s.Probes = addCounts(s.Probes, r.Probes, false)
 	s.With = addCounts(s.With, r.Probes, true)
 }
@@ -138,8 +146,29 @@ func addCounts(to, from []Count, once bool) []Count {
 	return to
 }
 
-// Unreached are the faults and situations that no seed had, of those that every gate has to reach.
+func (s *Summary) addPairs(faults []Count) {
+	n := 0
+	for i, a := range faults {
+		for _, b := range faults[i+1:] {
+			if n == len(s.Pairs) {
+				s.Pairs = append(s.Pairs, Pair{A: a.Name, B: b.Name})
+			}
+			if a.N > 0 && b.N > 0 {
+				s.Pairs[n].Seeds++
+			}
+			n++
+		}
+	}
+}
+
+// Unreached are the faults, pairs of faults and situations that no seed had, of those that every gate
+// has to reach.
 func (s *Summary) Unreached() (names []string) {
+	for _, p := range s.Pairs {
+		if p.Seeds == 0 {
+			names = append(names, p.A+" with "+p.B)
+		}
+	}
 	for _, c := range slices.Concat(s.Faults, s.Probes) {
 		if c.N == 0 && !optional[c.Name] {
 			names = append(names, c.Name)
@@ -153,17 +182,35 @@ func (s *Summary) Unreached() (names []string) {
 	return names
 }
 
-// WriteTo prints the counts, one line each.
+// WriteTo prints the counts, one line each, and pairs of faults as a triangle.
 func (s *Summary) WriteTo(w io.Writer) (int64, error) {
-	text := fmt.Sprintf("%d seeds, %d events, %d calls answered\n", s.Seeds, s.Events, s.Calls)
-	for _, c := range s.Faults {
-		text += fmt.Sprintf("  fault %-34s %8d\n", c.Name, c.N)
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d seeds, %d events, %d calls answered\n", s.Seeds, s.Events, s.Calls)
+	for i, c := range s.Faults {
+		fmt.Fprintf(&b, "  fault %-34s %8d", c.Name, c.N)
+		if i > 0 {
+			fmt.Fprint(&b, "  seeds with the above:")
+		}
+		for j := range i {
+			fmt.Fprintf(&b, " %d", s.together(j, i))
+		}
+		fmt.Fprintln(&b)
 	}
 	for i, c := range s.Probes {
-		text += fmt.Sprintf("  probe %-34s %8d  in %d seeds\n", c.Name, c.N, s.With[i].N)
+		fmt.Fprintf(&b, "  probe %-34s %8d  in %d seeds\n", c.Name, c.N, s.With[i].N)
 	}
-	n, err := io.WriteString(w, text)
+	n, err := io.WriteString(w, b.String())
 	return int64(n), err
+}
+
+// together is how many seeds had the i-th and the j-th kind of fault, i the smaller.
+func (s *Summary) together(i, j int) uint64 {
+	for _, p := range s.Pairs {
+		if p.A == s.Faults[i].Name && p.B == s.Faults[j].Name {
+			return p.Seeds
+		}
+	}
+	return 0
 }
 
 // brief is the counts in one line.
@@ -197,36 +244,74 @@ func thin(r *Result, o *Options) error {
 	return nil
 }
 
-// gate is from how many seeds on every fault and situation has to be reached.
+// gate is from how many seeds on every fault, pair and situation has to be reached.
 const gate = 500
 
-// Simulate is the work of the command `lockstep sim run`: it plays seeds and prints each one's hash, then the
-// counts. From 500 seeds on it fails if a fault or situation was never reached.
-func Simulate(ctx context.Context, first uint64, seeds int, o Options, out io.Writer) error {
-	var broken []error
+// A Report is what a campaign of the command line came to.
+type Report struct {
+	Summary
+	First  uint64
+	Asked  int // seeds
+	Broken []Broken
+	Never  []string      // reached, of what so many seeds have to reach
+	Took   time.Duration // of real time
+}
+
+// Broken is a seed that broke a promise, or proved too little.
+type Broken struct {
+	Result Result
+	Err    error
+}
+
+// mostBroken ends a campaign.
+const mostBroken = 10
+
+var errMostBroken = fmt.Errorf("stopped after %d broken seeds", mostBroken)
+
+// Simulate plays seeds from first on, each twice, and tells each of them, in order. It ends early after ten
+// broken ones, or at the end of ctx, whose error it returns. A seed is broken, too, if it proved little:
+// less than a minute, few calls, few faults. From 500 seeds on, what was never reached is in the Report.
+func Simulate(ctx context.Context, first uint64, seeds int, o Options, each func(Result, error)) (*Report, error) {
+	o.fill()
+	began := time.Now()
+	rep := &Report{First: first, Asked: seeds}
 	sum, err := Campaign(ctx, first, seeds, o, func(r Result, err error) error {
 		if err == nil {
 			err = thin(&r, &o)
 		}
 		if err != nil {
-			broken = append(broken, err)
-			fmt.Fprintf(out, "seed %d broken: %v\n", r.Seed, err)
-		} else if seeds < gate {
-			fmt.Fprintf(out, "seed %d hash %016x events %d simulated %v hosts %d calls %d\n", r.Seed, r.Hash, r.Events, r.Time, r.Hosts, r.Calls)
+			rep.Broken = append(rep.Broken, Broken{r, err})
 		}
-		if len(broken) >= 10 {
-			return errors.New("stopped after 10 broken seeds")
+		each(r, err)
+		if len(rep.Broken) >= mostBroken {
+			return errMostBroken
 		}
 		return nil
 	})
-	if _, werr := sum.WriteTo(out); werr != nil {
-		return werr
+	rep.Summary, rep.Took = sum, time.Since(began)
+	if seeds >= gate {
+		rep.Never = sum.Unreached()
 	}
-	if err == nil && len(broken) > 0 {
-		err = fmt.Errorf("%d of %d seeds broke a promise: %w", len(broken), sum.Seeds, broken[0])
+	if errors.Is(err, errMostBroken) {
+		err = nil
 	}
-	if never := sum.Unreached(); err == nil && seeds >= gate && len(never) > 0 {
-		err = fmt.Errorf("never reached in %d seeds: %q", seeds, never)
+	return rep, err
+}
+
+// Verdict is nil if no seed is broken and all was reached.
+func (r *Report) Verdict() error {
+	if n := len(r.Broken); n > 0 {
+		return fmt.Errorf("%d of %d seeds broke a promise: %w", n, r.Seeds, r.Broken[0].Err)
 	}
-	return err
+	if len(r.Never) > 0 {
+		return fmt.Errorf("never reached in %d seeds: %q", r.Seeds, r.Never)
+	}
+	return nil
+}
+
+// Speed is how many simulated seconds pass in a second of real time on one processor. Each seed counts
+// twice, as it is played twice.
+func (r *Report) Speed() float64 {
+	cores := min(runtime.GOMAXPROCS(0), r.Asked)
+	return 2 * r.Time.Seconds() / r.Took.Seconds() / float64(cores)
 }

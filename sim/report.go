@@ -17,7 +17,7 @@ import (
 // run that shows it, and how that is played again.
 type Failure struct {
 	Err    error
-	seed   uint64
+	Seed   uint64
 	Shrunk *Shrunk // nil: it was not tried, or the failure did not come again
 	Hints  []string
 	File   string // where the shrunk recording stands; empty: nowhere
@@ -26,7 +26,7 @@ type Failure struct {
 // Examine shrinks the run of a failed Result for at most limit of real time, if limit is above zero, and
 // writes what comes out of it into the folder dir, under the recording's Name.
 func Examine(ctx context.Context, r Result, err error, o Options, limit time.Duration, dir string) Failure {
-	f := Failure{Err: err, seed: r.Seed}
+	f := Failure{Err: err, Seed: r.Seed}
 	rec := r.Recording
 	if limit > 0 && r.kind != "" {
 		shrunk, serr := Shrink(ctx, rec, o, limit)

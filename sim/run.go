@@ -434,7 +434,7 @@ func (r *run) result() Result {
 		out.kind, out.broke = r.violations[0].kind, r.violations[0].at
 	}
 	for i, name := range faultNames {
-		if drawn&(1<<i) != 0 {
+		if drawn&r.o.Faults&(1<<i) != 0 {
 			out.Faults = append(out.Faults, Count{name, r.faults[i]})
 		}
 	}

@@ -100,7 +100,7 @@ func (o *Options) again(f *Failure) (again, picture string) {
 	}
 	test := strings.Join(parts, "/")
 	if f.Shrunk == nil {
-		return fmt.Sprintf("LOCKSTEP_SEED=%d LOCKSTEP_TRACE=trace.txt go test -run '%s'", f.seed, test), ""
+		return fmt.Sprintf("LOCKSTEP_SEED=%d LOCKSTEP_TRACE=trace.txt go test -run '%s'", f.Seed, test), ""
 	}
 	test = fmt.Sprintf("go test -run '%s/^%s$'", test, f.Shrunk.Recording.Name())
 	return test, ""

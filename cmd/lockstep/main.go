@@ -2,8 +2,6 @@
 package main
 
 import (
-	"context"
-	"io"
 	"os"
 
 	"github.com/lockstep-rsm/lockstep/cli"
@@ -15,10 +13,9 @@ import (
 var version = "0.1.0-dev"
 
 func main() {
-	p := cli.Program{Version: version, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv, Simulate: simulate}
+	p := cli.Program{
+		Version: version, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv,
+		Loads: map[string]sim.Options{"kv": workload.KV(), "counter": workload.Counter()},
+	}
 	os.Exit(p.Run(os.Args[1:]))
-}
-
-func simulate(ctx context.Context, seed uint64, seeds int, out io.Writer) error {
-	return sim.Simulate(ctx, seed, seeds, workload.KV(), out)
 }

@@ -1,0 +1,296 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/progress"
+	"github.com/spf13/cobra"
+
+	"github.com/lockstep-rsm/lockstep/sim"
+)
+
+// simulation is what the commands of sim are told.
+type simulation struct {
+	seed   uint64
+	seeds  int
+	load   string
+	shrink time.Duration
+	dir    string
+}
+
+func (p *Program) simCommand() *cobra.Command {
+	command := &cobra.Command{
+		Use: "sim", Short: "Break the engine under simulation", Args: exactly(0),
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	command.AddCommand(p.simRun(), p.simReplay(), p.simShrink())
+	return command
+}
+
+func (p *Program) simRun() *cobra.Command {
+	var s simulation
+	run := &cobra.Command{
+		Use: "run", Short: "Simulate seeds, and print the hash of each trace", Args: exactly(0),
+		Long: `Simulate seeds, each twice: the same seed on the same build has the same trace, whose hash is printed. Below stand the
+faults that were drawn, in how many seeds two of them met, and the probes: rare branches, and how often they were reached.
+The first seed that breaks a promise is shrunk, and written as a recording. Exit code 1: a promise was broken.`,
+		RunE: func(c *cobra.Command, _ []string) error {
+			o, err := p.simOptions(s.load)
+			if err != nil {
+				return err
+			}
+			if s.seeds < 1 {
+				return usage(fmt.Errorf("--seeds is %d, at least 1 is wanted", s.seeds))
+			}
+			return p.campaign(c.Context(), &s, o)
+		},
+	}
+	f := run.Flags()
+	f.Uint64Var(&s.seed, "seed", 1, "first seed")
+	f.IntVar(&s.seeds, "seeds", 1, "how many")
+	s.common(run, p, time.Minute)
+	return run
+}
+
+// common are the flags of all commands that shrink.
+func (s *simulation) common(c *cobra.Command, p *Program, limit time.Duration) {
+	f := c.Flags()
+	f.StringVar(&s.load, "load", "kv", "machine and clients: "+strings.Join(p.loads(), " or "))
+	f.DurationVar(&s.shrink, "shrink", limit, "how long the first failing seed may be shrunk; 0s: not at all")
+	f.StringVar(&s.dir, "recordings", filepath.Join("testdata", "sim"), "folder for recordings, one below it per load")
+}
+
+func (p *Program) loads() (names []string) {
+	for name := range p.Loads {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func (p *Program) simOptions(load string) (sim.Options, error) {
+	if p.Loads == nil {
+		return sim.Options{}, errors.New("this build has no simulator. Build cmd/lockstep of a full checkout")
+	}
+	o, ok := p.Loads[load]
+	if !ok {
+		return o, usage(fmt.Errorf("unknown load %q. It is %s", load, strings.Join(p.loads(), " or ")))
+	}
+	o.Name = load
+	return o, nil
+}
+
+// campaign plays seeds and prints what came of them.
+func (p *Program) campaign(ctx context.Context, s *simulation, o sim.Options) error {
+	told := p.tell(s)
+	rep, err := sim.Simulate(ctx, s.seed, s.seeds, o, told.each)
+	told.end()
+	if err != nil {
+		return err
+	}
+	var failure *sim.Failure
+	if len(rep.Broken) > 0 && s.shrink > 0 {
+		b := &rep.Broken[0]
+		f := sim.Examine(ctx, b.Result, b.Err, o, s.shrink, filepath.Join(s.dir, s.load))
+		failure = &f
+	}
+	if p.output == "json" {
+		if err := p.json(reportJSON(rep, told.hashes, failure)); err != nil {
+			return err
+		}
+		return rep.Verdict()
+	}
+	if _, err := rep.WriteTo(p.Out); err != nil {
+		return err
+	}
+	fmt.Fprintf(p.Out, "%.1f seeds/s, each twice; %.0f simulated seconds in each second on each processor\n", float64(rep.Seeds)/rep.Took.Seconds(), rep.Speed())
+	if failure != nil {
+		fmt.Fprintln(p.Out, failure.Text(again(failure, s)))
+	}
+	return rep.Verdict()
+}
+
+// again is how a failure of the command line is played again.
+func again(f *sim.Failure, s *simulation) (again, picture string) {
+	if f.File == "" {
+		return fmt.Sprintf("lockstep sim run --load %s --seed %d", s.load, f.Seed), ""
+	}
+	return "lockstep sim replay " + f.File, ""
+}
+
+// told is how far a campaign is: a bar on a terminal, else a line per seed or, of many, now and then.
+type told struct {
+	p      *Program
+	seeds  int
+	done   int
+	broken int
+	began  time.Time
+	last   time.Time
+	writer progress.Writer
+	bar    *progress.Tracker
+	hashes []seedJSON
+}
+
+// Of so many seeds each gets its line; of more there is one line in every tellEvery.
+const (
+	lineEach  = 500
+	tellEvery = 10 * time.Second
+)
+
+func (p *Program) tell(s *simulation) *told {
+	t := &told{p: p, seeds: s.seeds, began: time.Now()}
+	t.last = t.began
+	if p.output != "json" && isTerminal(p.Out) && s.seeds > 1 {
+		t.writer = progress.NewWriter()
+		t.writer.SetOutputWriter(p.Out)
+		t.writer.SetUpdateFrequency(200 * time.Millisecond)
+		t.writer.Style().Visibility.ETA = true
+		t.writer.Style().Visibility.Speed = true
+		t.bar = &progress.Tracker{Message: "seeds", Total: int64(s.seeds), Units: progress.UnitsDefault}
+		t.writer.AppendTracker(t.bar)
+		p.env.Run("progress", t.writer.Render)
+	}
+	return t
+}
+
+// each is told of a seed.
+func (t *told) each(r sim.Result, err error) {
+	t.done++
+	line := fmt.Sprintf("seed %d hash %016x events %d simulated %v hosts %d calls %d", r.Seed, r.Hash, r.Events, r.Time, r.Hosts, r.Calls)
+	problem := ""
+	if err != nil {
+		t.broken++
+		problem = err.Error()
+		line = fmt.Sprintf("seed %d broken: %v", r.Seed, err)
+	}
+	switch {
+	case t.p.output == "json":
+		t.hashes = append(t.hashes, seedJSON{r.Seed, fmt.Sprintf("%016x", r.Hash), r.Events, r.Time.Seconds(), r.Hosts, r.Calls, problem})
+	case t.bar != nil:
+		t.bar.Increment(1)
+		if err != nil {
+			t.writer.Log("%s", line)
+			t.bar.UpdateMessage(fmt.Sprintf("seeds, %d broken", t.broken))
+		}
+	case err != nil || t.seeds < lineEach:
+		fmt.Fprintln(t.p.Out, line)
+	case time.Since(t.last) > tellEvery:
+		t.last = time.Now()
+		rate := float64(t.done) / time.Since(t.began).Seconds()
+		fmt.Fprintf(t.p.Out, "seeds=%d of=%d broken=%d per_second=%.1f left_seconds=%.0f\n", t.done, t.seeds, t.broken, rate, float64(t.seeds-t.done)/rate)
+	}
+}
+
+// end takes the bar away.
+func (t *told) end() {
+	if t.bar == nil {
+		return
+	}
+	if t.done == t.seeds {
+		t.bar.MarkAsDone()
+	} else {
+		t.bar.MarkAsErrored()
+	}
+	t.writer.Stop()
+	for t.writer.IsRenderInProgress() {
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+func (p *Program) simReplay() *cobra.Command {
+	return &cobra.Command{
+		Use: "replay FILE", Short: "Play a recording, twice", Args: exactly(1),
+		Long: `Play a recording that lockstep sim run or shrink has written, twice: it has the same trace each time, whose hash is
+printed. Recordings of a test in Go are played by that test. Exit code 1: a promise is broken.`,
+		RunE: func(_ *cobra.Command, args []string) error {
+			rec, o, err := p.recording(args[0])
+			if err != nil {
+				return err
+			}
+			r, err := sim.Replay(rec, o)
+			if werr := p.played(&r, len(rec.Decisions)); werr != nil {
+				return werr
+			}
+			return err
+		},
+	}
+}
+
+// played prints what one run came to.
+func (p *Program) played(r *sim.Result, decisions int) error {
+	if p.output == "json" {
+		problem := ""
+		if len(r.Broken) > 0 {
+			problem = r.Broken[0]
+		}
+		return p.json(seedJSON{r.Seed, fmt.Sprintf("%016x", r.Hash), r.Events, r.Time.Seconds(), r.Hosts, r.Calls, problem})
+	}
+	fmt.Fprintf(p.Out, "seed %d decisions %d hash %016x events %d simulated %v hosts %d calls %d\n", r.Seed, decisions, r.Hash, r.Events, r.Time, r.Hosts, r.Calls)
+	return nil
+}
+
+// recording loads a file and finds the load it is played with.
+func (p *Program) recording(file string) (*sim.Recording, sim.Options, error) {
+	rec, err := sim.Load(file)
+	if err != nil {
+		return nil, sim.Options{}, err
+	}
+	if p.Loads != nil && !slices.Contains(p.loads(), rec.Test) {
+		return nil, sim.Options{}, fmt.Errorf("the recording is of %s, which only its own program can play: go test -run '^%s$/^%s$'", rec.Test, strings.ReplaceAll(rec.Test, "/", "$/^"), rec.Name())
+	}
+	o, err := p.simOptions(rec.Test)
+	return rec, o, err
+}
+
+func (p *Program) simShrink() *cobra.Command {
+	var s simulation
+	shrink := &cobra.Command{
+		Use: "shrink [FILE]", Short: "Make a failing seed or recording smaller", Args: between(0, 1),
+		Long: `Leave out faults, calls, clients and hosts of a failing seed (--seed) or recording while it breaks the same promise, and
+write what remains as a recording. Exit code 1: nothing was broken, so there is nothing to shrink.`,
+		RunE: func(c *cobra.Command, args []string) error {
+			o, err := p.simOptions(s.load)
+			if err != nil {
+				return err
+			}
+			if s.shrink <= 0 {
+				return usage(fmt.Errorf("--shrink is %v, it has to be above 0s", s.shrink))
+			}
+			if len(args) == 0 {
+				r, err := sim.Play(s.seed, o)
+				return p.shrink(c.Context(), r, err, o, &s)
+			}
+			rec, o, err := p.recording(args[0])
+			if err != nil {
+				return err
+			}
+			s.load = rec.Test
+			r, err := sim.Replay(rec, o)
+			return p.shrink(c.Context(), r, err, o, &s)
+		},
+	}
+	shrink.Flags().Uint64Var(&s.seed, "seed", 1, "the seed, if there is no FILE")
+	s.common(shrink, p, 5*time.Minute)
+	return shrink
+}
+
+func (p *Program) shrink(ctx context.Context, r sim.Result, err error, o sim.Options, s *simulation) error {
+	if err == nil {
+		return fmt.Errorf("nothing to shrink: seed %d breaks no promise", r.Seed)
+	}
+	f := sim.Examine(ctx, r, err, o, s.shrink, filepath.Join(s.dir, s.load))
+	if f.Shrunk == nil {
+		return err
+	}
+	if p.output == "json" {
+		return p.json(shrunkOf(&f))
+	}
+	fmt.Fprintln(p.Out, f.Text(again(&f, s)))
+	return nil
+}
