@@ -2,6 +2,7 @@ package lockstep
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/lockstep-rsm/lockstep/internal/host"
@@ -26,10 +27,24 @@ type Result struct {
 // ID of the group.
 func (g *Group) ID() GroupID { return g.id }
 
+// refuse is the error of every call on group 0: what a user did there, the registry would take for
+// its own.
+func (g *Group) refuse(op string) error {
+	if g.id != 0 {
+		return nil
+	}
+	return &Error{Op: op, Outcome: NotCommitted, Err: fmt.Errorf("%w: %s", ErrOptions, reservedGroup)}
+}
+
+const reservedGroup = "group ids begin at 1: group 0 is the engine's own"
+
 // Propose sends cmd once and returns the machine's reply, or what is known: see OutcomeOf. A
 // refusal is a *machine.Refusal. When it returns a reply, cmd is on the disks of a majority and
 // executed here.
 func (g *Group) Propose(ctx context.Context, cmd []byte) (Result, error) {
+	if err := g.refuse("Propose"); err != nil {
+		return Result{}, err
+	}
 	var c host.Call
 	g.h.Propose(ctx, raft.GroupID(g.id), slices.Clone(cmd), &c)
 	return g.result("Propose", &c)
@@ -44,6 +59,9 @@ func (g *Group) result(op string, c *host.Call) (Result, error) {
 // that call completes exactly once, with OnDone or a return of Wait. Commands of one goroutine that
 // commit keep its order.
 func (g *Group) Start(cmd []byte, call *Call) error {
+	if err := g.refuse("Start"); err != nil {
+		return err
+	}
 	// A new one each time: the log may still bring the result of a command whose call ended before.
 	call.group, call.inner = g, &host.Call{Owner: call}
 	if call.OnDone != nil {
@@ -78,12 +96,18 @@ func (c *Call) Wait(ctx context.Context) (Result, error) {
 
 // Read answers query at the level of opts. Its Result.Index is the log index that the answer is of.
 func (g *Group) Read(ctx context.Context, query []byte, opts ReadOptions) (Result, error) {
+	if err := g.refuse("Read"); err != nil {
+		return Result{}, err
+	}
 	data, index, err := g.h.Read(ctx, raft.GroupID(g.id), query, readOptions(opts))
 	return Result{Index: Index(index), Data: data}, fault("Read", g.id, err)
 }
 
 // View is Read without bytes: your machine's own View, pinned at an index. Close it.
 func (g *Group) View(ctx context.Context, opts ReadOptions) (machine.View, Index, error) {
+	if err := g.refuse("View"); err != nil {
+		return nil, 0, err
+	}
 	v, index, err := g.h.View(ctx, raft.GroupID(g.id), readOptions(opts))
 	return v, Index(index), fault("View", g.id, err)
 }
@@ -95,23 +119,35 @@ func readOptions(o ReadOptions) host.ReadOptions {
 // Wait waits, for ctx alone, until more than after is applied here, and says how much is. A watch is
 // a loop of Wait and View at AtLeast.
 func (g *Group) Wait(ctx context.Context, after Index) (Index, error) {
+	if err := g.refuse("Wait"); err != nil {
+		return 0, err
+	}
 	index, err := g.h.Wait(ctx, raft.GroupID(g.id), raft.Index(after))
 	return Index(index), fault("Wait", g.id, err)
 }
 
 // Snapshot seals one at the next mark, and returns its index when a majority of voters agrees with it.
 func (g *Group) Snapshot(ctx context.Context) (Index, error) {
+	if err := g.refuse("Snapshot"); err != nil {
+		return 0, err
+	}
 	index, err := g.h.Snapshot(ctx, raft.GroupID(g.id))
 	return Index(index), fault("Snapshot", g.id, err)
 }
 
 // TransferLeader returns when to leads; proposals wait meanwhile, none is lost. 0: the best placed.
 func (g *Group) TransferLeader(ctx context.Context, to HostID) error {
+	if err := g.refuse("TransferLeader"); err != nil {
+		return err
+	}
 	return fault("TransferLeader", g.id, g.h.TransferLeader(ctx, raft.GroupID(g.id), raft.HostID(to)))
 }
 
 // Configuration in force here: who votes, who learns, and the replicated settings. No I/O.
 func (g *Group) Configuration() (Configuration, error) {
+	if err := g.refuse("Configuration"); err != nil {
+		return Configuration{}, err
+	}
 	s, ok := g.h.GroupStatus(raft.GroupID(g.id))
 	if !ok {
 		return Configuration{}, &Error{Op: "Configuration", Group: g.id, Outcome: NotCommitted, Err: ErrNoReplica}

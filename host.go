@@ -12,7 +12,7 @@ import (
 // HostID is given at founding, and never reused.
 type HostID uint64
 
-// GroupID is chosen by you, not 0.
+// GroupID is chosen by you, not 0: that group is the engine's own, and every call on it ErrOptions.
 type GroupID uint64
 
 // Index is a place in a group's log; the first is 1.

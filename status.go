@@ -82,6 +82,9 @@ func (h *Host) Status() HostStatus {
 
 // Status of the replica here; the zero value but for Group and State "absent", if there is none.
 func (g *Group) Status() GroupStatus {
+	if g.refuse("Status") != nil {
+		return GroupStatus{State: "absent", Why: reservedGroup, Tolerates: -1}
+	}
 	s, ok := g.h.GroupStatus(raft.GroupID(g.id))
 	if !ok {
 		return GroupStatus{Group: g.id, State: "absent", Why: "this host holds no replica of the group", Tolerates: -1}

@@ -148,7 +148,7 @@ func defaultSettings(name string) raft.Settings {
 // Create founds a group once, or finds it, and waits for ctx alone until it answers.
 func (h *Host) Create(ctx context.Context, id raft.GroupID, name string, voters []raft.HostID, set func(*raft.Settings)) error {
 	if id == systemGroup {
-		return notCommitted(fmt.Errorf("%w: group ids begin at 1", ErrOptions))
+		return notCommitted(fmt.Errorf("%w: group ids begin at 1: group 0 is the engine's own", ErrOptions))
 	}
 	kind, ok := h.opts.Machines[name]
 	if !ok {
