@@ -60,29 +60,66 @@ func plain(endpoint string) string {
 	return strings.TrimSuffix(strings.TrimPrefix(strings.TrimPrefix(endpoint, "http://"), "https://"), "/")
 }
 
-// connect gives a connection to the first endpoint that listens.
+// headStart is how long a server has before the next is tried beside it: one that takes connections
+// and says nothing, being stopped, must not keep a command from those that answer.
+const headStart = 200 * time.Millisecond
+
+// dialed is the end of one try to connect.
+type dialed struct {
+	place int
+	conn  *grpc.ClientConn
+	err   error
+}
+
+// connect gives a connection to the first endpoint, in their order, that answers, or to a later one
+// that answers first.
 func (p *Program) connect(ctx context.Context) (*grpc.ClientConn, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
-	var reasons []error
-	for i, e := range p.endpoints {
-		// One that takes connections and says nothing, being stopped, leaves time for the others.
-		conn, err := p.dialReady(ctx, e, p.timeout/time.Duration(len(p.endpoints)))
-		if err == nil {
-			return conn, nil
+	tries := make(chan dialed, len(p.endpoints))
+	reasons := make([]error, len(p.endpoints))
+	begun, open := 0, 0
+	patience := time.NewTimer(headStart)
+	defer patience.Stop()
+	for open > 0 || begun < len(p.endpoints) {
+		if open == 0 {
+			p.try(ctx, begun, tries)
+			begun, open = begun+1, open+1
+			patience.Reset(headStart)
 		}
-		reasons = append(reasons, err)
-		if ctx.Err() != nil && i > 0 {
-			break
+		select {
+		case d := <-tries:
+			open--
+			if d.err == nil {
+				cancel()
+				for ; open > 0; open-- {
+					if late := <-tries; late.err == nil {
+						_ = late.conn.Close()
+					}
+				}
+				return d.conn, nil
+			}
+			reasons[d.place] = d.err
+		case <-patience.C:
+			if begun < len(p.endpoints) {
+				p.try(ctx, begun, tries)
+				begun, open = begun+1, open+1
+				patience.Reset(headStart)
+			}
 		}
 	}
 	return nil, &notSent{fmt.Errorf("reach a server: %w. Is one running? Try lockstep up, or give --endpoints", errors.Join(reasons...))}
 }
 
+func (p *Program) try(ctx context.Context, place int, tries chan<- dialed) {
+	p.env.Run("connect", func() {
+		conn, err := p.dialReady(ctx, p.endpoints[place])
+		tries <- dialed{place, conn, err}
+	})
+}
+
 // dialReady is dial, and waits until the server has answered.
-func (p *Program) dialReady(ctx context.Context, endpoint string, within time.Duration) (*grpc.ClientConn, error) {
-	ctx, cancel := context.WithTimeout(ctx, within)
-	defer cancel()
+func (p *Program) dialReady(ctx context.Context, endpoint string) (*grpc.ClientConn, error) {
 	conn, err := p.dial(ctx, endpoint)
 	if err != nil {
 		return nil, err
@@ -149,15 +186,15 @@ func keepOutcome(ctx context.Context, method string, q, a any, conn *grpc.Client
 	return err
 }
 
-// ask connects, and bounds f by the timeout.
+// ask connects and does f, all within the timeout.
 func (p *Program) ask(ctx context.Context, write bool, f func(ctx context.Context, conn *grpc.ClientConn) error) error {
+	ctx, cancel := context.WithTimeout(ctx, p.timeout)
+	defer cancel()
 	conn, err := p.connect(ctx)
 	if err != nil {
 		return asked(err, write)
 	}
 	defer conn.Close()
-	ctx, cancel := context.WithTimeout(ctx, p.timeout)
-	defer cancel()
 	return asked(f(ctx, conn), write)
 }
 

@@ -105,7 +105,7 @@ func (p *Program) root() *cobra.Command {
 	}
 	f.StringSliceVar(&p.endpoints, "endpoints", strings.Split(endpoints, ","), "host:port of servers to ask, in this order (LOCKSTEP_ENDPOINTS)")
 	f.StringVarP(&p.output, "output", "o", "table", "table or json")
-	f.DurationVar(&p.timeout, "timeout", 5*time.Second, "of one request")
+	f.DurationVar(&p.timeout, "timeout", 5*time.Second, "of one command, however many servers it asks")
 	f.StringVar(&p.tls.ca, "client-ca", "", "file of authorities to trust; makes the connection TLS")
 	f.StringVar(&p.tls.cert, "client-cert", "", "file of the certificate to show")
 	f.StringVar(&p.tls.key, "client-key", "", "file of its key")

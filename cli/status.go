@@ -57,32 +57,65 @@ Exit code 0: all that answer serve; 1: one of them does not; 3: no leader is amo
 	}
 }
 
+// answer is what one server said of itself, or why it did not.
+type answer struct {
+	endpoint string
+	status   *admin.Status
+	err      error
+}
+
+// askEach asks servers how they are, and, where follow is set, those that they tell of: all of them at
+// once, within one timeout, so that those that hang cost no more than one that does. The answers come
+// in the order of the servers.
+func (p *Program) askEach(ctx context.Context, endpoints []string, follow bool) []answer {
+	ctx, cancel := context.WithTimeout(ctx, p.timeout)
+	defer cancel()
+	answers := make(chan answer)
+	place := map[string]int{}
+	var all []answer
+	open := 0
+	ask := func(endpoint string) {
+		e := plain(endpoint)
+		if _, asked := place[e]; asked || e == "" {
+			return
+		}
+		place[e] = len(all)
+		all = append(all, answer{endpoint: e})
+		open++
+		p.env.Run("status of "+e, func() {
+			s, err := p.hostStatus(ctx, e)
+			answers <- answer{e, s, err}
+		})
+	}
+	for _, e := range endpoints {
+		ask(e)
+	}
+	for ; open > 0; open-- {
+		a := <-answers
+		all[place[a.endpoint]] = a
+		for i := 0; follow && a.err == nil && i < len(a.status.Peers); i++ {
+			ask(a.status.Peers[i].Endpoint)
+		}
+	}
+	return all
+}
+
 // allStatus asks the endpoints, and those that they tell of.
 func (p *Program) allStatus(ctx context.Context) []row {
-	todo := slices.Clone(p.endpoints)
-	asked := map[string]bool{}
 	known := map[string]uint64{} // ids of endpoints, and of addresses between hosts, that others told of
 	var rows []row
-	for len(todo) > 0 {
-		e := plain(todo[0])
-		todo = todo[1:]
-		if asked[e] {
+	for _, a := range p.askEach(ctx, p.endpoints, true) {
+		if a.err != nil {
+			rows = append(rows, row{Group: 1, Endpoint: a.endpoint, State: "unreachable", Why: a.err.Error()})
 			continue
 		}
-		asked[e] = true
-		s, err := p.hostStatus(ctx, e)
-		if err != nil {
-			rows = append(rows, row{Group: 1, Endpoint: e, State: "unreachable", Why: err.Error()})
-			continue
-		}
-		for _, peer := range s.Peers {
+		for _, peer := range a.status.Peers {
 			known[peer.Addr] = uint64(peer.ID)
 			if peer.Endpoint != "" {
 				known[peer.Endpoint] = uint64(peer.ID)
-				todo = append(todo, peer.Endpoint)
 			}
 		}
-		rows = append(rows, rowsOf(s, e)...)
+		rows = append(rows, rowsOf(a.status, a.endpoint)...)
 	}
 	reached := slices.ContainsFunc(rows, func(r row) bool { return r.State != "unreachable" })
 	rows = slices.DeleteFunc(rows, func(r row) bool {

@@ -184,9 +184,13 @@ func (p *Program) probe(ctx context.Context, endpoint string) error {
 
 // learnIDs asks each replica for its number and role. Who does not answer keeps its place in the list.
 func (p *Program) learnIDs(ctx context.Context, g *pack) {
+	var clients []string
 	for _, r := range g.replicas {
-		if s, err := p.hostStatus(ctx, r.client); err == nil {
-			r.note(s)
+		clients = append(clients, r.client)
+	}
+	for i, a := range p.askEach(ctx, clients, false) {
+		if a.err == nil {
+			g.replicas[i].note(a.status)
 		}
 	}
 }

@@ -1,0 +1,93 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/lockstep-rsm/lockstep/env"
+)
+
+// hung gives addresses of n servers that take connections and never say anything.
+func hung(t *testing.T, n int) (addrs []string) {
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = l.Close() })
+		addrs = append(addrs, l.Addr().String()) // the kernel takes connections, nobody accepts them
+	}
+	return addrs
+}
+
+// Servers that hang cost one timeout, not one each.
+func TestStatusAsksAllAtOnce(t *testing.T) {
+	var out bytes.Buffer
+	p := Program{Out: &out, env: env.OS(), timeout: time.Second, endpoints: hung(t, 6)}
+	began := time.Now()
+	rows := p.allStatus(t.Context())
+	if took := time.Since(began); took > 3*time.Second {
+		t.Errorf("six hung servers cost %v, --timeout is %v", took, p.timeout)
+	}
+	for i, r := range rows {
+		if r.Endpoint != p.endpoints[i] || r.State != "unreachable" || r.Why != "no answer within 1s" {
+			t.Errorf("row %d: %+v", i, r)
+		}
+	}
+	if len(rows) != 6 {
+		t.Errorf("%d rows of 6 servers", len(rows))
+	}
+	p.printStatus(rows)
+	if !strings.Contains(out.String(), "No server answers") {
+		t.Errorf("printed %s", out.String())
+	}
+}
+
+// Commands reach the server that answers behind those that hang, and all of a command has one timeout.
+func TestHungServersLeaveTimeForTheOthers(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := grpc.NewServer()
+	go func() { _ = s.Serve(l) }()
+	defer s.Stop()
+	p := Program{env: env.OS(), timeout: 20 * time.Second, endpoints: append(hung(t, 4), l.Addr().String())}
+	began := time.Now()
+	err = p.ask(t.Context(), false, func(ctx context.Context, conn *grpc.ClientConn) error {
+		if want := "passthrough:///" + l.Addr().String(); conn.Target() != want {
+			return fmt.Errorf("connected to %s, not %s", conn.Target(), want)
+		}
+		if at, ok := ctx.Deadline(); !ok || at.After(began.Add(p.timeout+time.Second)) {
+			return fmt.Errorf("the request may last until %v, though the command began at %v and --timeout is %v", at, began, p.timeout)
+		}
+		return nil
+	})
+	if took := time.Since(began); err != nil || took > 10*time.Second {
+		t.Errorf("connected after %v: %v", took, err)
+	}
+}
+
+func TestNobodyAnswersNamesEveryEndpoint(t *testing.T) {
+	p := Program{env: env.OS(), timeout: time.Second, endpoints: hung(t, 3)}
+	began := time.Now()
+	_, err := p.connect(t.Context())
+	if took := time.Since(began); err == nil || took > 3*time.Second {
+		t.Fatalf("after %v: %v", took, err)
+	}
+	at := 0
+	for _, e := range p.endpoints {
+		i := strings.Index(err.Error(), e+" takes connections, but does not speak gRPC or does not answer")
+		if i < at {
+			t.Errorf("%s is missing, or out of order, in: %v", e, err)
+		}
+		at = i
+	}
+}
