@@ -39,7 +39,7 @@ const about = `lockstep runs a replicated, fault-tolerant store that speaks the 
   Run it     serve    one replica, from flags, environment or YAML     member  list
   Ask it     status   who leads, how far, what is wrong, what to do    doctor  this machine's disk, clock and limits
              get put del watch  the keys
-  Break it   sim      run, replay, shrink a seed
+  Break it   sim      run, replay, shrink a seed                       bench   this machine, with the floor beside it
 
 Exit: 0 done · 1 failed · 2 wrong usage · 3 not done, safe to retry · 4 unknown, look before you retry · 5 answered "no" · 130 interrupted`
 
@@ -110,7 +110,7 @@ func (p *Program) root() *cobra.Command {
 	f.StringVar(&p.tls.cert, "client-cert", "", "file of the certificate to show")
 	f.StringVar(&p.tls.key, "client-key", "", "file of its key")
 	root.AddCommand(p.up(), p.serve(), p.statusCommand(), p.get(), p.put(), p.del(), p.watch(),
-		p.member(), p.doctor(), p.simCommand(), p.versionCommand())
+		p.member(), p.doctor(), p.simCommand(), p.bench(), p.versionCommand())
 	return root
 }
 
