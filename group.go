@@ -3,7 +3,6 @@ package lockstep
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/lockstep-rsm/lockstep/internal/host"
 	"github.com/lockstep-rsm/lockstep/machine"
@@ -45,14 +44,12 @@ func (g *Group) Propose(ctx context.Context, cmd []byte) (Result, error) {
 	if err := g.refuse("Propose"); err != nil {
 		return Result{}, err
 	}
-	var c host.Call
-	g.h.Propose(ctx, raft.GroupID(g.id), slices.Clone(cmd), &c)
-	return g.result("Propose", &c)
+	r, err := g.h.Propose(ctx, raft.GroupID(g.id), cmd)
+	return result(r), fault("Propose", g.id, err)
 }
 
-func (g *Group) result(op string, c *host.Call) (Result, error) {
-	r := Result{Index: Index(c.Index), Ordinal: c.Ordinal, Data: c.Data}
-	return r, fault(op, g.id, c.Err)
+func result(r host.Result) Result {
+	return Result{Index: Index(r.Index), Ordinal: r.Ordinal, Data: r.Data}
 }
 
 // Start is Propose, pipelined: it never waits. An error means that the command never began; nil
@@ -67,7 +64,7 @@ func (g *Group) Start(cmd []byte, call *Call) error {
 	if call.OnDone != nil {
 		call.inner.OnDone = callDone
 	}
-	if err := g.h.StartCall(raft.GroupID(g.id), slices.Clone(cmd), call.inner); err != nil {
+	if err := g.h.Start(raft.GroupID(g.id), cmd, call.inner); err != nil {
 		return fault("Start", g.id, err)
 	}
 	return nil
@@ -90,8 +87,8 @@ func callDone(c *host.Call) {
 // Wait waits for the call's result; the end of ctx ends the call with what is known of it. After
 // OnDone it returns at once.
 func (c *Call) Wait(ctx context.Context) (Result, error) {
-	c.group.h.AwaitCall(ctx, raft.GroupID(c.group.id), c.inner)
-	return c.group.result("Start", c.inner)
+	c.group.h.Await(ctx, c.inner)
+	return result(c.inner.Result), fault("Start", c.group.id, c.inner.Err)
 }
 
 // Read answers query at the level of opts. Its Result.Index is the log index that the answer is of.

@@ -80,6 +80,25 @@ func (c *trio) group(ctx context.Context, i int) *lockstep.Group {
 	return g
 }
 
+// leading creates group 1 with the named machine, and gives it as the leader's host has it.
+func (c *trio) leading(ctx context.Context, name string) *lockstep.Group {
+	c.t.Helper()
+	for _, h := range c.hosts {
+		if _, err := h.Create(ctx, 1, lockstep.GroupOptions{Machine: name}); err != nil {
+			c.t.Fatal(err)
+		}
+	}
+	for ctx.Err() == nil {
+		for _, h := range c.hosts {
+			if g := h.Group(1); g.Status().Role == "leader" {
+				return g
+			}
+		}
+	}
+	c.t.Fatal("nobody leads")
+	return nil
+}
+
 type testWriter struct{ t *testing.T }
 
 func (w testWriter) Write(p []byte) (int, error) {

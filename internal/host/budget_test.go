@@ -127,11 +127,11 @@ func TestLinkIsNotReadOnWhileItsPacketsWait(t *testing.T) {
 				t.Errorf("host %d: %d bytes are held, and nothing waits", from, held)
 			}
 		}
-		var call Call
-		w.Do(0, func() { h.Propose(w.Context(), 1, []byte("no command"), &call) })
+		var err error
+		w.Do(0, func() { _, err = h.Propose(w.Context(), 1, []byte("no command")) })
 		var no *machine.Refusal
-		if !errors.As(call.Err, &no) {
-			t.Errorf("propose after it: %v", call.Err)
+		if !errors.As(err, &no) {
+			t.Errorf("propose after it: %v", err)
 		}
 	})
 }

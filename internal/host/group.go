@@ -32,6 +32,7 @@ type group struct {
 	sweepAt  time.Duration // when calls may expire; 0: none wait
 	tickAt   time.Duration // when the machine's deadline may come; 0: none
 
+	intake    intake
 	queued    []*Call // accepted; neither appended nor forwarded yet
 	arrivals  uint64  // calls so far
 	inbound   []inbound
@@ -66,7 +67,7 @@ type inbound struct {
 
 // proposing is one entry given to raft: whose calls it carries.
 type proposing struct {
-	calls    []*Call // by ordinal; nil: a forward's
+	calls    []*Call // of the first commands; the rest are forwards'
 	forwards []forwarded
 }
 
@@ -145,6 +146,7 @@ func (g *group) ready() {
 		g.handleAgreed(*rd.Agreed)
 	}
 	g.raftAt = time.Duration(rd.Deadline)
+	g.gather()
 	g.arm()
 }
 
@@ -267,8 +269,9 @@ func (g *group) stop(err error) {
 	g.publish()
 }
 
-// failCalls ends every call and read of the group.
+// failCalls ends every call and read of the group, and lets none in any more.
 func (g *group) failCalls(err error) {
+	g.queued = append(g.queued, g.intake.refuse(err)...)
 	for _, c := range g.queued {
 		c.fail(notCommitted(err))
 	}

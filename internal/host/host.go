@@ -36,6 +36,7 @@ type Host struct {
 	inbox      inbox
 	inboxBytes budget   // of calls and reads that wait
 	backlogs   sync.Map // of *backlog by raft.HostID
+	calls      sync.Pool // of Propose: see takeCall
 	lanes      lanes
 	tasks      tasks
 	closed     atomic.Bool

@@ -97,6 +97,7 @@ type lane struct {
 	cmds      []machine.Command
 	spans     []span
 	results   machine.Results
+	replies   []byte // the open piece of memory for short replies
 	scratch   []byte
 }
 
@@ -422,14 +423,50 @@ func (l *lane) answer(g *group, s *span) {
 	if len(dropped) > 0 {
 		failAll(dropped, notCommitted(ErrDropped))
 	}
-	settleOwn(own, s.entry.Index, &l.results, s.first)
+	for i, c := range own {
+		if c != nil {
+			l.settle(c, s, i)
+		}
+	}
 	for i, o := range s.origins {
 		if o.Host == g.self.Host && o.Life == g.h.life {
 			if c := g.waiting.takeForward(o.Seq); c != nil {
-				c.settle(s.entry.Index, uint32(i), &l.results, s.first+i)
+				l.settle(c, s, i)
 			}
 		}
 	}
+}
+
+// settle gives the result of the i-th command of an entry to its call.
+func (l *lane) settle(c *Call, s *span, i int) {
+	r := Result{Index: s.entry.Index, Ordinal: uint32(i)}
+	data, no := l.results.At(s.first + i)
+	if no != nil {
+		c.settle(r, no)
+		return
+	}
+	r.Data = l.keep(data)
+	c.settle(r, nil)
+}
+
+// sharedReplies is how much memory short replies share: one allocation for many, and a caller who
+// keeps one holds no more.
+const sharedReplies = 512
+
+// keep copies a reply for its caller. Empty: nil.
+func (l *lane) keep(p []byte) []byte {
+	if len(p) > sharedReplies/4 {
+		return append([]byte(nil), p...)
+	}
+	if len(p) == 0 {
+		return nil
+	}
+	if len(p) > cap(l.replies)-len(l.replies) {
+		l.replies = make([]byte, 0, sharedReplies)
+	}
+	n := len(l.replies)
+	l.replies = append(l.replies, p...)
+	return l.replies[n:len(l.replies):len(l.replies)]
 }
 
 func (l *lane) configure(e *raft.Entry) error {

@@ -34,7 +34,7 @@ type event struct {
 type eventKind uint8
 
 const (
-	evPropose   eventKind = iota + 1 // call is accepted for group
+	evArrived   eventKind = iota + 1 // g's intake has something
 	evCancel                         // call's context ended with err
 	evRead                           // read wants a read index
 	evPackets                        // packets came from host
@@ -106,10 +106,10 @@ func (h *Host) turn() {
 // handle is the table of what events do.
 func (h *Host) handle(e *event) {
 	switch e.kind {
-	case evPropose:
-		h.handlePropose(e)
+	case evArrived:
+		e.g.touch()
 	case evCancel:
-		h.handleCancel(e)
+		e.g.cancel(e.call, e.err)
 	case evRead:
 		h.handleRead(e)
 	case evPackets:
@@ -142,28 +142,6 @@ func (h *Host) handle(e *event) {
 	default:
 		panic(fmt.Sprintf("event of kind %d", e.kind))
 	}
-}
-
-func (h *Host) handlePropose(e *event) {
-	g := h.groups[e.group]
-	switch {
-	case h.closed.Load():
-		e.call.fail(notCommitted(ErrClosed))
-	case h.failed != nil:
-		e.call.fail(notCommitted(h.failed))
-	case g == nil:
-		e.call.fail(notCommitted(fmt.Errorf("%w: group %d", ErrNoReplica, e.group)))
-	default:
-		g.propose(e.call)
-	}
-}
-
-func (h *Host) handleCancel(e *event) {
-	if g := h.groups[e.group]; g != nil && g.unqueue(e.call) {
-		e.call.fail(notCommitted(e.err))
-		return
-	}
-	e.call.fail(unknown(e.err))
 }
 
 func (h *Host) handleRead(e *event) {

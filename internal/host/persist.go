@@ -134,6 +134,7 @@ func (s *saver) full(b *batch) {
 	g := s.g
 	g.saves.refuse(s.seq, !b.carries)
 	g.handSaves()
+	g.touch()
 	if g.saves.blocked() {
 		g.retryLater()
 	}

@@ -9,28 +9,37 @@ import (
 	"github.com/lockstep-rsm/lockstep/raft"
 )
 
-// propose takes a call into the group's queue; this turn's flush appends or forwards it.
-func (g *group) propose(c *Call) {
+// enqueue takes calls into the group's queue, in order; this turn's flush appends or forwards them.
+func (g *group) enqueue(calls []*Call) {
 	conf := g.r.Configuration()
-	switch {
-	case g.stopped != nil:
-		c.fail(notCommitted(fmt.Errorf("%w: %w", ErrQuarantined, g.stopped)))
-		return
-	case int64(len(c.cmd)) > conf.Settings.MaxEntryBytes:
-		c.fail(notCommitted(fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(c.cmd), conf.Settings.MaxEntryBytes)))
-		return
-	case conf.Settings.Halt:
-		c.fail(notCommitted(ErrHalted))
-		return
-	case g.lane.bytes.Load() > g.h.opts.MaxApplyBytes:
-		c.fail(g.h.busy(g.id, "apply"))
+	for _, c := range calls {
+		switch {
+		case g.stopped != nil:
+			c.fail(notCommitted(fmt.Errorf("%w: %w", ErrQuarantined, g.stopped)))
+		case int64(len(c.cmd)) > conf.Settings.MaxEntryBytes:
+			c.fail(notCommitted(fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(c.cmd), conf.Settings.MaxEntryBytes)))
+		case conf.Settings.Halt:
+			c.fail(notCommitted(ErrHalted))
+		case g.lane.bytes.Load() > g.h.opts.MaxApplyBytes:
+			c.fail(g.h.busy(g.id, "apply"))
+		default:
+			g.arrivals++
+			c.order = g.arrivals
+			g.queued = append(g.queued, c)
+		}
+	}
+	if len(g.queued) == 0 {
 		return
 	}
-	g.arrivals++
-	c.order = g.arrivals
-	g.queued = append(g.queued, c)
 	g.expectSweep()
-	g.touch()
+	if wait := g.h.opts.CallTimeout; wait >= 0 {
+		until := g.h.env.Clock().Now() + wait
+		for _, c := range g.queued {
+			if !c.patient && c.deadline == 0 {
+				c.deadline = until
+			}
+		}
+	}
 }
 
 // expectSweep makes the clock look for expired calls while any wait.
@@ -52,8 +61,19 @@ func (g *group) unqueue(c *Call) bool {
 	return false
 }
 
+// cancel ends a call whose caller has gone.
+func (g *group) cancel(c *Call, err error) {
+	g.takeIn()
+	if g.unqueue(c) {
+		c.fail(notCommitted(err))
+		return
+	}
+	c.fail(unknown(err))
+}
+
 // submit gives the queue to whoever leads: appended here, forwarded once, or kept until somebody does.
 func (g *group) submit() {
+	g.takeIn()
 	if g.stopped != nil {
 		g.refuseInbound(raft.NotLeader, func(*wire.Forward) bool { return true })
 		return
@@ -82,52 +102,108 @@ func (g *group) append() {
 	if g.saves.writing() {
 		return // the disk takes one write at a time: until it ends, the next entry fills
 	}
-	var b wire.PayloadBuilder
-	var p proposing
-	emit := func() {
-		if b.Count() == 0 {
-			return
-		}
-		g.proposing = append(g.proposing, p)
-		data := b.Bytes()
-		g.step(raft.Input{Kind: raft.InPropose, Proposal: raft.Proposal{
-			Ref: uint64(len(g.proposing)), Kind: raft.KindCommands, Data: data, Payload: wire.PayloadDigest(data),
-		}})
-		b, p = wire.PayloadBuilder{}, proposing{}
+	f := filling{g: g}
+	if !g.mayGo() {
+		f.fill(nil)
+		return
 	}
-	var queued []*Call
-	if g.mayGo() {
-		queued, g.queued = g.queued, g.queued[:0]
+	queued := g.queued
+	g.queued = g.queued[:0]
+	f.fill(queued)
+}
+
+// filling makes entries of the commands that wait: as few as their bound allows, each encoded once,
+// into memory of its size.
+type filling struct {
+	g        *group
+	b        wire.PayloadBuilder
+	p        proposing
+	own      int // commands of this host that are not added yet
+	commands int // these, and those of others
+	bytes    int // theirs
+}
+
+// fill proposes queued, and all forwards that came in.
+func (f *filling) fill(queued []*Call) {
+	f.own, f.commands = len(queued), len(queued)
+	for _, c := range queued {
+		f.bytes += len(c.cmd)
+	}
+	for _, in := range f.g.inbound {
+		f.commands += len(in.f.Commands)
+		for _, cmd := range in.f.Commands {
+			f.bytes += len(cmd)
+		}
 	}
 	for _, c := range queued {
 		if c.Done() {
 			continue // its command is gone
 		}
-		if b.Len()+len(c.cmd) > int(maxEntryPayload) {
-			emit()
+		if f.full(c.cmd) {
+			f.emit()
 		}
-		b.Add(wire.Origin{}, c.cmd)
-		p.calls = append(p.calls, c)
+		f.add(wire.Origin{}, c.cmd)
+		f.p.calls = append(f.p.calls, c)
+		f.own--
 	}
-	for _, in := range g.inbound {
+	for _, in := range f.g.inbound {
 		run := forwarded{from: in.from, origin: in.f.Origin}
 		for i, cmd := range in.f.Commands {
-			if b.Len()+len(cmd) > int(maxEntryPayload) && b.Count() > 0 {
-				p.forwards = append(p.forwards, run)
-				emit()
+			if f.full(cmd) {
+				f.p.forwards = append(f.p.forwards, run)
+				f.emit()
 				run = forwarded{from: in.from, origin: in.f.Origin}
 				run.origin.Seq += uint64(i)
 			}
-			b.Add(wire.Origin{Host: in.f.Origin.Host, Life: in.f.Origin.Life, Seq: in.f.Origin.Seq + uint64(i)}, cmd)
-			p.calls = append(p.calls, nil)
+			f.add(wire.Origin{Host: in.f.Origin.Host, Life: in.f.Origin.Life, Seq: in.f.Origin.Seq + uint64(i)}, cmd)
 			run.count++
 		}
-		p.forwards = append(p.forwards, run)
-		g.h.inbound -= in.bytes
+		f.p.forwards = append(f.p.forwards, run)
+		f.g.h.inbound -= in.bytes
 	}
-	clear(g.inbound)
-	g.inbound = g.inbound[:0]
-	emit()
+	clear(f.g.inbound)
+	f.g.inbound = f.g.inbound[:0]
+	f.emit()
+}
+
+// full says whether cmd has to go into another entry.
+func (f *filling) full(cmd []byte) bool {
+	return f.b.Count() > 0 && f.b.Len()+len(cmd) > int(maxEntryPayload)
+}
+
+// add puts a command into the open entry. The first one gets memory for all that is to come.
+func (f *filling) add(o wire.Origin, cmd []byte) {
+	if f.b.Count() == 0 {
+		const perCommand, perEntry = 3, 64
+		size, calls := f.bytes+perCommand*f.commands+perEntry, f.own
+		if most := int(maxEntryPayload); size > most {
+			size, calls = max(most, len(cmd)+perEntry), calls/(size/most)
+		}
+		f.b.Reset(make([]byte, 0, size))
+		f.p.calls = make([]*Call, 0, calls)
+	}
+	f.b.Add(o, cmd)
+	f.commands--
+	f.bytes -= len(cmd)
+}
+
+// emit proposes the open entry.
+func (f *filling) emit() {
+	if f.b.Count() == 0 {
+		return
+	}
+	g := f.g
+	g.proposing = append(g.proposing, f.p)
+	data := f.b.Bytes()
+	g.step(raft.Input{Kind: raft.InPropose, Proposal: raft.Proposal{
+		Ref: uint64(len(g.proposing)), Kind: raft.KindCommands, Data: data, Payload: wire.PayloadDigest(data),
+	}})
+	f.b, f.p = wire.PayloadBuilder{}, proposing{}
+}
+
+// gathering says whether the queue waits for the end of a write, which is a turn.
+func (g *group) gathering() bool {
+	return g.r.Role() == raft.Leader && g.saves.writing() && !g.h.wal.Full()
 }
 
 // proposed is raft's word on one entry of this turn.
@@ -137,11 +213,8 @@ func (g *group) proposed(p *raft.Proposed) {
 	}
 	of := g.proposing[p.Ref-1]
 	if p.Refused == raft.Appended {
-		for _, c := range of.calls {
-			if c != nil {
-				g.waiting.addAppended(appended{term: p.Term, index: p.Index, calls: of.calls})
-				break
-			}
+		if len(of.calls) > 0 {
+			g.waiting.addAppended(appended{term: p.Term, index: p.Index, calls: of.calls})
 		}
 		return
 	}
@@ -153,9 +226,6 @@ func (g *group) proposed(p *raft.Proposed) {
 		g.heldTerm, g.heldUntil = g.r.Term(), g.h.env.Clock().Now()+holdForwards
 	}
 	for _, c := range of.calls {
-		if c == nil {
-			continue
-		}
 		switch p.Refused {
 		case raft.Overloaded:
 			c.fail(g.h.busy(g.id, "uncommitted"))
@@ -325,6 +395,7 @@ func memberHost(c *raft.Configuration, id raft.ReplicaID) raft.HostID {
 func (g *group) sweep(now time.Duration) {
 	g.sweepAt = 0
 	open := false
+	g.takeIn()
 	kept := g.queued[:0]
 	for _, c := range g.queued {
 		if c.deadline != 0 && c.deadline <= now {
@@ -336,14 +407,11 @@ func (g *group) sweep(now time.Duration) {
 	}
 	clear(g.queued[len(kept):])
 	g.queued = kept
-	g.waiting.each(func(c *Call) {
-		if c.deadline != 0 && c.deadline <= now {
-			c.fail(unknown(ErrNoQuorum))
-			return
-		}
-		open = open || !c.Done()
-	})
-	if open {
+	expired, waits := g.waiting.expire(now)
+	for _, c := range expired {
+		c.finish(Result{}, unknown(ErrNoQuorum))
+	}
+	if open || waits {
 		g.sweepAt = now + sweepEvery
 	}
 	g.touch()

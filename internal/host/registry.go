@@ -205,14 +205,13 @@ func (h *Host) register(ctx context.Context, c registryCommand) (groupRecord, er
 		return groupRecord{}, notCommitted(err)
 	}
 	for {
-		var call Call
-		h.Propose(ctx, systemGroup, slices.Clone(cmd), &call)
-		if call.Err == nil {
-			return registryKind.DecodeReply(call.Data)
+		r, err := h.Propose(ctx, systemGroup, cmd)
+		if err == nil {
+			return registryKind.DecodeReply(r.Data)
 		}
 		var no *machine.Refusal
-		if errors.As(call.Err, &no) || ctx.Err() != nil || h.closed.Load() || errors.Is(call.Err, ErrContext) {
-			return groupRecord{}, call.Err
+		if errors.As(err, &no) || ctx.Err() != nil || h.closed.Load() || errors.Is(err, ErrContext) {
+			return groupRecord{}, err
 		}
 		if err := h.pause(ctx, foundingEvery); err != nil {
 			return groupRecord{}, unknown(err)

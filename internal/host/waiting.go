@@ -3,8 +3,8 @@ package host
 import (
 	"sort"
 	"sync"
+	"time"
 
-	"github.com/lockstep-rsm/lockstep/machine"
 	"github.com/lockstep-rsm/lockstep/raft"
 )
 
@@ -22,7 +22,7 @@ type waiting struct {
 type appended struct {
 	term  raft.Term
 	index raft.Index
-	calls []*Call // by ordinal; nil: not of this host
+	calls []*Call // of the first commands, by ordinal; nil: ended. The rest are not of this host
 }
 
 // forwardTerm says that the sequences from..from+count-1 were addressed to term; open of them wait.
@@ -203,52 +203,47 @@ func (w *waiting) takeAll() (calls []*Call) {
 	return calls
 }
 
-// each calls f for every open call, in order of arrival, and forgets those that have ended.
-func (w *waiting) each(f func(*Call)) {
+// expire claims the calls whose deadline has passed, in order of arrival, and forgets those that have
+// ended. Open says whether others wait. The lane may be about to take any of them: once it has, a call
+// may be used for another command, so that they are claimed under the lock.
+func (w *waiting) expire(now time.Duration) (expired []*Call, open bool) {
 	w.mu.Lock()
-	var calls []*Call
+	defer w.mu.Unlock()
+	look := func(c *Call) (done bool) {
+		switch {
+		case c.Done():
+			return true
+		case c.deadline == 0 || c.deadline > now:
+			open = true
+		case c.claim():
+			expired = append(expired, c)
+		}
+		return false
+	}
 	for _, a := range w.appended {
 		for i, c := range a.calls {
-			if c != nil && c.Done() {
+			if c != nil && look(c) {
 				a.calls[i] = nil // the entry still waits to be met
-			} else if c != nil {
-				calls = append(calls, c)
 			}
 		}
 	}
 	for i := range w.terms {
 		t := &w.terms[i]
 		for seq := t.from; t.open > 0 && seq < t.from+t.count; seq++ {
-			switch c := w.forwards[seq]; {
-			case c == nil:
-			case c.Done():
+			if c := w.forwards[seq]; c != nil && look(c) {
 				delete(w.forwards, seq)
 				t.open--
-			default:
-				calls = append(calls, c)
 			}
 		}
 	}
 	w.prune()
-	w.mu.Unlock()
-	for _, c := range calls {
-		f(c)
-	}
+	return expired, open
 }
 
 func failAll(calls []*Call, fault *Fault) {
 	for _, c := range calls {
 		if c != nil {
 			c.fail(fault)
-		}
-	}
-}
-
-// settleOwn gives the results first..first+len(calls)-1 of out to calls.
-func settleOwn(calls []*Call, index raft.Index, out *machine.Results, first int) {
-	for i, c := range calls {
-		if c != nil {
-			c.settle(index, uint32(i), out, first+i)
 		}
 	}
 }

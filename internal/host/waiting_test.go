@@ -12,7 +12,7 @@ import (
 func newCalls(n int) []*Call {
 	calls := make([]*Call, n)
 	for i := range calls {
-		calls[i] = &Call{cmd: []byte{byte(i)}}
+		calls[i] = &Call{cmd: []byte{byte(i)}, g: &group{h: &Host{}}, waiter: env.OS().NewWaiter()}
 	}
 	return calls
 }
@@ -126,14 +126,44 @@ func TestSweepForgetsEndedCalls(t *testing.T) {
 	w.addAppended(appended{term: 5, index: 10, calls: c[2:]})
 	c[0].fail(unknown(ErrNoQuorum))
 	c[2].fail(unknown(ErrNoQuorum))
-	var open []*Call
-	w.each(func(c *Call) { open = append(open, c) })
-	wantCalls(t, "open", open, c[1])
+	if expired, open := w.expire(time.Hour); len(expired) != 0 || !open {
+		t.Errorf("%d calls expired, others wait: %v; want none, as one is open for ever", len(expired), open)
+	}
 	if w.takeForward(1) != nil {
 		t.Error("an ended forward is kept")
 	}
 	own, _ := w.takeEntry(5, 10)
 	wantCalls(t, "own", own, nil)
+}
+
+// The lane may take a call at any moment, and its caller then uses it for another command: what the
+// sweep ends is its own before anybody else can take it.
+func TestExpiredCallsAreClaimed(t *testing.T) {
+	var w waiting
+	c := newCalls(4)
+	for i := range c {
+		c[i].deadline = time.Duration(i+1) * time.Second
+	}
+	w.addForward(5, 1, c[:2])
+	w.addAppended(appended{term: 5, index: 10, calls: []*Call{c[3], c[2]}})
+	expired, open := w.expire(3 * time.Second)
+	wantCalls(t, "expired", expired, c[2], c[0], c[1])
+	if !open {
+		t.Error("the last one does not wait")
+	}
+	own, _ := w.takeEntry(5, 10)
+	for i := range own {
+		own[i].settle(Result{Index: 10}, nil)
+	}
+	if c[2].settled || c[2].Done() || !c[3].settled || !c[3].Done() {
+		t.Error("the applied entry settles what had expired, or not what waits")
+	}
+	for _, e := range expired {
+		e.finish(Result{}, unknown(ErrNoQuorum))
+	}
+	if c[2].Result.Index != 0 || c[2].Err == nil {
+		t.Errorf("expired call has %+v, %v", c[2].Result, c[2].Err)
+	}
 }
 
 func TestSnapshotThatPassesOverCallsTakesThem(t *testing.T) {
