@@ -108,7 +108,7 @@ func (p *Program) runUp(ctx context.Context, o *upOptions) error {
 		return err
 	}
 	p.learnIDs(ctx, g)
-	p.sayReady(g, o, p.env.Clock().Now()-began)
+	p.sayReady(g, o, p.env.Clock().Now()-began, isTerminal(p.Out))
 	g.watch(ctx, func(line string) { fmt.Fprintln(p.Out, line) })
 	g.stop()
 	if isTerminal(p.Out) {
@@ -195,9 +195,10 @@ func (p *Program) learnIDs(ctx context.Context, g *pack) {
 	}
 }
 
-func (p *Program) sayReady(g *pack, o *upOptions, took time.Duration) {
+// sayReady tells a person what runs and what to try, a script one fact per line.
+func (p *Program) sayReady(g *pack, o *upOptions, took time.Duration, terminal bool) {
 	seconds := fmt.Sprintf("%.1f", took.Seconds())
-	if !isTerminal(p.Out) {
+	if !terminal {
 		for _, r := range g.replicas {
 			fmt.Fprintln(p.Out, r.line())
 		}

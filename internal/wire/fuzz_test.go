@@ -169,6 +169,10 @@ func FuzzFrame(f *testing.F) {
 	})
 }
 
+func FuzzNumber(f *testing.F) {
+	fuzzOne(f, whole(DecodeNumber), func(v uint64) []byte { return AppendNumber(nil, v) }, AppendNumber(nil, 1<<40+7))
+}
+
 func FuzzHello(f *testing.F) {
 	h := sampleHello()
 	fuzzOne(f, whole(DecodeHello), func(h Hello) []byte { return AppendHello(nil, &h) }, AppendHello(nil, &h))

@@ -157,6 +157,10 @@ func FuzzDecodeIdentity(f *testing.F) {
 	})
 }
 
+func FuzzHardState(f *testing.F) {
+	fuzzOne(f, front(DecodeHardState), func(h raft.HardState) []byte { return AppendHardState(nil, h) }, AppendHardState(nil, raft.HardState{Term: 7, Vote: 3}))
+}
+
 func FuzzDecodeBlock(f *testing.F) {
 	f.Add(sampleBatch()[:BlockSize])
 	f.Add([]byte(strings.Repeat("\x00", BlockSize)))
