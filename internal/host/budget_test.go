@@ -153,3 +153,28 @@ func TestWaitThatEndsLeavesNothing(t *testing.T) {
 		}
 	})
 }
+
+// Nor does a Snapshot whose caller has lost patience.
+func TestSnapshotThatIsGivenUpLeavesNothing(t *testing.T) {
+	alone(t, func(w *world.World, h *Host) {
+		w.Disk(0).Stuck = true
+		w.Do(0, func() {
+			for range 10 {
+				ctx, cancel := w.WithTimeout(w.Context(), time.Millisecond)
+				if _, err := h.Snapshot(ctx, 1); !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("snapshot: %v", err)
+				}
+				cancel()
+			}
+		})
+		if n := len(h.Replica(1).snapshots.waiters); n != 0 {
+			t.Errorf("%d waiters are left", n)
+		}
+		w.Disk(0).Stuck = false
+		w.Do(0, func() {
+			if _, err := h.Snapshot(w.Context(), 1); err != nil {
+				t.Errorf("snapshot after it: %v", err)
+			}
+		})
+	})
+}

@@ -276,6 +276,12 @@ func (g *group) endSnapshotCalls(index raft.Index, err error) {
 	}
 }
 
+// forgetSnapshotCall is for one whose caller has gone.
+func (g *group) forgetSnapshotCall(w *snapshotWaiter) {
+	s := &g.snapshots
+	s.waiters = slices.DeleteFunc(s.waiters, func(o *snapshotWaiter) bool { return o == w })
+}
+
 // Snapshot seals one at the next mark, and waits until a majority agrees with it.
 func (h *Host) Snapshot(ctx context.Context, id raft.GroupID) (raft.Index, error) {
 	g := h.Replica(id)
@@ -304,6 +310,7 @@ func (h *Host) Snapshot(ctx context.Context, id raft.GroupID) (raft.Index, error
 			if err == env.ErrTimeout {
 				err = ErrNoQuorum
 			}
+			h.post(event{kind: evDo, fn: func() { g.forgetSnapshotCall(w) }})
 			return 0, err
 		}
 		if w.done {
