@@ -137,9 +137,6 @@ func (h *Host) Await(ctx context.Context, call *Call) {
 
 // cancel ends a call whose caller has waited enough, and returns when it is done.
 func (h *Host) cancel(c *Call, err error) {
-	if err == env.ErrContext {
-		err = ErrContext
-	}
 	h.post(event{kind: evCancel, g: c.g, call: c, err: err})
 	for !c.Done() {
 		_ = c.waiter.Wait(nil, 0) //nolint:staticcheck // the turn answers at once, whatever ctx says

@@ -3,6 +3,8 @@ package host
 import (
 	"errors"
 	"time"
+
+	"github.com/lockstep-rsm/lockstep/env"
 )
 
 // Outcome is what is known about a command after a call.
@@ -38,7 +40,7 @@ var (
 	ErrOptions     = errors.New("option is out of range")
 	ErrDir         = errors.New("data directory cannot be used")
 	ErrLog         = errors.New("log failed: this host is stopped until restarted")
-	ErrContext     = errors.New("context can end on the real clock, inside a simulation")
+	ErrContext     = env.ErrContext
 )
 
 // Fault is the error of one call: what is known of its command, and why there is no plain result.

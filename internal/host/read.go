@@ -117,8 +117,6 @@ func (h *Host) await(ctx context.Context, r *readCall, query int64) (*readCall, 
 			case err == nil:
 			case err == env.ErrTimeout:
 				r.fail(ErrNoQuorum)
-			case err == env.ErrContext:
-				r.fail(ErrContext)
 			default:
 				r.fail(err)
 			}
@@ -308,9 +306,6 @@ func (h *Host) Wait(ctx context.Context, id raft.GroupID, after raft.Index) (raf
 		}
 		if err := w.Wait(ctx, 0); err != nil {
 			g.lane.unwatch(w)
-			if err == env.ErrContext {
-				err = ErrContext
-			}
 			return applied, err
 		}
 	}
