@@ -127,11 +127,11 @@ func (g *group) ready() {
 	for i := range rd.Messages {
 		g.send(&rd.Messages[i])
 	}
-	g.save(&rd)
 	g.publish() // before anybody is answered from this state
 	if rd.Install != nil {
 		g.lane.install(g, rd.Install)
 	}
+	g.save(&rd)
 	if len(rd.Apply) > 0 {
 		g.grow(rd.Apply)
 		g.lane.apply(g, rd.Apply)

@@ -1,12 +1,15 @@
 package host
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/lockstep-rsm/lockstep/env"
+	"github.com/lockstep-rsm/lockstep/internal/snapshot"
+	"github.com/lockstep-rsm/lockstep/internal/wal"
 	"github.com/lockstep-rsm/lockstep/internal/wire"
 	"github.com/lockstep-rsm/lockstep/machine"
 	"github.com/lockstep-rsm/lockstep/raft"
@@ -21,7 +24,7 @@ type lane struct {
 
 	mu        sync.Mutex
 	entries   []raft.Entry
-	installs  []laneInstall
+	pending   *raft.SnapshotMeta // to restore before the entries
 	readers   []*readCall
 	waiters   []laneWaiter
 	scheduled bool
@@ -42,12 +45,6 @@ type lane struct {
 	results   machine.Results
 	replies   []byte // the open piece of memory for short replies
 	scratch   []byte
-}
-
-// laneInstall is a snapshot to restore once the entries before it are done with.
-type laneInstall struct {
-	before int // entries that were queued before it, of those still there
-	meta   raft.SnapshotMeta
 }
 
 // laneWaiter is somebody who waits until more than after is applied.
@@ -82,10 +79,30 @@ func (l *lane) apply(g *group, entries []raft.Entry) {
 	l.unlockAndSchedule(g)
 }
 
+// install gives the lane a snapshot to restore, in place of all that waits. It comes before the save
+// that makes it the log's beginning: it is of an index beyond all that raft has handed out (R4), so that
+// it holds the entries that wait here; and the log, where their payloads may have to be read from, holds
+// them no more once it is saved. The file of a snapshot that waits may go, too, for two newer ones. Whoever
+// waits for one of these entries is told that nobody knows (H5).
 func (l *lane) install(g *group, meta *raft.SnapshotMeta) {
 	l.mu.Lock()
-	l.installs = append(l.installs, laneInstall{before: len(l.entries), meta: *meta})
+	l.release(l.entries)
+	l.entries, l.pending = nil, meta
 	l.unlockAndSchedule(g)
+}
+
+// overtaken says whether a snapshot waits to be restored: it holds all that was taken before it.
+func (l *lane) overtaken() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.pending != nil
+}
+
+// release gives back what entries took of the budget of payloads that wait.
+func (l *lane) release(entries []raft.Entry) {
+	for i := range entries {
+		l.bytes.Add(-int64(entries[i].Length))
+	}
 }
 
 func (l *lane) addReader(g *group, r *readCall) {
@@ -113,7 +130,7 @@ func (l *lane) unlockAndSchedule(g *group) {
 func (l *lane) stop() {
 	l.mu.Lock()
 	l.stopped = true
-	l.entries, l.installs = nil, nil
+	l.entries, l.pending = nil, nil
 	l.mu.Unlock()
 	l.wakeWaiters(1<<63 - 1)
 }
@@ -130,13 +147,17 @@ func (l *lane) failReads(err error) {
 
 // turn executes a bounded piece of what waits, answers, and comes back for the rest.
 func (l *lane) turn(g *group) {
-	entries, install := l.take()
+	install, entries := l.take()
 	applied := raft.Index(l.applied.Load())
 	var err error
-	if len(entries) > 0 {
-		err = l.execute(g, entries)
-	} else if install != nil {
+	if install != nil {
 		err = l.restore(g, install)
+	} else if len(entries) > 0 {
+		err = l.execute(g, entries)
+	}
+	// What was taken may have left the disk, entries and snapshots both, for a snapshot that came since.
+	if (errors.Is(err, wal.ErrNotHeld) || errors.Is(err, snapshot.ErrNotFound)) && l.overtaken() {
+		err = nil
 	}
 	if err != nil {
 		g.h.post(event{kind: evStopped, g: g, err: err})
@@ -158,7 +179,7 @@ func (l *lane) turn(g *group) {
 
 	l.mu.Lock()
 	l.scheduled = false
-	if len(l.entries) == 0 && len(l.installs) == 0 && !l.servable() {
+	if len(l.entries) == 0 && l.pending == nil && !l.servable() {
 		l.mu.Unlock()
 		return
 	}
@@ -196,40 +217,33 @@ func (l *lane) askTick(g *group) {
 	g.h.post(event{kind: evDo, fn: func() { g.expectTick(raft.Time(d), at) }})
 }
 
-// take removes the next entries, up to a bound, or else the next install.
-func (l *lane) take() ([]raft.Entry, *raft.SnapshotMeta) {
+// take removes the snapshot that waits, or else the next entries, up to a bound.
+func (l *lane) take() (*raft.SnapshotMeta, []raft.Entry) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	limit := len(l.entries)
-	if len(l.installs) > 0 {
-		limit = l.installs[0].before
-		if limit == 0 {
-			meta := l.installs[0].meta
-			l.installs = l.installs[1:]
-			return nil, &meta
-		}
+	if install := l.pending; install != nil {
+		l.pending = nil
+		return install, nil
 	}
 	n, bytes := 0, 0
-	for n < limit && (n == 0 || bytes+int(l.entries[n].Length) <= maxLaneBytes && n < maxLaneCommands) {
+	for n < len(l.entries) && (n == 0 || bytes+int(l.entries[n].Length) <= maxLaneBytes && n < maxLaneCommands) {
 		bytes += int(l.entries[n].Length)
 		n++
 	}
 	entries := l.entries[:n:n]
 	l.entries = l.entries[n:]
-	for i := range l.installs {
-		l.installs[i].before -= n
-	}
-	return entries, nil
+	return nil, entries
 }
 
 // execute runs entries in order (H10), cutting batches at marks and configurations.
 func (l *lane) execute(g *group, entries []raft.Entry) error {
 	if err := l.load(g, entries); err != nil {
+		l.release(entries)
 		return err
 	}
 	for i := range entries {
 		e := &entries[i]
-		l.bytes.Add(-int64(e.Length))
+		l.release(entries[i : i+1])
 		if err := l.collect(e); err != nil {
 			return err
 		}
