@@ -2,6 +2,8 @@
 # make fix      formats what can be formatted
 # make test     what the README tells users to run
 # make soak     fuzzes and simulates for as long as SOAK says
+# make figures  measures every row of docs/performance.md on this machine, which must do nothing else
+# make regress  compares a few rows with the ratios that were recorded; RECORD=1 records them anew
 # make rename TO=example.com/you/lockstep   moves the module to another path
 
 SHELL := /bin/bash
@@ -12,6 +14,11 @@ TAGS  := grpcnotrace
 SEEDS ?= 500
 SOAK  ?= 1h
 FUZZ  ?= 1m
+
+# Of make figures: time for all, rounds of each row at most, a regular expression of rows.
+BUDGET ?= 25m
+ROUNDS ?= 5
+ONLY   ?=
 
 TOOL    := go tool -modfile=tools/go.mod
 GOFILES  = $(shell git ls-files --cached --others --exclude-standard '*.go')
@@ -26,7 +33,7 @@ HAS_E2E     := $(wildcard e2e/go.mod)
 VERIFY := format tidy vet staticcheck cross test race nested
 VERIFY += $(if $(HAS_SIM),simulate) $(if $(HAS_MUTANTS),mutants) $(if $(HAS_E2E),e2e)
 
-.PHONY: verify format tidy vet staticcheck cross test race nested simulate mutants e2e fix build soak rename
+.PHONY: verify format tidy vet staticcheck cross test race nested simulate mutants e2e fix build bench figures regress soak rename
 
 # Each step runs alone and says how long it took; at the end the tree must be as it was.
 verify:
@@ -79,6 +86,18 @@ nested:
 build:
 	CGO_ENABLED=0 go build -tags $(TAGS) -o bin/lockstep ./cmd/lockstep
 
+bench: build
+	cd bench && go build -tags $(TAGS) -o ../bin/bench .
+
+# The points stay in bin/figures.jsonl: bin/bench figures -from bin/figures.jsonl shows them again.
+figures: bench
+	rm -f bin/figures.jsonl
+	bin/bench figures -budget $(BUDGET) -rounds $(ROUNDS) -only '$(ONLY)' -out bin/figures.jsonl \
+		-write docs/performance.md -record bench/testdata/ratios.json
+
+regress: bench
+	bin/bench regress -ratios bench/testdata/ratios.json $(if $(RECORD),-record)
+
 # Each seed runs twice and must give one trace.
 simulate: build
 	bin/lockstep sim run --seeds $(SEEDS)
@@ -105,6 +124,7 @@ soak: $(if $(HAS_SIM),build)
 		done; \
 		$(if $(HAS_SIM),bin/lockstep sim run --seed $$(date +%s)000 --seeds $(SEEDS);) \
 	done
+	$(MAKE) --no-print-directory regress
 
 rename:
 	@[ -n "$(TO)" ] || { echo "usage: make rename TO=example.com/you/lockstep" >&2; exit 2; }

@@ -19,12 +19,13 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// Rows of three processes, each with as little work as shows that it is done.
-func TestRowsOfProcesses(t *testing.T) {
+// Rows that do more than a load, each with as little work as shows that it is done.
+func TestRowsDoTheirWork(t *testing.T) {
 	for row, want := range map[string][]string{
 		"failover": {"failover ms"},
 		"restart":  {"caught up ms", "serving ms", "peak RSS MiB"},
 		"memory":   {"leader peak RSS MiB", "follower peak RSS MiB", "op/s"},
+		"trace":    {"leader appended µs", "follower saved µs", "committed µs", "answered µs"},
 		"idle":     {"% of a core", "RSS MiB", "peak RSS MiB", "RSS KiB per group"},
 	} {
 		t.Run(row, func(t *testing.T) {

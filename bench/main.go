@@ -32,11 +32,15 @@ func main() {
 
 func run(args []string) error {
 	if len(args) == 0 {
-		return errors.New("usage: bench ROW [flags], or bench report KEY FILE; see docs/performance.md")
+		return errors.New("usage: bench ROW [flags], bench figures|regress [flags], or bench report KEY FILE; see docs/performance.md")
 	}
 	switch {
 	case args[0] == "child" && len(args) == 2:
 		return child(args[1])
+	case args[0] == "figures":
+		return figuresCommand(args[1:])
+	case args[0] == "regress":
+		return regressCommand(args[1:])
 	case args[0] == "report" && len(args) >= 2:
 		return reportFiles(args[1:])
 	}
@@ -52,6 +56,7 @@ var defaults = map[string]settings{
 	"write":    {task: task{Clients: 1, Size: 128, Duration: 5 * time.Second}, peers: "floor-direct,floor,lockstep,lockstep-fdatasync,etcd,hashicorp-tuned,dragonboat-pebble1,dragonboat-tan,dragonboat-tan2"},
 	"read":     {task: task{Clients: 256, Size: 128, Duration: 5 * time.Second}, peers: "floor-direct,lockstep,etcd,hashicorp-tuned,dragonboat-pebble1,dragonboat-tan"},
 	"groups":   {task: task{Clients: 4096, Size: 16, Groups: 48, Duration: 5 * time.Second}, peers: "lockstep,lockstep-fdatasync,dragonboat-pebble1,dragonboat-tan2"},
+	"trace":    {task: task{Size: 128, Duration: 5 * time.Second}, peers: "lockstep,lockstep-fdatasync", rounds: 3},
 	"failover": {task: task{Size: 128, Times: 5}, peers: "lockstep,etcd,hashicorp-tuned,dragonboat-tan", rounds: 1},
 	"restart":  {task: task{Size: 128, Puts: 1_000_000, Times: 3}, peers: "lockstep,etcd,hashicorp-tuned,dragonboat-tan", rounds: 1},
 	"memory":   {task: task{Size: 128, Puts: 2_000_000}, peers: "lockstep,etcd,hashicorp-tuned,dragonboat-tan", rounds: 1},

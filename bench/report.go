@@ -18,7 +18,7 @@ func report(w io.Writer, row, key string, points []point) {
 	if len(points) == 0 {
 		return
 	}
-	byPeer, peers, unables := map[string][]point{}, []string{}, []string{}
+	of, peers, unables := map[string][]point{}, []string{}, []string{}
 	var columns []string
 	for _, p := range points {
 		if p.Unable != "" {
@@ -34,28 +34,36 @@ func report(w io.Writer, row, key string, points []point) {
 				}
 			}
 		}
-		if byPeer[p.Peer] == nil {
+		if of[p.Peer] == nil {
 			peers = append(peers, p.Peer)
 		}
-		byPeer[p.Peer] = append(byPeer[p.Peer], p)
+		of[p.Peer] = append(of[p.Peer], p)
 	}
 	head := []string{"peer", "rounds", "noisy"}
 	head = append(head, columns...)
-	head = append(head, key+" ÷ "+subject+"'s")
-	fmt.Fprintf(w, "\n%s\n\n| %s |\n|---|%s\n", row, strings.Join(head, " | "), strings.Repeat("--:|", len(head)-1))
+	if len(of[subject]) == 0 {
+		key = ""
+	} else {
+		head = append(head, key+" ÷ "+subject+"'s")
+	}
+	if len(peers) > 0 {
+		fmt.Fprintf(w, "\n| %s |\n|---|%s\n", strings.Join(head, " | "), strings.Repeat("--:|", len(head)-1))
+	}
+	slices.Sort(peers)
 	for _, name := range peers {
-		of := byPeer[name]
 		noisy := 0
-		for _, p := range of {
+		for _, p := range of[name] {
 			if p.Noisy {
 				noisy++
 			}
 		}
-		cells := []string{name, strconv.Itoa(len(of)), strconv.Itoa(noisy)}
-		for _, name := range columns {
-			cells = append(cells, spread(numbers(of, name)))
+		cells := []string{name, strconv.Itoa(len(of[name])), strconv.Itoa(noisy)}
+		for _, column := range columns {
+			cells = append(cells, spread(numbers(of[name], column)))
 		}
-		cells = append(cells, spread(ratios(of, byPeer[subject], key)))
+		if key != "" {
+			cells = append(cells, spread(ratios(of[name], of[subject], key)))
+		}
 		fmt.Fprintf(w, "| %s |\n", strings.Join(cells, " | "))
 	}
 	if len(unables) > 0 {

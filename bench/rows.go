@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -17,6 +18,8 @@ const minimumFree = 8 << 30
 // name of the row that the settings make.
 func (s *settings) name() string {
 	switch s.Do {
+	case "trace":
+		return fmt.Sprintf("trace of one client, %d B", s.Size)
 	case "failover":
 		if s.Election > 0 {
 			return fmt.Sprintf("failover, heartbeat %v, election %v", s.Heartbeat, s.Election)
@@ -46,6 +49,8 @@ func (s *settings) name() string {
 // keyOf is the value that peers are compared by.
 func (s *settings) key() string {
 	switch {
+	case s.Do == "trace":
+		return "answered µs"
 	case s.Do == "failover":
 		return "failover ms"
 	case s.Do == "restart":
@@ -62,28 +67,46 @@ func (s *settings) key() string {
 	return "op/s"
 }
 
+// failedMark begins the reason of a point that failed.
+const failedMark = "failed: "
+
 // run measures all points of a row, interleaved, and prints the report.
 func (s *settings) run() error {
-	peers := strings.Split(s.peers, ",")
 	var points []point
 	var failed error
 	for round := 1; round <= s.rounds; round++ {
-		for i := range peers {
-			peer := peers[(i+round)%len(peers)]
-			p, err := s.measure(peer, round)
-			if err != nil {
-				// The other peers' points are worth having; the report says what happened.
-				failed = errors.Join(failed, err)
-				p = point{Row: s.name(), Peer: peer, Round: round, Unable: "failed: " + err.Error()}
-			}
-			points = append(points, p)
-			if err := s.keep(p); err != nil {
-				return err
-			}
+		of, err := s.round(round)
+		if err != nil {
+			return err
+		}
+		points = append(points, of...)
+	}
+	for _, p := range points {
+		if reason, ok := strings.CutPrefix(p.Unable, failedMark); ok {
+			failed = errors.Join(failed, errors.New(reason))
 		}
 	}
+	fmt.Printf("\n%s\n", s.name())
 	report(os.Stdout, s.name(), s.key(), points)
 	return failed
+}
+
+// round measures each peer once, each round in another order. A peer that fails has a point that says
+// so: the others' points are worth having.
+func (s *settings) round(round int) (points []point, err error) {
+	peers := strings.Split(s.peers, ",")
+	for i := range peers {
+		peer := peers[(i+round)%len(peers)]
+		p, err := s.measure(peer, round)
+		if err != nil {
+			p = point{Row: s.name(), Peer: peer, Round: round, Unable: failedMark + err.Error()}
+		}
+		points = append(points, p)
+		if err := s.keep(p); err != nil {
+			return nil, err
+		}
+	}
+	return points, nil
 }
 
 // measure takes a point, up to three times until others were quiet, and returns the quietest.
@@ -150,29 +173,38 @@ func (s *settings) keep(p point) error {
 
 // reportFiles reports rows of earlier runs: the first argument is the value to compare by.
 func reportFiles(args []string) error {
-	var points []point
+	points, err := readPoints(args[1:])
+	if err != nil {
+		return err
+	}
 	var rows []string
-	seen := map[string]bool{}
-	for _, name := range args[1:] {
+	for _, p := range points {
+		if !slices.Contains(rows, p.Row) {
+			rows = append(rows, p.Row)
+		}
+	}
+	for _, row := range rows {
+		fmt.Printf("\n%s\n", row)
+		report(os.Stdout, row, args[0], points)
+	}
+	return nil
+}
+
+func readPoints(names []string) (points []point, err error) {
+	for _, name := range names {
 		f, err := os.Open(name)
 		if err != nil {
-			return fmt.Errorf("open points: %w", err)
+			return nil, fmt.Errorf("open points: %w", err)
 		}
+		defer f.Close()
 		lines := bufio.NewScanner(f)
 		for lines.Scan() {
 			var p point
 			if err := json.Unmarshal(lines.Bytes(), &p); err != nil {
-				f.Close()
-				return fmt.Errorf("read points of %s: %w", name, err)
+				return nil, fmt.Errorf("read points of %s: %w", name, err)
 			}
-			if points = append(points, p); !seen[p.Row] {
-				seen[p.Row], rows = true, append(rows, p.Row)
-			}
+			points = append(points, p)
 		}
-		f.Close()
 	}
-	for _, row := range rows {
-		report(os.Stdout, row, args[0], points)
-	}
-	return nil
+	return points, nil
 }

@@ -49,6 +49,8 @@ func child(text string) error {
 		p, err = server(t)
 	case "idle":
 		p, err = idle(t)
+	case "trace":
+		p, err = trace(t)
 	case "failover":
 		p, err = failover(t)
 	case "restart":
