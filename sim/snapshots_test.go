@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/lockstep-rsm/lockstep"
+	"github.com/lockstep-rsm/lockstep/env"
 	"github.com/lockstep-rsm/lockstep/machine/counter"
 	"github.com/lockstep-rsm/lockstep/sim"
 	"github.com/lockstep-rsm/lockstep/sim/world"
@@ -68,4 +69,40 @@ func TestSnapshotOvertakesALaneThatReadsFromTheLog(t *testing.T) {
 			w.Sleep(20 * time.Second)
 		},
 	})
+}
+
+// A follower is behind the leader's log, whose newest snapshot cannot be read any more; nobody writes.
+func TestDamagedSnapshotOfTheLeaderDoesNotStrandAFollower(t *testing.T) {
+	for name, ruin := range map[string]func(*world.Disk, string, int64) bool{
+		"rotten":     func(d *world.Disk, file string, n int64) bool { return d.Rot(file, 0, n) },
+		"unreadable": func(d *world.Disk, file string, n int64) bool { return d.Spoil(file, 0, n) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			scripted(t, func(ctx context.Context, w *sim.World) {
+				c := w.Client(100)
+				leader := w.AwaitLeader()
+				behind := (leader + 1) % 3
+				add(ctx, w, c, 5)
+				w.Kill(behind)
+				for range 3 {
+					add(ctx, w, c, 20)
+					snapshot(w)
+				}
+				w.Do(leader, func() {
+					files := w.World.Host(leader).FS()
+					infos, _ := files.ReadDir("data/snapshots") // in the order of groups and indexes
+					newest := "data/snapshots/" + infos[len(infos)-1].Name
+					info, _ := files.Stat(newest)
+					if !ruin(w.Disk(leader), newest, info.Size) {
+						w.Errorf("no snapshot to ruin: %v", infos)
+					}
+					if f, err := files.Open(newest, env.Read); err == nil {
+						_ = f.DropCache()
+						_ = f.Close()
+					}
+				})
+				w.Start(behind)
+			})
+		})
+	}
 }

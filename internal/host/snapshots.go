@@ -10,7 +10,6 @@ import (
 
 	"github.com/lockstep-rsm/lockstep/env"
 	"github.com/lockstep-rsm/lockstep/internal/snapshot"
-	"github.com/lockstep-rsm/lockstep/internal/wire"
 	"github.com/lockstep-rsm/lockstep/machine"
 	"github.com/lockstep-rsm/lockstep/raft"
 	"github.com/lockstep-rsm/lockstep/raft/digest"
@@ -236,7 +235,7 @@ func (g *group) snapshotAgreed(meta *raft.SnapshotMeta, err error) {
 		return
 	}
 	s.newest = meta
-	if previous != nil {
+	if g.usable(previous) { // else the log stays as it is: this one may be damaged some day, too
 		g.step(raft.Input{Kind: raft.InCompact, Snapshot: previous})
 		keep := previous.Identity.Index
 		g.h.tasks.run("prune", func() {
@@ -254,7 +253,7 @@ func (g *group) snapshotAgreed(meta *raft.SnapshotMeta, err error) {
 // relieve cuts the log behind the newest snapshot itself: on a full disk no mark can be written any
 // more, so that waiting for another snapshot would be for ever.
 func (g *group) relieve() {
-	if n := g.snapshots.newest; n != nil {
+	if n := g.snapshots.newest; g.usable(n) {
 		g.step(raft.Input{Kind: raft.InCompact, Snapshot: n})
 	}
 }
@@ -320,72 +319,6 @@ func (h *Host) Snapshot(ctx context.Context, id raft.GroupID) (raft.Index, error
 			return 0, ErrClosed
 		}
 	}
-}
-
-// sendSnapshot streams the newest agreed snapshot to a follower that is behind the log.
-func (g *group) sendSnapshot(to raft.ReplicaID) {
-	host := memberHost(g.r.Configuration(), to)
-	if g.snapshots.sending == nil {
-		g.snapshots.sending = make(map[raft.ReplicaID]bool)
-	}
-	if host == 0 || g.h.net.Load() == nil || g.snapshots.newest == nil || g.snapshots.sending[to] {
-		if !g.snapshots.sending[to] {
-			g.h.post(event{kind: evSent, g: g, replica: to, err: errNoSnapshot})
-		}
-		return
-	}
-	index := g.snapshots.newest.Identity.Index
-	g.snapshots.sending[to] = true
-	g.h.tasks.run("send snapshot", func() {
-		err := g.streamSnapshot(host, index)
-		if err != nil && !g.h.closed.Load() {
-			g.h.log.Warn("snapshot not sent", "group", g.id, "to", host, "index", index, "err", err)
-		}
-		g.h.post(event{kind: evDo, fn: func() { delete(g.snapshots.sending, to) }})
-		g.h.post(event{kind: evSent, g: g, replica: to, err: err})
-	})
-}
-
-var errNoSnapshot = errors.New("no agreed snapshot to send")
-
-func (g *group) streamSnapshot(host raft.HostID, index raft.Index) error {
-	r, err := g.h.snaps.Open(g.id, g.birth, index)
-	if err != nil {
-		return err
-	}
-	header := r.Header()
-	if err := r.Close(); err != nil {
-		return err
-	}
-	return g.h.net.Load().SendSnapshot(context.Background(), host, header, func(offset int64, w io.Writer) error {
-		return g.h.snaps.Send(w, g.id, g.birth, index, offset)
-	})
-}
-
-// receiveSnapshot takes a stream for a replica here: verified, sealed, then given to raft.
-func (h *Host) receiveSnapshot(header wire.SnapshotHeader, resume func(int64) error, r io.Reader) error {
-	id := &header.Meta.Identity
-	g := h.Replica(id.Group)
-	if g == nil || g.birth != id.Birth {
-		return fmt.Errorf("%w: group %d of birth %016x", ErrNoReplica, id.Group, uint64(id.Birth))
-	}
-	if uint64(id.Index) <= g.lane.applied.Load() {
-		// The sender does not know what we hold, as after a crash between install and answer, and
-		// would offer it for ever: raft tells it.
-		h.post(event{kind: evInstalled, g: g, meta: &header.Meta})
-		return fmt.Errorf("replica has applied %d already", g.lane.applied.Load())
-	}
-	offset := h.snaps.Offset(id.Group, id.Birth, id.Index)
-	if err := resume(offset); err != nil {
-		return err
-	}
-	got, err := h.snaps.Receive(r, id.Group, id.Birth, id.Index, offset)
-	if err != nil {
-		return err
-	}
-	meta := got.Meta
-	h.post(event{kind: evInstalled, g: g, meta: &meta})
-	return nil
 }
 
 // restore replaces the machine's state by a snapshot that raft has installed.

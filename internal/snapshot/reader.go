@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"syscall"
 
 	"github.com/lockstep-rsm/lockstep/env"
 	"github.com/lockstep-rsm/lockstep/internal/wire"
@@ -40,6 +42,7 @@ func (s *Store) Open(group raft.GroupID, birth raft.Birth, index raft.Index) (*R
 		f, err = s.fs.Open(s.name(k, suffixAgreed), env.Read)
 	}
 	if err != nil {
+		s.spoil(k, err)
 		s.leave(k)
 		return nil, fmt.Errorf("open %v: %w", k, err)
 	}
@@ -67,9 +70,9 @@ func (s *Store) leave(k key) {
 	}
 }
 
-// spoil remembers that a snapshot is damaged, and lists it no more.
+// spoil remembers that a snapshot is damaged, unreadable or gone, and lists it no more.
 func (s *Store) spoil(k key, err error) {
-	if !errors.Is(err, wire.ErrCorrupt) {
+	if !errors.Is(err, wire.ErrCorrupt) && !errors.Is(err, syscall.EIO) && !errors.Is(err, fs.ErrNotExist) {
 		return
 	}
 	s.mu.Lock()
