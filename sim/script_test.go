@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/lockstep-rsm/lockstep"
 	"github.com/lockstep-rsm/lockstep/machine/counter"
 	"github.com/lockstep-rsm/lockstep/sim"
+	"github.com/lockstep-rsm/lockstep/sim/world"
 )
 
 // scripted plays a few seeds of a script alone: three hosts, no drawn faults, no clients.
@@ -84,6 +86,39 @@ func TestPowerLossOfAllLosesNothing(t *testing.T) {
 				w.Start(h)
 			}
 		}
+	})
+}
+
+// A full disk clears by itself, and so does what it kept from beginning: here, as a group is created.
+func TestGroupCreatedWhileADiskIsFullBeginsThereLater(t *testing.T) {
+	scripted(t, func(_ context.Context, w *sim.World) {
+		leader := w.AwaitLeader()
+		full := (leader + 1) % 3
+		w.Disk(full).Hook = func(op world.Op, name string) error {
+			if op == world.OpCreate && strings.Contains(name, "founded/") {
+				return syscall.ENOSPC
+			}
+			return nil
+		}
+		w.Do(leader, func() {
+			if _, err := w.Host(leader).Create(w.Context(), 2, lockstep.GroupOptions{Machine: "machine"}); err != nil {
+				w.Errorf("create: %v", err)
+			}
+		})
+		w.Sleep(time.Second)
+		if why := w.Host(full).Status().Why; !strings.Contains(why, "as soon as the disk has room") {
+			w.Errorf("host %d, whose disk is full, says %q", full, why)
+		}
+		w.Disk(full).Hook = nil
+		w.Sleep(5 * time.Second)
+		w.Do(full, func() {
+			v, _, err := w.Host(full).Group(2).View(w.Context(), lockstep.ReadOptions{})
+			if why := w.Host(full).Status().Why; err != nil || why != "" {
+				w.Errorf("with room again: %v, why %q", err, why)
+				return
+			}
+			_ = v.Close()
+		})
 	})
 }
 

@@ -290,6 +290,16 @@ func (h *Host) setWhy(why string) {
 	h.wakeWatchers()
 }
 
+// unsetWhy ends a reason, unless another one has taken its place.
+func (h *Host) unsetWhy(why string) {
+	h.mu.Lock()
+	if h.why == why {
+		h.why = ""
+	}
+	h.mu.Unlock()
+	h.wakeWatchers()
+}
+
 // watch registers w to be woken by the next change of replicas, why or founding.
 func (h *Host) watch(w env.Waiter) {
 	h.mu.Lock()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/lockstep-rsm/lockstep/env"
@@ -130,19 +131,15 @@ func (h *Host) found1(id raft.GroupID, birth raft.Birth, c *raft.Configuration) 
 	g.findSelf(c)
 	founding := foundingEntry(id, birth, c)
 	hard := raft.HardState{Term: 1}
-	saved, w := error(nil), h.env.NewWaiter()
-	h.wal.Append([]wal.GroupSave{{Group: id, Birth: birth, Configuration: c, Save: raft.Save{
-		Hard: hard, HardSet: true, Entries: []raft.Entry{founding},
-	}}}, func(err error) { saved = err; w.Wake() })
-	_ = w.Wait(nil, 0) //nolint:staticcheck // the log always answers
-	if saved != nil {
-		h.log.Error("group not founded", "group", id, "err", saved)
-		if errors.Is(saved, wal.ErrFailed) {
-			h.post(event{kind: evDo, fn: func() { h.fail(saved) }})
+	save := raft.Save{Hard: hard, HardSet: true, Entries: []raft.Entry{founding}}
+	if err := h.whileFull(id, func() error { return h.saveNow(wal.GroupSave{Group: id, Birth: birth, Configuration: c, Save: save}) }); err != nil {
+		h.log.Error("group not founded", "group", id, "err", err)
+		if errors.Is(err, wal.ErrFailed) {
+			h.post(event{kind: evDo, fn: func() { h.fail(err) }})
 		}
 		return
 	}
-	if err := h.noteBegun(replicaName{id, birth}); err != nil {
+	if err := h.whileFull(id, func() error { return h.noteBegun(replicaName{id, birth}) }); err != nil {
 		h.log.Error("group not founded", "group", id, "err", err, "do", "see the disk, then restart lockstep")
 		h.setWhy(fmt.Sprintf("group %d has not begun here: %v", id, err))
 		return
@@ -150,6 +147,32 @@ func (h *Host) found1(id raft.GroupID, birth raft.Birth, c *raft.Configuration) 
 	g.makeRaft(c, raft.SnapshotMeta{}, hard, []raft.Entry{founding}, 0, false)
 	h.publishReplica(g)
 	h.post(event{kind: evAdd, g: g})
+}
+
+// saveNow gives the log one group's save, and waits for it.
+func (h *Host) saveNow(s wal.GroupSave) (err error) {
+	w := h.env.NewWaiter()
+	h.wal.Append([]wal.GroupSave{s}, func(e error) { err = e; w.Wake() })
+	_ = w.Wait(nil, 0) //nolint:staticcheck // the log always answers
+	return err
+}
+
+// whileFull tries again for as long as the disk has no room: that passes by itself (H15), and nobody else
+// would begin the group here.
+func (h *Host) whileFull(id raft.GroupID, try func() error) error {
+	why := ""
+	for {
+		err := try()
+		if why != "" && err == nil {
+			h.unsetWhy(why)
+		}
+		if !errors.Is(err, wal.ErrFull) && !errors.Is(err, syscall.ENOSPC) || h.closed.Load() {
+			return err
+		}
+		why = fmt.Sprintf("group %d begins here as soon as the disk has room: %v", id, err)
+		h.setWhy(why)
+		_ = h.pause(nil, retryEvery) //nolint:staticcheck // nobody waits for it but Close
+	}
 }
 
 // makeMachine makes an empty machine of the configured kind.

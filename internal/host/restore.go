@@ -58,12 +58,8 @@ func (h *Host) adoptReceived(state *wal.GroupState) error {
 		if meta.Index() <= state.BaseIdentity.Index || !h.snaps.Agreed(state.Group, state.Birth, meta.Index()) {
 			continue
 		}
-		saved, w := error(nil), h.env.NewWaiter()
-		h.wal.Append([]wal.GroupSave{{Group: state.Group, Birth: state.Birth, Save: raft.Save{Base: &meta, Replaces: true}}},
-			func(err error) { saved = err; w.Wake() })
-		_ = w.Wait(nil, 0) //nolint:staticcheck // the log always answers
-		if saved != nil {
-			return fmt.Errorf("adopt snapshot %d: %w", meta.Index(), saved)
+		if err := h.saveNow(wal.GroupSave{Group: state.Group, Birth: state.Birth, Save: raft.Save{Base: &meta, Replaces: true}}); err != nil {
+			return fmt.Errorf("adopt snapshot %d: %w", meta.Index(), err)
 		}
 		h.log.Warn("snapshot adopted", "group", state.Group, "index", meta.Index(), "former", state.BaseIdentity.Index)
 		state.BaseIdentity, state.BaseSum, state.BaseConfiguration = meta.Identity, meta.Sum, meta.Configuration
