@@ -3,8 +3,6 @@ package host
 import (
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -41,10 +39,11 @@ type group struct {
 	heldTerm  raft.Term     // whose leader refused a forward
 	heldUntil time.Duration // until when none is sent to it again; 0: not held
 
-	nextToken uint64
-	asking    []*readCall            // wait for a read index to be asked for
-	asked     map[uint64][]*readCall // by token
-	heard     time.Duration          // when a leader was last heard, or we led
+	nextToken  uint64
+	asking     []*readCall // wait for a read index to be asked for
+	asked      []askedReads
+	spareReads []*readCall
+	heard      time.Duration // when a leader was last heard, or we led
 
 	cached    int64 // bytes of payloads that raft holds
 	cachedLog []cachedBytes
@@ -271,7 +270,9 @@ func (g *group) stop(err error) {
 
 // failCalls ends every call and read of the group, and lets none in any more.
 func (g *group) failCalls(err error) {
-	g.queued = append(g.queued, g.intake.refuse(err)...)
+	calls, reads := g.intake.refuse(err)
+	g.queued = append(g.queued, calls...)
+	g.asking = append(g.asking, reads...)
 	for _, c := range g.queued {
 		c.fail(notCommitted(err))
 	}
@@ -285,12 +286,12 @@ func (g *group) failCalls(err error) {
 		r.fail(err)
 	}
 	g.asking = nil
-	for _, token := range slices.Sorted(maps.Keys(g.asked)) {
-		for _, r := range g.asked[token] {
+	for _, a := range g.asked {
+		for _, r := range a.reads {
 			r.fail(err)
 		}
 	}
-	clear(g.asked)
+	g.asked = nil
 	g.lane.failReads(err)
 	g.endSnapshotCalls(0, err)
 }

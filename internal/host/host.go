@@ -34,9 +34,10 @@ type Host struct {
 	snaps     *snapshot.Store
 
 	inbox      inbox
-	inboxBytes budget   // of calls and reads that wait
-	backlogs   sync.Map // of *backlog by raft.HostID
+	inboxBytes budget    // of calls and reads that wait
+	backlogs   sync.Map  // of *backlog by raft.HostID
 	calls      sync.Pool // of Propose: see takeCall
+	reads      sync.Pool // of Read and View: see readCall
 	lanes      lanes
 	tasks      tasks
 	closed     atomic.Bool

@@ -43,6 +43,7 @@ type lane struct {
 	cmds      []machine.Command
 	spans     []span
 	results   machine.Results
+	serving   []*readCall
 	replies   []byte // the open piece of memory for short replies
 	scratch   []byte
 }
@@ -105,14 +106,16 @@ func (l *lane) release(entries []raft.Entry) {
 	}
 }
 
-func (l *lane) addReader(g *group, r *readCall) {
+func (l *lane) addReaders(g *group, reads ...*readCall) {
 	l.mu.Lock()
 	if l.stopped {
 		l.mu.Unlock()
-		r.fail(ErrQuarantined)
+		for _, r := range reads {
+			r.fail(ErrQuarantined)
+		}
 		return
 	}
-	l.readers = append(l.readers, r)
+	l.readers = append(l.readers, reads...)
 	l.unlockAndSchedule(g)
 }
 

@@ -16,7 +16,6 @@ type event struct {
 	group   raft.GroupID
 	g       *group
 	call    *Call
-	read    *readCall
 	err     error
 	host    raft.HostID
 	refused bool
@@ -36,7 +35,6 @@ type eventKind uint8
 const (
 	evArrived   eventKind = iota + 1 // g's intake has something
 	evCancel                         // call's context ended with err
-	evRead                           // read wants a read index
 	evPackets                        // packets came from host
 	evSaved                          // batch is durable, or err
 	evApplied                        // g's machine executed through index
@@ -110,8 +108,6 @@ func (h *Host) handle(e *event) {
 		e.g.touch()
 	case evCancel:
 		e.g.cancel(e.call, e.err)
-	case evRead:
-		h.handleRead(e)
 	case evPackets:
 		h.handlePackets(e.host, e.packets)
 		e.backlog.handled(e.bytes)
@@ -141,18 +137,6 @@ func (h *Host) handle(e *event) {
 		e.fn()
 	default:
 		panic(fmt.Sprintf("event of kind %d", e.kind))
-	}
-}
-
-func (h *Host) handleRead(e *event) {
-	g := h.groups[e.group]
-	switch {
-	case h.closed.Load():
-		e.read.fail(ErrClosed)
-	case g == nil:
-		e.read.fail(fmt.Errorf("%w: group %d", ErrNoReplica, e.group))
-	default:
-		g.read(e.read)
 	}
 }
 

@@ -411,7 +411,7 @@ func (g *group) sweep(now time.Duration) {
 	for _, c := range expired {
 		c.finish(Result{}, unknown(ErrNoQuorum))
 	}
-	if open || waits {
+	if g.sweepReads(now) || open || waits {
 		g.sweepAt = now + sweepEvery
 	}
 	g.touch()

@@ -32,14 +32,18 @@ type ReadOptions struct {
 }
 
 // readCall is one read on its way: it waits for a read index, then until the machine has applied
-// it, and gets a view. It completes once.
+// it, and gets a view. It completes once. Whoever ends it has taken it off the list that it was on,
+// or is its caller, who leaves it there: one whose Wake was consumed is on no list, and used again.
 type readCall struct {
-	opts   ReadOptions
-	group  raft.GroupID
-	index  raft.Index // the machine must have applied
-	own    bool       // wants a view of its own, not a shared one
-	state  atomic.Uint32
-	waiter env.Waiter
+	g        *group
+	opts     ReadOptions
+	index    raft.Index    // the machine must have applied
+	own      bool          // wants a view of its own, not a shared one
+	patient  bool          // its context ends it, or nothing
+	deadline time.Duration // at which the sweep ends it; 0: never
+	state    atomic.Uint32
+	waiter   env.Waiter
+	out      bytes.Buffer
 
 	view  *sharedView
 	owned machine.View
@@ -49,7 +53,7 @@ type readCall struct {
 
 func (r *readCall) fail(err error) { r.complete(nil, nil, 0, err) }
 
-// complete ends the read; false: somebody else has, and the views are still the caller's.
+// complete ends the read; false: its caller has gone, and the views are still whose they were.
 func (r *readCall) complete(view *sharedView, owned machine.View, at raft.Index, err error) bool {
 	if !r.state.CompareAndSwap(callOpen, callCompleting) {
 		return false
@@ -60,7 +64,46 @@ func (r *readCall) complete(view *sharedView, owned machine.View, at raft.Index,
 	return true
 }
 
+// abandon ends the read for its caller; false: it has an answer.
+func (r *readCall) abandon() bool { return r.state.CompareAndSwap(callOpen, callDone) }
+
 func (r *readCall) done() bool { return r.state.Load() == callDone }
+
+// late says whether the read is to be forgotten: its caller has gone, or its time is over, which it is
+// told then.
+func (r *readCall) late(now time.Duration) bool {
+	if r.deadline != 0 && r.deadline <= now {
+		r.fail(ErrNoQuorum)
+	}
+	return r.done()
+}
+
+// maxKeptAnswer is the longest answer whose memory is kept for the next.
+const maxKeptAnswer = 4 << 10
+
+// answer is what was written to out, for the caller to keep.
+func (r *readCall) answer() []byte {
+	p := r.out.Bytes()
+	if len(p) > maxKeptAnswer {
+		r.out = bytes.Buffer{}
+		return p
+	}
+	return append([]byte(nil), p...)
+}
+
+func (h *Host) takeRead() *readCall {
+	r, _ := h.reads.Get().(*readCall)
+	if r == nil {
+		r = &readCall{waiter: h.env.NewWaiter()}
+	}
+	return r
+}
+
+func (h *Host) giveRead(r *readCall) {
+	r.out.Reset()
+	*r = readCall{waiter: r.waiter, out: r.out}
+	h.reads.Put(r)
+}
 
 // sharedView is one pinned state that several reads use; the last one out closes it.
 type sharedView struct {
@@ -77,55 +120,69 @@ func (s *sharedView) release() error {
 
 // Read answers a query at the asked level.
 func (h *Host) Read(ctx context.Context, id raft.GroupID, query []byte, opts ReadOptions) ([]byte, raft.Index, error) {
-	r, err := h.await(ctx, &readCall{opts: opts, group: id}, int64(len(query)))
+	r, err := h.await(ctx, id, opts, false, int64(len(query)))
 	if err != nil {
 		return nil, 0, err
 	}
-	var out bytes.Buffer
-	err = r.view.v.Query(query, &out)
+	err = r.view.v.Query(query, &r.out)
 	if cerr := r.view.release(); err == nil && cerr != nil {
 		err = cerr
 	}
-	if err != nil {
-		return nil, r.at, err
+	at := r.at
+	var data []byte
+	if err == nil {
+		data = r.answer()
 	}
-	return out.Bytes(), r.at, nil
+	h.giveRead(r)
+	return data, at, err
 }
 
 // View pins the state at the asked level. The caller closes it.
 func (h *Host) View(ctx context.Context, id raft.GroupID, opts ReadOptions) (machine.View, raft.Index, error) {
-	r, err := h.await(ctx, &readCall{opts: opts, group: id, own: true}, 0)
+	r, err := h.await(ctx, id, opts, true, 0)
 	if err != nil {
 		return nil, 0, err
 	}
-	return r.owned, r.at, nil
+	view, at := r.owned, r.at
+	h.giveRead(r)
+	return view, at, nil
 }
 
-// await sends the read off and waits for its view, unless too many wait (H19).
-func (h *Host) await(ctx context.Context, r *readCall, query int64) (*readCall, error) {
-	if !h.inboxBytes.take(query + readOverhead) {
-		return nil, h.busy(r.group, "inbox")
+// await sends a read off and waits for its view, unless too many wait (H19).
+func (h *Host) await(ctx context.Context, id raft.GroupID, opts ReadOptions, own bool, query int64) (*readCall, error) {
+	g := h.Replica(id)
+	switch {
+	case h.closed.Load():
+		return nil, ErrClosed
+	case g == nil:
+		return nil, fmt.Errorf("%w: group %d", ErrNoReplica, id)
+	case !h.inboxBytes.take(query + readOverhead):
+		return nil, h.busy(id, "inbox")
 	}
 	defer h.inboxBytes.give(query + readOverhead)
-	until := h.patience(ctx)
+	r := h.takeRead()
+	r.g, r.opts, r.own = g, opts, own
+	_, r.patient = ctx.Deadline()
 	for {
-		r.waiter = h.env.NewWaiter()
-		h.post(event{kind: evRead, group: r.group, read: r})
-		for !r.done() {
-			err := r.waiter.Wait(ctx, until)
-			switch {
-			case err == nil:
-			case err == env.ErrTimeout:
-				r.fail(ErrNoQuorum)
-			default:
-				r.fail(err)
+		if err := g.acceptRead(r); err != nil {
+			return nil, err
+		}
+		if err := r.waiter.Wait(ctx, 0); err != nil {
+			if r.abandon() {
+				return nil, err
 			}
+			_ = r.waiter.Wait(nil, 0) //nolint:staticcheck // whoever was first wakes it now
 		}
-		if r.err != errAskAgain {
-			return r, r.err
+		switch {
+		case r.err == errAskAgain:
+			r.state.Store(callOpen)
+		case r.err != nil:
+			err := r.err
+			h.giveRead(r)
+			return nil, err
+		default:
+			return r, nil
 		}
-		again := &readCall{opts: r.opts, group: r.group, own: r.own}
-		r = again
 	}
 }
 
@@ -133,28 +190,55 @@ func (h *Host) await(ctx context.Context, r *readCall, query int64) (*readCall, 
 // the next one (tokens are never used twice).
 var errAskAgain = fmt.Errorf("read index not confirmed")
 
-// read starts one read on the turn.
-func (g *group) read(r *readCall) {
-	if g.stopped != nil {
-		r.fail(fmt.Errorf("%w: %w", ErrQuarantined, g.stopped))
-		return
+// enqueueReads starts reads on the turn.
+func (g *group) enqueueReads(reads []*readCall) {
+	until := time.Duration(0)
+	if wait := g.h.opts.CallTimeout; wait >= 0 {
+		until = g.h.env.Clock().Now() + wait
 	}
-	switch r.opts.Level {
-	case Linearizable, Leased:
-		g.asking = append(g.asking, r)
-		g.touch()
-	case AtLeast:
-		r.index = r.opts.After
-		g.lane.addReader(g, r)
-	case Stale:
-		if age := g.age(); r.opts.MaxAge > 0 && age > r.opts.MaxAge {
-			r.fail(fmt.Errorf("%w: %v old, at most %v", ErrStale, age, r.opts.MaxAge))
-			return
+	for _, r := range reads {
+		if !r.patient && r.deadline == 0 {
+			r.deadline = until
 		}
-		g.lane.addReader(g, r)
-	default:
-		r.fail(fmt.Errorf("%w: ReadOptions.Level %d is none of the four", ErrOptions, r.opts.Level))
+		switch r.opts.Level {
+		case Linearizable, Leased:
+			g.asking = append(g.asking, r)
+			continue
+		case AtLeast:
+			r.index = r.opts.After
+		case Stale:
+			if age := g.age(); r.opts.MaxAge > 0 && age > r.opts.MaxAge {
+				r.fail(fmt.Errorf("%w: %v old, at most %v", ErrStale, age, r.opts.MaxAge))
+				continue
+			}
+		default:
+			r.fail(fmt.Errorf("%w: ReadOptions.Level %d is none of the four", ErrOptions, r.opts.Level))
+			continue
+		}
+		g.lane.addReaders(g, r)
 	}
+	if len(reads) > 0 {
+		g.expectSweep()
+	}
+}
+
+// sweepReads ends reads whose time is over, and forgets those whose callers have gone. Open: some wait.
+func (g *group) sweepReads(now time.Duration) (open bool) {
+	late := func(r *readCall) bool { return r.late(now) }
+	g.asking = slices.DeleteFunc(g.asking, late)
+	for i := range g.asked {
+		g.asked[i].reads = slices.DeleteFunc(g.asked[i].reads, late)
+		open = open || len(g.asked[i].reads) > 0
+	}
+	return g.lane.sweepReads(now) || open || len(g.asking) > 0
+}
+
+// sweepReads is the group's, for those that wait for the machine.
+func (l *lane) sweepReads(now time.Duration) (open bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.readers = slices.DeleteFunc(l.readers, func(r *readCall) bool { return r.late(now) })
+	return len(l.readers) > 0
 }
 
 // age is how long ago this replica last heard from a leader, or led.
@@ -166,54 +250,51 @@ func (g *group) age() time.Duration {
 	return now - g.heard
 }
 
-// maxTokens is how many read indexes a group waits for at once: fewer than raft takes. A question
-// that raft refuses for their number would be asked again at once, and keep the turn from whatever
-// ends the wait. Reads that come meanwhile share the next token.
-const maxTokens = 1024
+// askedReads wait for one read index.
+type askedReads struct {
+	token uint64
+	reads []*readCall
+}
 
-// askReads lets all reads of a turn share one token, and so one round to a majority (H11).
+// maxAsked is how many read indexes a group asks for at once: those who come meanwhile share the next.
+// It is far below what raft takes: a question that raft refuses for their number would be asked again
+// at once, and keep the turn from whatever ends the wait.
+const maxAsked = 2
+
+// askReads lets all reads that wait share one token, and so one round to a majority (H11).
 func (g *group) askReads() {
-	if len(g.asking) == 0 || len(g.asked) >= maxTokens {
+	if len(g.asking) == 0 || len(g.asked) >= maxAsked {
 		return
 	}
 	g.nextToken++
 	token := g.h.life + g.nextToken
-	reads := make([]*readCall, 0, len(g.asking))
-	for _, r := range g.asking {
-		if !r.done() {
-			reads = append(reads, r)
-		}
-	}
-	clear(g.asking)
-	g.asking = g.asking[:0]
-	if len(reads) == 0 {
-		return
-	}
-	if g.asked == nil {
-		g.asked = make(map[uint64][]*readCall)
-	}
-	g.asked[token] = reads
+	g.asked = append(g.asked, askedReads{token: token, reads: g.asking})
+	g.asking, g.spareReads = g.spareReads, nil
 	g.step(raft.Input{Kind: raft.InRead, Token: token})
 }
 
 // readReady gives the confirmed reads to the lane, which waits until their index is applied.
 func (g *group) readReady(rr *raft.ReadReady) {
-	reads := g.asked[rr.Token]
-	delete(g.asked, rr.Token)
-	for _, r := range reads {
-		if rr.Failed {
-			if g.leaderHost() != 0 {
-				r.fail(errAskAgain)
-				continue
-			}
-			if !r.done() {
-				g.asking = append(g.asking, r) // until somebody leads; the caller's patience bounds it
-			}
-			continue
-		}
-		r.index = rr.Index
-		g.lane.addReader(g, r)
+	i := slices.IndexFunc(g.asked, func(a askedReads) bool { return a.token == rr.Token })
+	if i < 0 {
+		return
 	}
+	reads := g.asked[i].reads
+	g.asked = slices.Delete(g.asked, i, i+1)
+	switch {
+	case !rr.Failed:
+		for _, r := range reads {
+			r.index = rr.Index
+		}
+		g.lane.addReaders(g, reads...)
+	case g.leaderHost() != 0:
+		for _, r := range reads {
+			r.fail(errAskAgain)
+		}
+	default: // until somebody leads; the sweep bounds it
+		g.asking = append(g.asking, reads...)
+	}
+	g.spareReads = spare(reads)
 	if len(g.asking) > 0 {
 		g.touch() // there is a token for them again
 	}
@@ -223,39 +304,44 @@ func (g *group) readReady(rr *raft.ReadReady) {
 func (l *lane) serve(g *group) error {
 	applied := raft.Index(l.applied.Load())
 	l.mu.Lock()
-	var ready []*readCall
-	kept := l.readers[:0]
+	ready, kept := l.serving[:0], l.readers[:0]
 	for _, r := range l.readers {
 		if r.index <= applied {
 			ready = append(ready, r)
-		} else if !r.done() {
+		} else {
 			kept = append(kept, r)
 		}
 	}
 	clear(l.readers[len(kept):])
 	l.readers = kept
 	l.mu.Unlock()
+	if len(ready) == 0 {
+		return nil
+	}
 	var shared *sharedView
 	err := l.guard("View", func() { shared = l.giveViews(ready, applied) })
 	if err != nil {
 		for _, r := range ready {
-			r.fail(fmt.Errorf("%w: %w", ErrQuarantined, err)) // whoever has a view has it
+			if r != nil {
+				r.fail(fmt.Errorf("%w: %w", ErrQuarantined, err))
+			}
 		}
 	}
 	if shared != nil {
 		_ = shared.release()
 	}
+	l.serving = spare(ready)
 	return err
 }
 
-// giveViews answers reads; the caller releases its share of the view that is returned.
+// giveViews answers reads, and takes them out of ready: they are others' then. The caller releases its
+// share of the view that is returned.
 func (l *lane) giveViews(ready []*readCall, applied raft.Index) (shared *sharedView) {
-	for _, r := range ready {
+	for i, r := range ready {
 		switch {
 		case r.done():
 		case r.own:
-			v := l.machine.View()
-			if !r.complete(nil, v, applied, nil) {
+			if v := l.machine.View(); !r.complete(nil, v, applied, nil) {
 				_ = v.Close()
 			}
 		default:
@@ -268,6 +354,7 @@ func (l *lane) giveViews(ready []*readCall, applied raft.Index) (shared *sharedV
 				_ = shared.release()
 			}
 		}
+		ready[i] = nil
 	}
 	return shared
 }
