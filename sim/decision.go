@@ -35,6 +35,7 @@ const (
 	verbCall = "call"
 	verbRest = "rest"
 	verbIdle = "idle"
+	verbCore = "core" // at the healing: only these hosts are healed at first
 )
 
 // ofOperator says whether it is no fault, but something that operators do.
@@ -97,7 +98,7 @@ func parseDecision(line string) (*Decision, error) {
 	if err := readSpan(&d.At, words[0]); err != nil {
 		return nil, err
 	}
-	if verbs[d.Verb] == nil && d.Verb != verbCall && d.Verb != verbRest && d.Verb != verbIdle {
+	if verbs[d.Verb] == nil && !slices.Contains([]string{verbCall, verbRest, verbIdle, verbCore}, d.Verb) {
 		return nil, fmt.Errorf("unknown verb %q", d.Verb)
 	}
 	for _, word := range words[2:] {

@@ -15,18 +15,23 @@ type verb struct {
 
 // verbs by their names in recordings.
 var verbs = map[string]*verb{
-	"crash":    {Crash, (*run).crash},
-	"power":    {PowerLoss, (*run).losePower},
-	"pause":    {Pause, (*run).pause},
-	"cut":      {Partition, (*run).cut},
-	"messages": {Messages, (*run).loseMessages},
-	"slow":     {SlowDisk, (*run).slowDisk},
-	"stuck":    {SlowDisk, (*run).slowDisk},
-	"full":     {FullDisk, (*run).fillDisk},
-	"jump":     {Clocks, (*run).bendClocks},
-	"drift":    {Clocks, (*run).bendClocks},
-	"transfer": {0, (*run).transfer},
-	"snapshot": {0, (*run).snapshot},
+	"crash":        {Crash, (*run).crash},
+	"power":        {PowerLoss, (*run).losePower},
+	"pause":        {Pause, (*run).pause},
+	"cut":          {Partition, (*run).cut},
+	"messages":     {Messages, (*run).loseMessages},
+	"slow":         {SlowDisk, (*run).slowDisk},
+	"stuck":        {SlowDisk, (*run).slowDisk},
+	"full":         {FullDisk, (*run).fillDisk},
+	"jump":         {Clocks, (*run).bendClocks},
+	"drift":        {Clocks, (*run).bendClocks},
+	"rot-log":      {BitRot, (*run).rot},
+	"rot-snapshot": {BitRot, (*run).rot},
+	"panic":        {MachineError, (*run).sabotage},
+	"fail":         {MachineError, (*run).sabotage},
+	"differ":       {MachineError, (*run).sabotage},
+	"transfer":     {0, (*run).transfer},
+	"snapshot":     {0, (*run).snapshot},
 }
 
 // rest parks a fault's task, and says whether the fault is still its to end.

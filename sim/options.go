@@ -36,8 +36,10 @@ type Options struct {
 // Faults is a set of kinds of faults.
 type Faults uint32
 
-// The faults. Membership and MachineError are reserved: this version draws neither, nor BitRot,
-// which waits for the repair of logs; a Script rots what it likes through World.Disk.
+// The faults. Membership is reserved: this version does not draw it.
+//
+// BitRot and MachineError damage a replica for good, as nothing mends it: never more than a minority of the
+// hosts. Such a replica has to serve nothing that is false, and is not waited for in the end.
 const (
 	Crash     Faults = 1 << iota // processes are killed, and started again
 	PowerLoss                    // hosts lose power, several at one instant too
@@ -47,13 +49,13 @@ const (
 	SlowDisk                     // disks are slow, or stuck for a while
 	FullDisk                     // disks fill up for a while
 	Clocks                       // calendars jump, clocks run fast or slow
-	BitRot
+	BitRot                       // a bit of a batch that was promised, or of a sealed snapshot, flips
 	Membership
-	MachineError
+	MachineError // a machine panics, gives an error, or comes to another state than the others
 
 	None  Faults = 1 << 31
-	drawn        = Crash | PowerLoss | Pause | Partition | Messages | SlowDisk | FullDisk | Clocks
-	All          = drawn | BitRot | Membership | MachineError
+	drawn        = Crash | PowerLoss | Pause | Partition | Messages | SlowDisk | FullDisk | Clocks | BitRot | MachineError
+	All          = drawn | Membership
 )
 
 var faultNames = []string{"crash", "power loss", "pause", "partition", "messages", "slow disk", "full disk", "clocks", "bit rot", "membership", "machine error"}

@@ -81,12 +81,17 @@ var allProbes = []probe{
 	{"call refused as busy", nil},
 	{"outcome unknown", nil},
 	{"start refused on a full disk", nil},
+	{"start refused on a damaged disk", nil},
+	{"damaged log admitted", func(r *run) uint64 { return r.checker.Probes().Admitted }},
+	{"damaged replica stopped", func(r *run) uint64 { return r.checker.Probes().Quarantined }},
+	{"core healed alone", nil},
 	{"tick executed", func(r *run) uint64 { return r.witness.Ticks() }},
 }
 
 // optional probes are not reached by every workload, or every few hundred seeds.
 var optional = map[string]bool{
-	"call refused as busy": true, "call passed over by a snapshot": true, "start refused on a full disk": true, "tick executed": true,
+	"call refused as busy": true, "call passed over by a snapshot": true, "start refused on a full disk": true,
+	"start refused on a damaged disk": true, "tick executed": true,
 }
 
 func (r *run) countProbes() []Count {

@@ -134,6 +134,7 @@ func (r *Recording) Name() string {
 type plan struct {
 	faults   []*Decision
 	operator []*Decision
+	core     *Decision
 	calls    map[int][]*Decision // by client, in the order of its calls; looked up, never iterated
 }
 
@@ -143,6 +144,8 @@ func newPlan(rec *Recording) *plan {
 		switch {
 		case d.Verb == verbCall:
 			p.calls[d.Client] = append(p.calls[d.Client], d)
+		case d.Verb == verbCore:
+			p.core = d
 		case d.ofOperator():
 			p.operator = append(p.operator, d)
 		default:

@@ -2,9 +2,11 @@ package sim
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/lockstep-rsm/lockstep"
@@ -30,7 +32,8 @@ type run struct {
 	settings   settings
 	plan       *plan // nil: decisions are drawn
 	recording  *Recording
-	healing    bool // no more faults
+	core       *Decision // while only a majority is healed: who
+	healing    bool      // no more faults
 	done       bool
 	clients    int  // that still run
 	created    bool // the group exists: a handle on it needs no waiting
@@ -38,15 +41,17 @@ type run struct {
 
 // host is one simulated host and the program on it.
 type host struct {
-	r       *run
-	n       int
-	wanted  bool // it should have a process
-	open    *lockstep.Host
-	group   *lockstep.Group
-	machine *observed // of the group's replica, this life's
-	full    bool      // its disk is, or was while this life began
-	slow    bool
-	wiped   bool // it may serve no more: nobody waits for it
+	r        *run
+	n        int
+	wanted   bool // it should have a process
+	open     *lockstep.Host
+	group    *lockstep.Group
+	machine  *observed // of the group's replica, this life's
+	full     bool      // its disk is, or was while this life began
+	slow     bool
+	wiped    bool   // it may serve no more: nobody waits for it
+	damaged  bool   // nor for this one: its disk or its machine was spoilt
+	mischief string // what its machine does next: panic, fail or differ
 }
 
 // group is the one that is simulated, beside the engine's own.
@@ -138,6 +143,9 @@ func (r *run) main() {
 	if r.o.Script != nil && !r.await("the script to end", 5*time.Minute, func() bool { return over }) {
 		return
 	}
+	if !r.healCore() {
+		return
+	}
 	r.heal()
 	if !r.answersAgain() {
 		return
@@ -197,6 +205,7 @@ func (r *run) heal() {
 		h.full, h.slow = false, false
 		r.w.Drift(h.n, 0)
 		r.w.Resume(h.n)
+		h.mischief = ""
 		if !h.wanted {
 			h.start()
 		}
@@ -211,7 +220,7 @@ func (r *run) answersAgain() bool {
 	if r.o.Client == nil || r.clients == 0 {
 		return true
 	}
-	return r.await("a call to be answered after healing", 30*time.Second, func() bool { return r.calls.Ended(check.Answered) > before+r.clients })
+	return r.await("a call to be answered after healing", budget, func() bool { return r.calls.Ended(check.Answered) > before+r.clients })
 }
 
 // converge waits until every replica serves a linearizable read and all have executed the same.
@@ -242,10 +251,11 @@ func (r *run) converge() bool {
 		r.await("all replicas to have executed the same", time.Minute, r.equal)
 }
 
-// members are the hosts that belong to the cluster: all that were not wiped.
+// members are the hosts that have to serve: all that were neither wiped nor damaged, nor left broken
+// outside the core that is healed.
 func (r *run) members() (hosts []*host) {
 	for _, h := range r.hosts {
-		if !h.wiped {
+		if !h.wiped && !h.damaged && (r.core == nil || slices.Contains(r.core.Hosts, h.n)) {
 			hosts = append(hosts, h)
 		}
 	}
@@ -265,7 +275,7 @@ func (r *run) equal() bool {
 
 // finish closes all hosts and asks the judges for their last word.
 func (r *run) finish() bool {
-	for _, h := range r.hosts {
+	for _, h := range r.members() {
 		if h.machine != nil {
 			h.machine.check("the end")
 		}
@@ -279,14 +289,15 @@ func (r *run) finish() bool {
 	closed := 0
 	for _, h := range r.hosts {
 		r.w.Go(world.Driver, "close", func() {
-			if r.w.Do(h.n, func() {
+			done := r.w.Do(h.n, func() {
 				if h.open == nil {
 					return // a wiped one
 				}
-				if err := h.open.Close(); err != nil {
+				if err := h.open.Close(); err != nil && !h.damaged {
 					r.broken("close host %d: %v", h.n, err)
 				}
-			}) {
+			})
+			if done || h.damaged { // a damaged one may have given up, or does so now
 				closed++
 			}
 		})
@@ -325,6 +336,14 @@ func (h *host) start() {
 func (h *host) exit(err error) {
 	r := h.r
 	if h.wiped {
+		return
+	}
+	if h.damaged {
+		r.probes.hit("start refused on a damaged disk")
+		r.w.Go(world.Driver, "give up", func() {
+			h.down()
+			r.w.Kill(h.n)
+		})
 		return
 	}
 	if !h.full {
@@ -389,6 +408,29 @@ func (h *host) kind() machine.Kind {
 type observed struct {
 	machine.StateMachine
 	h *host
+}
+
+// Apply executes the batch, unless mischief was decided on for this host.
+func (m *observed) Apply(batch []machine.Command, out *machine.Results) error {
+	switch mischief := m.h.mischief; {
+	case len(batch) == 0:
+	case mischief == "panic":
+		m.h.mischief = ""
+		panic("the simulation lets the machine panic")
+	case mischief == "fail":
+		m.h.mischief = ""
+		return errors.New("the simulation lets the machine fail")
+	}
+	return m.StateMachine.Apply(batch, out)
+}
+
+// Digest is another than the state's, if that was decided.
+func (m *observed) Digest() (machine.Digest, bool) {
+	digest, ok := m.StateMachine.Digest()
+	if m.h.mischief == "differ" {
+		digest ^= 1
+	}
+	return digest, ok
 }
 
 func (m *observed) check(when string) {

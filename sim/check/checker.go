@@ -12,6 +12,8 @@ type Checker struct {
 	groups map[uint64]*group // looked up, never iterated
 	counts [env.LogRecovered + 1]uint64
 	probes Probes
+
+	damaged []bool // by host: its disk or its machine was spoilt
 }
 
 // Probes are rare situations that were met, beside those that an event kind of its own tells of.
@@ -20,12 +22,18 @@ type Probes struct {
 	RecoveredEmpty uint64 // lives that began with nothing but the founding entry
 	RecoveredMore  uint64 // lives that found more than had been reported saved
 	Deposed        uint64 // leaders that stepped down
+	Admitted       uint64 // lives of a damaged replica that said so
+	Quarantined    uint64 // damaged replicas that stopped
 }
 
 // New makes a Checker for a cluster of so many hosts, numbered from 0.
 func New(hosts int, fail Fail) *Checker {
-	return &Checker{hosts: hosts, fail: fail, groups: map[uint64]*group{}}
+	return &Checker{hosts: hosts, fail: fail, groups: map[uint64]*group{}, damaged: make([]bool, hosts)}
 }
+
+// Damaged says that the disk or the machine of a host was spoilt. Its replicas may stop from now on, may
+// lack what they had saved if they say so, and differ at marks; what they tell clients has to be right.
+func (c *Checker) Damaged(host int) { c.damaged[host] = true }
 
 // Count is how many events of a kind were reported.
 func (c *Checker) Count(k env.EventKind) uint64 { return c.counts[k] }
@@ -65,6 +73,7 @@ type replica struct {
 	base  uint64   // log[0] is at base+1
 	log   []uint64 // digests
 	saved uint64   // durable through here
+	under uint64   // the replica stopped when it had appended so far: what was on its way to the disk is told of no more
 	old   *replica // what the disk may still hold instead, while a snapshot's adoption is not durable
 
 	voteTerm, voteFor uint64
@@ -87,7 +96,7 @@ func (c *Checker) Crashed(host int) {
 	for _, id := range []uint64{0, 1} {
 		if g := c.groups[id]; g != nil {
 			r := &g.replicas[host]
-			r.term, r.commit, r.applied, r.leads, r.snapshot = 0, 0, 0, 0, 0
+			r.term, r.commit, r.applied, r.leads, r.snapshot, r.under = 0, 0, 0, 0, 0, 0
 		}
 	}
 }
@@ -133,7 +142,9 @@ func (c *Checker) Observe(host int, e *env.Event) {
 	case env.EntriesApplied:
 		c.entriesApplied(host, g, r, e)
 	case env.MarkReported:
-		c.equal(host, g, "digest of the state at mark", g.marks, e.Index, e.Digest)
+		if !c.damaged[host] {
+			c.equal(host, g, "digest of the state at mark", g.marks, e.Index, e.Digest)
+		}
 	case env.SnapshotInstalled:
 		if e.Term != 0 { // the replica's word; the lane's comes later, with the chain
 			c.installed(host, g, r, e)
@@ -144,6 +155,11 @@ func (c *Checker) Observe(host int, e *env.Event) {
 	case env.LogRecovered:
 		c.recovered(host, g, r, e)
 	case env.ReplicaStopped:
+		if c.damaged[host] {
+			c.probes.Quarantined++
+			r.under = r.base + uint64(len(r.log))
+			return
+		}
 		c.fail("host %d group %d: replica stopped: %s", host, g.id, e.Text)
 	}
 }

@@ -108,7 +108,7 @@ func (c *Checker) commitAdvanced(host int, g *group, r *replica, e *env.Event) {
 	for h := range g.replicas {
 		o := &g.replicas[h]
 		have, ok := o.digest(e.Index)
-		if o.saved >= e.Index && (have == digest && ok || o.base >= e.Index) {
+		if max(o.saved, o.under) >= e.Index && (have == digest && ok || o.base >= e.Index) {
 			durable++
 		}
 	}
@@ -152,6 +152,10 @@ func (c *Checker) installed(host int, g *group, r *replica, e *env.Event) {
 // recovered: what was saved is there after a restart, as the disk has it.
 func (c *Checker) recovered(host int, g *group, r *replica, e *env.Event) {
 	r.term = e.Term
+	if c.damaged[host] && e.Text != "" {
+		c.admitted(host, g, r, e)
+		return
+	}
 	if e.Term < r.voteTerm || e.Term == r.voteTerm && e.Peer != r.voteFor {
 		c.fail("R9: host %d group %d: restarted in term %d with a vote for %d, had voted for %d in term %d",
 			host, g.id, e.Term, e.Peer, r.voteFor, r.voteTerm)
@@ -174,6 +178,10 @@ func (c *Checker) recovered(host int, g *group, r *replica, e *env.Event) {
 		c.fail("R7: host %d group %d: restarted with a log through %d, had saved through %d", host, g.id, e.Index, r.saved)
 		return
 	}
+	if want, ok := g.committed[e.Index]; c.damaged[host] && e.Index > last && ok && want == e.Digest {
+		r.base, r.log, r.saved = e.Index, nil, e.Index // a snapshot that came while the replica was stopped
+		return
+	}
 	if have, ok := r.digest(e.Index); e.Index > last || ok && have != e.Digest {
 		c.fail("R7: host %d group %d: restarted with entry %d as %016x, had appended %016x through %d", host, g.id, e.Index, e.Digest, have, last)
 		return
@@ -183,4 +191,21 @@ func (c *Checker) recovered(host int, g *group, r *replica, e *env.Event) {
 	}
 	r.log = r.log[:e.Index-r.base]
 	r.saved = e.Index
+}
+
+// admitted: a damaged log has lost its end, and says so. What it still has is what it had.
+func (c *Checker) admitted(host int, g *group, r *replica, e *env.Event) {
+	c.probes.Admitted++
+	last := r.base + uint64(len(r.log))
+	have, ok := r.digest(e.Index)
+	switch {
+	case e.Index > last || ok && have != e.Digest:
+		c.fail("R7: host %d group %d: restarted damaged with entry %d as %016x, had appended %016x through %d", host, g.id, e.Index, e.Digest, have, last)
+		return
+	case ok:
+		r.log = r.log[:e.Index-r.base]
+	default: // before the snapshot that the log began from
+		r.base, r.log = e.Index, nil
+	}
+	r.saved, r.old = min(r.saved, e.Index), nil
 }

@@ -96,6 +96,15 @@ func (d *Disk) FailNth(op Op, k uint64, err error) {
 	d.failures = append(d.failures, failure{op, d.counts[op] + k, err})
 }
 
+// Names are the files in a folder as the cache shows them, in order; none, if there is no such folder.
+func (d *Disk) Names(dir string) []string {
+	f := d.find(dir)
+	if f == nil || !f.dir {
+		return nil
+	}
+	return sorted(f.names)
+}
+
 // Used is the space taken by files, in bytes.
 func (d *Disk) Used() int64 { return d.used }
 
