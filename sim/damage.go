@@ -148,7 +148,8 @@ func (r *run) healCore() bool {
 		}
 	}
 	r.probes.hit("core healed alone")
-	if !r.answersAgain() || !r.converge() {
+	// A client in a process that is stopped waits with it: then the reads of converge have to do.
+	if d.Amount != brokenPaused && !r.answersAgain() || !r.converge() {
 		return false
 	}
 	r.core = nil

@@ -25,6 +25,9 @@ func (r *run) decideFaults() {
 			kind = kinds[r.rng.IntN(len(kinds))]
 		}
 		d := draws[kind](r)
+		for n := 0; d == nil && n < len(kinds); n++ {
+			d = draws[kinds[n]](r)
+		}
 		if d == nil {
 			d = &Decision{Verb: verbRest}
 		}

@@ -55,6 +55,7 @@ const (
 
 	None  Faults = 1 << 31
 	drawn        = Crash | PowerLoss | Pause | Partition | Messages | SlowDisk | FullDisk | Clocks | BitRot | MachineError
+	lasting      = BitRot | MachineError // come at most a few times in a run
 	All          = drawn | Membership
 )
 

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -34,12 +35,17 @@ func (s *settings) draw(rng *rand.Rand, o *Options) {
 	s.lanes = 1 + rng.IntN(2)
 	s.pace = pick[time.Duration](rng, 2, 3, 4) * time.Second
 	for i := range faultNames {
-		if f := Faults(1 << i); o.Faults&f&drawn != 0 {
+		if f := Faults(1 << i); o.Faults&f&drawn&^lasting != 0 {
 			s.kinds = append(s.kinds, f)
 		}
 	}
 	rng.Shuffle(len(s.kinds), func(i, j int) { s.kinds[i], s.kinds[j] = s.kinds[j], s.kinds[i] })
 	s.kinds = s.kinds[:min(len(s.kinds), 3+rng.IntN(4))] // a swarm: each seed has its own few
+	for _, f := range []Faults{BitRot, MachineError} {
+		if o.Faults&f != 0 && rng.IntN(3) == 0 {
+			s.kinds = slices.Insert(s.kinds, rng.IntN(len(s.kinds)+1), f)
+		}
+	}
 }
 
 func pick[T any](rng *rand.Rand, from ...T) T { return from[rng.IntN(len(from))] }
