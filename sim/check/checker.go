@@ -132,8 +132,11 @@ func (c *Checker) Observe(host int, e *env.Event) {
 		r.truncate(e.Index)
 		c.atLeast(host, g, "first truncated index", e.Index, "committed index here, plus one", r.commit+1)
 	case env.LogCompacted:
-		if e.Index-1 > r.commit {
-			r.snapshot = e.Index - 1
+		if at := e.Index - 1; at > r.commit {
+			// A replica that began from its own snapshot knows that to be committed, and need not say so.
+			if have, ok := r.digest(at); !ok || have != g.committed[at] {
+				r.snapshot = at
+			}
 		}
 	case env.EntriesSaved:
 		c.entriesSaved(host, g, r, e)
