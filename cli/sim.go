@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -22,6 +23,7 @@ type simulation struct {
 	load   string
 	shrink time.Duration
 	dir    string
+	html   string
 }
 
 func (p *Program) simCommand() *cobra.Command {
@@ -48,12 +50,19 @@ The first seed that breaks a promise is shrunk, and written as a recording. Exit
 			if s.seeds < 1 {
 				return usage(fmt.Errorf("--seeds is %d, at least 1 is wanted", s.seeds))
 			}
+			if s.html != "" {
+				if s.seeds > 1 {
+					return usage(errors.New("--html is the picture of one seed, and --seeds asks for more"))
+				}
+				return p.picture(s.html, o, 0, func(o sim.Options) (sim.Result, error) { return sim.Play(s.seed, o) })
+			}
 			return p.campaign(c.Context(), &s, o)
 		},
 	}
 	f := run.Flags()
 	f.Uint64Var(&s.seed, "seed", 1, "first seed")
 	f.IntVar(&s.seeds, "seeds", 1, "how many")
+	f.StringVar(&s.html, "html", "", "file for a timeline of one seed, which is then played once")
 	s.common(run, p, time.Minute)
 	return run
 }
@@ -119,9 +128,9 @@ func (p *Program) campaign(ctx context.Context, s *simulation, o sim.Options) er
 // again is how a failure of the command line is played again.
 func again(f *sim.Failure, s *simulation) (again, picture string) {
 	if f.File == "" {
-		return fmt.Sprintf("lockstep sim run --load %s --seed %d", s.load, f.Seed), ""
+		return fmt.Sprintf("lockstep sim run --load %s --seed %d", s.load, f.Seed), fmt.Sprintf("lockstep sim run --load %s --seed %d --html out.html", s.load, f.Seed)
 	}
-	return "lockstep sim replay " + f.File, ""
+	return "lockstep sim replay " + f.File, "lockstep sim replay --html out.html " + f.File
 }
 
 // told is how far a campaign is: a bar on a terminal, else a line per seed or, of many, now and then.
@@ -204,7 +213,8 @@ func (t *told) end() {
 }
 
 func (p *Program) simReplay() *cobra.Command {
-	return &cobra.Command{
+	var html string
+	replay := &cobra.Command{
 		Use: "replay FILE", Short: "Play a recording, twice", Args: exactly(1),
 		Long: `Play a recording that lockstep sim run or shrink has written, twice: it has the same trace each time, whose hash is
 printed. Recordings of a test in Go are played by that test. Exit code 1: a promise is broken.`,
@@ -213,6 +223,9 @@ printed. Recordings of a test in Go are played by that test. Exit code 1: a prom
 			if err != nil {
 				return err
 			}
+			if html != "" {
+				return p.picture(html, o, len(rec.Decisions), func(o sim.Options) (sim.Result, error) { return sim.Replay(rec, o) })
+			}
 			r, err := sim.Replay(rec, o)
 			if werr := p.played(&r, len(rec.Decisions)); werr != nil {
 				return werr
@@ -220,6 +233,28 @@ printed. Recordings of a test in Go are played by that test. Exit code 1: a prom
 			return err
 		},
 	}
+	replay.Flags().StringVar(&html, "html", "", "file for a timeline of the run, which is then played once")
+	return replay
+}
+
+// picture plays one run once and draws it.
+func (p *Program) picture(file string, o sim.Options, decisions int, play func(sim.Options) (sim.Result, error)) error {
+	f, err := os.Create(file)
+	if err != nil {
+		return fmt.Errorf("make the timeline: %w", err)
+	}
+	o.HTML = f
+	r, err := play(o)
+	if werr := f.Close(); werr != nil {
+		return fmt.Errorf("write the timeline: %w", werr)
+	}
+	if decisions == 0 {
+		decisions = len(r.Recording.Decisions)
+	}
+	if werr := p.played(&r, decisions); werr != nil {
+		return werr
+	}
+	return err
 }
 
 // played prints what one run came to.

@@ -28,6 +28,7 @@ type Options struct {
 	Options func(host int, o *lockstep.Options) // changes a host's options. nil: none
 	Script  func(ctx context.Context, w *World) // your own faults, beside the drawn ones or (Faults: None) instead; called on a task of its own
 	Trace   io.Writer                           // events and log lines of a seed that is played once. nil: none
+	HTML    io.Writer                           // a picture of a seed that is played once. nil: none
 	Shrink  time.Duration                       // how long a failing seed may be shrunk, of real time. Zero: 1 min; below zero: not at all
 
 	closely bool // compare states after every batch
@@ -53,10 +54,10 @@ const (
 	Membership
 	MachineError // a machine panics, gives an error, or comes to another state than the others
 
-	None  Faults = 1 << 31
-	drawn        = Crash | PowerLoss | Pause | Partition | Messages | SlowDisk | FullDisk | Clocks | BitRot | MachineError
-	lasting      = BitRot | MachineError // come at most a few times in a run
-	All          = drawn | Membership
+	None    Faults = 1 << 31
+	drawn          = Crash | PowerLoss | Pause | Partition | Messages | SlowDisk | FullDisk | Clocks | BitRot | MachineError
+	lasting        = BitRot | MachineError // come at most a few times in a run
+	All            = drawn | Membership
 )
 
 var faultNames = []string{"crash", "power loss", "pause", "partition", "messages", "slow disk", "full disk", "clocks", "bit rot", "membership", "machine error"}

@@ -40,12 +40,12 @@ type Count struct {
 // ErrBroken says that a simulation broke a promise of the engine, or of its own invariant.
 var ErrBroken = errors.New("promise broken")
 
-// Play plays one seed twice, and compares: one seed gives one trace. With Options.Trace it plays
-// once. The error says what went wrong; the Result is valid with it.
+// Play plays one seed twice, and compares: one seed gives one trace. With Options.Trace or HTML it
+// plays once. The error says what went wrong; the Result is valid with it.
 func Play(seed uint64, o Options) (Result, error) {
 	o.fill()
 	first, err := play(seed, o, nil)
-	if err != nil || o.Trace != nil {
+	if err != nil || o.once() {
 		return first, err
 	}
 	second, err := play(seed, o, nil)
@@ -59,11 +59,11 @@ func Play(seed uint64, o Options) (Result, error) {
 	return first, nil
 }
 
-// Replay plays a Recording twice, and compares; once with Options.Trace. The Options are those of its test.
+// Replay plays a Recording twice, and compares; once with Options.Trace or HTML. The Options are those of its test.
 func Replay(rec *Recording, o Options) (Result, error) {
 	o.fill()
 	first, err := play(rec.Seed, o, rec)
-	if err != nil || o.Trace != nil {
+	if err != nil || o.once() {
 		return first, err
 	}
 	second, err := play(rec.Seed, o, rec)
@@ -73,10 +73,21 @@ func Replay(rec *Recording, o Options) (Result, error) {
 	return second, err
 }
 
+// once says whether a run is to be looked at, and not to be compared.
+func (o *Options) once() bool { return o.Trace != nil || o.HTML != nil }
+
 // play plays one seed once, with decisions that are drawn or, if there is a Recording, told.
 func play(seed uint64, o Options, rec *Recording) (result Result, err error) {
 	r := newRun(seed, o, rec)
 	defer r.w.Close()
+	defer func() {
+		if r.timeline != nil {
+			r.timeline.finish(r)
+			if werr := r.timeline.draw(o.HTML); werr != nil && err == nil {
+				err = fmt.Errorf("draw the timeline: %w", werr)
+			}
+		}
+	}()
 	defer func() {
 		if p := recover(); p != nil {
 			r.breaks(panicKind(p), "%v", p)

@@ -89,7 +89,7 @@ func recordings(dir string) (names []string) {
 // explain plays a failing recording once more, with an eye on every replica's state, and says what it saw.
 func explain(rec *Recording, o Options) (hints []string) {
 	o.fill()
-	o.Trace, o.closely = nil, true
+	o.Trace, o.HTML, o.closely = nil, nil, true
 	result, _ := play(rec.Seed, o, rec)
 	d := result.differs
 	if d == nil {
@@ -133,7 +133,7 @@ func (f *Failure) Text(again, picture string) string {
 			s.From, len(s.Recording.Decisions), s.Took.Seconds(), s.Plays, s.Recording.brief(few)))
 	}
 	lines = append(lines, "again: "+again)
-	if f.File != "" && picture != "" {
+	if picture != "" {
 		lines = append(lines, "picture: "+picture)
 	}
 	return strings.Join(lines, "\n    ")

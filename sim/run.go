@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"slices"
@@ -32,6 +33,7 @@ type run struct {
 	settings   settings
 	plan       *plan // nil: decisions are drawn
 	recording  *Recording
+	timeline   *timeline // nil: nobody draws
 	core       *Decision // while only a majority is healed: who
 	healing    bool      // no more faults
 	done       bool
@@ -65,6 +67,7 @@ const (
 func newRun(seed uint64, o Options, rec *Recording) *run {
 	r := &run{o: o, seed: seed, rng: rand.New(rand.NewPCG(seed, 0x6c6f636b73746570))}
 	r.settings.draw(r.rng, &o)
+	trace := o.Trace
 	if rec != nil {
 		r.plan = newPlan(rec)
 		r.settings.hosts, r.o.Clients, r.o.Length, r.o.Calls = rec.Hosts, rec.Clients, rec.Length, 0
@@ -72,7 +75,13 @@ func newRun(seed uint64, o Options, rec *Recording) *run {
 	r.recording = &Recording{
 		Test: o.Name, Seed: seed, Hosts: r.settings.hosts, Clients: r.o.Clients, Length: r.o.Length,
 	}
-	r.w = world.New(seed, world.Options{Hosts: r.settings.hosts, Shuffle: r.rng.IntN(2) == 0, Trace: o.Trace})
+	if o.HTML != nil {
+		r.timeline = newTimeline(r.settings.hosts)
+		if trace = r.timeline; o.Trace != nil {
+			trace = io.MultiWriter(o.Trace, r.timeline)
+		}
+	}
+	r.w = world.New(seed, world.Options{Hosts: r.settings.hosts, Shuffle: r.rng.IntN(2) == 0, Trace: trace})
 	r.checker = check.New(r.settings.hosts, r.broken)
 	witness, err := check.NewWitness(o.Machine, r.broken)
 	if err != nil {
@@ -455,6 +464,9 @@ func (o *observer) Observe(e env.Event) {
 	r := o.h.r
 	if r.o.Trace != nil {
 		fmt.Fprintf(r.o.Trace, "%.6f h%d event %s\n", r.w.Now().Seconds(), o.h.n, describe(&e))
+	}
+	if r.timeline != nil {
+		r.timeline.observe(r.w.Now(), o.h.n, &e)
 	}
 	r.checker.Observe(o.h.n, &e)
 	if e.Kind == env.MarkReported && e.Group == uint64(groupID) && o.h.machine != nil {

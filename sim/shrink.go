@@ -22,7 +22,7 @@ type Shrunk struct {
 // Recording breaks nothing.
 func Shrink(ctx context.Context, rec *Recording, o Options, limit time.Duration) (Shrunk, error) {
 	o.fill()
-	o.Trace = nil
+	o.Trace, o.HTML = nil, nil
 	began := time.Now()
 	s := &shrinking{o: o, rec: rec.clone(), over: func() bool { return ctx.Err() != nil || time.Since(began) > limit }}
 	result, err := play(rec.Seed, o, s.rec)

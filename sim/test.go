@@ -3,6 +3,7 @@ package sim
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -17,8 +18,8 @@ import (
 // go test -run 'TestBank/4f1c9ab2'. With t a *testing.T each file is a subtest of t, and the seeds
 // are one, named seeds.
 //
-// Of the environment, LOCKSTEP_SEED is one seed to play alone, once; LOCKSTEP_TRACE names a file for the
-// trace of what is played alone, a seed or a file of testdata; LOCKSTEP_SHRINK is in the place of o.Shrink, such as 5m or 0s.
+// Of the environment, LOCKSTEP_SEED is one seed to play alone, once; LOCKSTEP_TRACE and
+// LOCKSTEP_HTML name files for the trace and the picture of what is played alone, a seed or a file of testdata; LOCKSTEP_SHRINK is in the place of o.Shrink, such as 5m or 0s.
 func Run(t testing.TB, o Options) {
 	t.Helper()
 	if o.Name == "" {
@@ -100,10 +101,11 @@ func (o *Options) again(f *Failure) (again, picture string) {
 	}
 	test := strings.Join(parts, "/")
 	if f.Shrunk == nil {
-		return fmt.Sprintf("LOCKSTEP_SEED=%d LOCKSTEP_TRACE=trace.txt go test -run '%s'", f.Seed, test), ""
+		one := fmt.Sprintf("LOCKSTEP_SEED=%d LOCKSTEP_TRACE=trace.txt LOCKSTEP_HTML=out.html go test -run '%s'", f.Seed, test)
+		return one, ""
 	}
 	test = fmt.Sprintf("go test -run '%s/^%s$'", test, f.Shrunk.Recording.Name())
-	return test, ""
+	return test, "LOCKSTEP_HTML=out.html " + test
 }
 
 // playOne plays one seed once, for its trace.
@@ -137,21 +139,29 @@ func playFile(t testing.TB, name string, o Options) {
 	}
 }
 
-// traced lets a run write its trace, if the environment names a file for it, and returns what closes that.
+// traced lets a run write its trace and its picture, if the environment names files for them, and
+// returns what closes those.
 func traced(t testing.TB, o *Options) (done func()) {
 	t.Helper()
-	name := os.Getenv("LOCKSTEP_TRACE")
-	if name == "" {
-		return func() {}
+	var files []*os.File
+	open := func(name string, to *io.Writer) {
+		if name == "" {
+			return
+		}
+		f, err := os.Create(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, f)
+		*to = f
 	}
-	f, err := os.Create(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	o.Trace = f
+	open(os.Getenv("LOCKSTEP_TRACE"), &o.Trace)
+	open(os.Getenv("LOCKSTEP_HTML"), &o.HTML)
 	return func() {
-		if err := f.Close(); err != nil {
-			t.Error(err)
+		for _, f := range files {
+			if err := f.Close(); err != nil {
+				t.Error(err)
+			}
 		}
 	}
 }

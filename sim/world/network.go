@@ -155,6 +155,7 @@ func (n *network) send(w *World, to *stream, kind unitKind, data []byte) {
 		switch x := n.rng.Float64(); {
 		case x < f.Drop:
 			n.sent.Dropped++
+			w.tracef(to.peer.l.h, "lost", "to=%s n=%d", to.l.h.name, len(data))
 			to.peer.space(len(data))
 			return
 		case x < f.Drop+f.Double:
