@@ -171,7 +171,7 @@ func drive(l load) (point, error) {
 	latency := c.latency()
 	n := float64(max(latency.total(), 1))
 	p := point{Foreign: float64(machine-cpu) / float64(elapsed)}
-	p.add("op/s", n/elapsed.Seconds())
+	p.add("op/s", float64(latency.total())/elapsed.Seconds())
 	p.add("p50 µs", micros(latency.quantile(0.5)))
 	p.add("p99 µs", micros(latency.quantile(0.99)))
 	p.add("CPU µs/op", micros(cpu)/n)

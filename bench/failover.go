@@ -38,14 +38,9 @@ func failover(t task) (point, error) {
 			return point{}, err
 		}
 	}
-	// The killed processes' time is lost: foreign is no less than this.
-	p.Foreign = max(0, float64(machineCPU()-machine-(ownCPU()+s.cpu()-cpu))/float64(time.Since(began))-killedShare)
+	p.Foreign = float64(machineCPU()-machine-(ownCPU()+s.cpu()-cpu)) / float64(time.Since(began))
 	return p, nil
 }
-
-// killedShare is what killed processes, whose processor time nobody can ask for any more, may have
-// used, in cores.
-const killedShare = 0.25
 
 func (s hosts) replaceLeader(leader, size int) (time.Duration, error) {
 	first := make(chan time.Time, 1)

@@ -27,6 +27,7 @@ type gallery struct {
 
 	points map[string][]point // by title
 	took   map[string]time.Duration
+	end    time.Time // of the budget
 	failed error
 }
 
@@ -66,15 +67,15 @@ func figuresCommand(args []string) error {
 // measure takes a round of all figures, the next round of all, and so on, so that a budget that ends
 // early has cut every figure alike. What needs one round alone comes after the first.
 func (g *gallery) measure() error {
-	end := time.Now().Add(g.budget)
+	g.end = time.Now().Add(g.budget)
 	for round := 1; round <= g.rounds; round++ {
 		for _, once := range []bool{false, true} {
 			for i := range g.figures {
 				f := &g.figures[i]
-				if f.once != once || once && round > 1 || time.Now().Add(g.took[f.title]).After(end) {
+				if f.once != once || once && round > 1 || time.Now().Add(g.expected(f)).After(g.end) {
 					continue
 				}
-				fmt.Fprintf(os.Stderr, "%s · round %d · %v left\n", f.title, round, time.Until(end).Round(time.Second))
+				fmt.Fprintf(os.Stderr, "%s · round %d · %v left\n", f.title, round, time.Until(g.end).Round(time.Second))
 				if err := g.add(f, round); err != nil {
 					return err
 				}
@@ -84,10 +85,18 @@ func (g *gallery) measure() error {
 	return nil
 }
 
+// expected is how long a round of a figure takes: as long as the last one, or a guess.
+func (g *gallery) expected(f *figure) time.Duration {
+	if took, ok := g.took[f.title]; ok {
+		return took
+	}
+	return 30 * time.Second
+}
+
 // add measures a figure once. What failed is said at the end.
 func (g *gallery) add(f *figure, round int) error {
 	began := time.Now()
-	points, err := f.round(round, g.window, g.out)
+	points, err := f.round(round, g)
 	if err != nil {
 		return fmt.Errorf("measure %s: %w", f.title, err)
 	}
@@ -108,12 +117,12 @@ func (f *figure) settings(window string) (*settings, error) {
 }
 
 // round measures each peer once.
-func (f *figure) round(round int, window, out string) ([]point, error) {
-	s, err := f.settings(window)
+func (f *figure) round(round int, g *gallery) ([]point, error) {
+	s, err := f.settings(g.window)
 	if err != nil {
 		return nil, err
 	}
-	s.out = out
+	s.out, s.end = g.out, g.end
 	return s.round(round)
 }
 

@@ -129,4 +129,10 @@ func TestRegressNamesTheRowThatGotWorse(t *testing.T) {
 	if err := g.judge(nil, regressTolerance); err != nil {
 		t.Errorf("nothing is recorded: %v", err)
 	}
+	for i := range g.points["fast"] {
+		g.points["fast"][i].Noisy = true
+	}
+	if err := g.judge([]ratio{{Row: "fast", What: rate.name(), Median: 9}}, regressTolerance); err != nil {
+		t.Errorf("a row that others disturbed is judged: %v", err)
+	}
 }

@@ -20,7 +20,8 @@ type hosts []*hostProcess
 type hostProcess struct {
 	task    task
 	command *exec.Cmd
-	control *rpc.Client // nil: it is dead
+	control *rpc.Client   // nil: it is dead
+	ended   time.Duration // processor time of its former processes
 }
 
 // startHosts starts three processes and waits until each group has a leader.
@@ -108,7 +109,10 @@ func (h *hostProcess) kill() {
 		h.control = nil
 	}
 	_ = h.command.Process.Kill()
-	_ = h.command.Wait()
+	_ = h.command.Wait() // it was killed
+	if was := h.command.ProcessState; was != nil {
+		h.ended += was.UserTime() + was.SystemTime()
+	}
 }
 
 func (h *hostProcess) pid() int { return h.command.Process.Pid }
@@ -152,9 +156,12 @@ func (h *hostProcess) awaitApplied(index uint64, bound time.Duration) error {
 	}
 }
 
+// cpu is the processor time of all their processes so far.
 func (s hosts) cpu() (sum time.Duration) {
 	for _, h := range s {
-		sum += cpuOf(h.pid())
+		if sum += h.ended; h.control != nil {
+			sum += cpuOf(h.pid())
+		}
 	}
 	return sum
 }

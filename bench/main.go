@@ -21,6 +21,7 @@ type settings struct {
 	patience time.Duration
 	strict   bool
 	out      string
+	end      time.Time // a point that is not done a minute later is given up. Zero: after a bound of its own
 }
 
 func main() {

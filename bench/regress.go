@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -107,7 +108,19 @@ func (g *gallery) save(name string) error {
 	return os.WriteFile(name, append(text, '\n'), 0o644)
 }
 
-// judge compares with the recorded ratios; the error names each row that is worse.
+// disturbed says whether others took part of the machine during most of the points.
+func disturbed(points []point) bool {
+	noisy := 0
+	for _, p := range points {
+		if p.Noisy {
+			noisy++
+		}
+	}
+	return noisy*2 > len(points)
+}
+
+// judge compares with the recorded ratios; the error names each row that is worse. A 99th percentile
+// of a few seconds says too little to judge by, nor does a row that others disturbed.
 func (g *gallery) judge(old []ratio, tolerance float64) error {
 	var worse error
 	for i := range g.figures {
@@ -115,7 +128,11 @@ func (g *gallery) judge(old []ratio, tolerance float64) error {
 		for j := range f.bars {
 			b := &f.bars[j]
 			all, _ := b.measured(f.title, g.points)
-			if len(all) == 0 {
+			if len(all) == 0 || strings.HasPrefix(b.key, "p99") {
+				continue
+			}
+			if disturbed(g.points[f.title]) {
+				fmt.Printf("noisy  %s: %s is %s; others used the machine, so it is not judged\n", f.title, b.name(), spread(all))
 				continue
 			}
 			k := slices.IndexFunc(old, func(o ratio) bool { return o.Row == f.title && o.What == b.name() })

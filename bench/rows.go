@@ -112,6 +112,9 @@ func (s *settings) round(round int) (points []point, err error) {
 // measure takes a point, up to three times until others were quiet, and returns the quietest.
 func (s *settings) measure(peer string, round int) (best point, err error) {
 	for attempt := range 3 {
+		if attempt > 0 && !s.end.IsZero() && time.Now().After(s.end) {
+			break
+		}
 		awaitQuiet(s.noise, s.patience)
 		p, err := s.attempt(peer)
 		if err != nil {
@@ -147,7 +150,11 @@ func (s *settings) attempt(peer string) (point, error) {
 	if free := freeBytes(t.Dir); free < minimumFree {
 		return point{}, fmt.Errorf("measure %s: %d MiB are free under %s, a run needs %d", peer, free>>20, s.Dir, minimumFree>>20)
 	}
-	return runChild(t, 6*time.Minute+2*t.Duration)
+	bound := 6*time.Minute + 2*t.Duration
+	if !s.end.IsZero() {
+		bound = min(bound, time.Until(s.end)+time.Minute)
+	}
+	return runChild(t, bound)
 }
 
 // keep prints a point and appends it to the file of points.
