@@ -22,6 +22,7 @@ type island struct {
 	hosts  []*lockstep.Host
 	opened []error
 	tune   func(i int, o *lockstep.Options)
+	token  func(i, from int) // gives host i a token of host from
 }
 
 // inWorld runs test as the driver of n simulated hosts that are not started yet, and fails if it

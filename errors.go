@@ -82,6 +82,7 @@ var (
 	ErrNoReplica = host.ErrNoReplica // this host holds no replica of the group
 	ErrNoMachine = host.ErrNoMachine // Options.Machines lacks the group's machine, or its version
 	ErrStale     = host.ErrStale     // no state as young as ReadOptions.MaxAge
+	ErrRefused   = host.ErrRefused   // a change of a configuration was not begun: see *RefusedError
 )
 
 // Errors of calls whose Outcome says what is known.
@@ -100,6 +101,19 @@ var (
 	ErrContext = host.ErrContext // in a simulation: a context that can end on the real clock
 )
 
+// RefusedError says why a change of a configuration was not begun, and what is in force.
+// errors.Is(err, ErrRefused).
+type RefusedError struct {
+	Reason  string
+	InForce Configuration
+}
+
+// Error implements error.
+func (e *RefusedError) Error() string { return ErrRefused.Error() + ": " + e.Reason }
+
+// Is makes every RefusedError an ErrRefused.
+func (e *RefusedError) Is(target error) bool { return target == ErrRefused }
+
 // fault turns the engine's error into the caller's.
 func fault(op string, group GroupID, err error) error {
 	if err == nil {
@@ -113,6 +127,10 @@ func fault(op string, group GroupID, err error) error {
 	var f *host.Fault
 	if errors.As(err, &f) {
 		e.Outcome, e.RetryAfter, e.Err = Outcome(f.Outcome), f.RetryAfter, f.Err
+	}
+	var refused *host.RefusedError
+	if errors.As(err, &refused) {
+		e.Outcome, e.Err = NotCommitted, &RefusedError{Reason: refused.Reason, InForce: configuration(&refused.InForce)}
 	}
 	return e
 }

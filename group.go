@@ -140,27 +140,54 @@ func (g *Group) TransferLeader(ctx context.Context, to HostID) error {
 	return fault("TransferLeader", g.id, g.h.TransferLeader(ctx, raft.GroupID(g.id), raft.HostID(to)))
 }
 
-// Configuration in force here: who votes, who learns, and the replicated settings. No I/O.
-func (g *Group) Configuration() (Configuration, error) {
-	if err := g.refuse("Configuration"); err != nil {
+// Configuration is the one in force at the group's leader, wherever that is. Errors: ErrNoQuorum, the
+// end of ctx, ErrClosed. Group 0, the engine's own, may be asked too.
+func (g *Group) Configuration(ctx context.Context) (Configuration, error) {
+	c, err := g.h.Configuration(ctx, raft.GroupID(g.id))
+	if err != nil {
+		return Configuration{}, fault("Configuration", g.id, err)
+	}
+	return configuration(&c), nil
+}
+
+// Reconfigure brings the group to other voters, learners or settings: read the Configuration, edit it,
+// hand it back. It is a compare-and-set on next.Index, asked of any host. New voters learn first, and
+// vote when they follow closely; Reconfigure returns what is in force when the change is through. The
+// change goes on by itself when ctx ends before that (Outcome Unknown), and asked for again it is waited
+// for. A *RefusedError says that no change was begun, and why.
+func (g *Group) Reconfigure(ctx context.Context, next Configuration) (Configuration, error) {
+	if err := g.refuse("Reconfigure"); err != nil {
 		return Configuration{}, err
 	}
-	s, ok := g.h.GroupStatus(raft.GroupID(g.id))
-	if !ok {
-		return Configuration{}, &Error{Op: "Configuration", Group: g.id, Outcome: NotCommitted, Err: ErrNoReplica}
+	c, err := g.h.Reconfigure(ctx, raft.GroupID(g.id), &host.Target{
+		Index: raft.Index(next.Index), Voters: hostIDs(next.Voters), Learners: hostIDs(next.Learners),
+		MaxEntryBytes: next.Settings.MaxEntryBytes, MachineVersion: uint32(next.Settings.Version),
+	})
+	if err != nil {
+		return Configuration{}, fault("Reconfigure", g.id, err)
 	}
-	return configuration(&s.Configuration), nil
+	return configuration(&c), nil
+}
+
+func hostIDs(ids []HostID) []raft.HostID {
+	out := make([]raft.HostID, len(ids))
+	for i, id := range ids {
+		out[i] = raft.HostID(id)
+	}
+	return out
 }
 
 func configuration(c *raft.Configuration) Configuration {
-	out := Configuration{Index: Index(c.Index), Settings: Settings{
-		MaxEntryBytes: c.Settings.MaxEntryBytes, Version: machine.Version(c.Settings.Version),
-	}}
-	for _, m := range c.Voters {
-		out.Voters = append(out.Voters, HostID(m.Host))
+	return Configuration{
+		Index: Index(c.Index), Voters: hostsOf(c.Voters), Learners: hostsOf(c.Learners),
+		Next: hostsOf(c.Next), Outgoing: hostsOf(c.Outgoing),
+		Settings: Settings{MaxEntryBytes: c.Settings.MaxEntryBytes, Version: machine.Version(c.Settings.Version)},
 	}
-	for _, m := range c.Learners {
-		out.Learners = append(out.Learners, HostID(m.Host))
+}
+
+func hostsOf(members []raft.Member) (hosts []HostID) {
+	for _, m := range members {
+		hosts = append(hosts, HostID(m.Host))
 	}
-	return out
+	return hosts
 }

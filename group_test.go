@@ -39,7 +39,13 @@ func TestGroupZeroIsNobodys(t *testing.T) {
 			"Wait":           func(ctx context.Context) error { _, err := g.Wait(ctx, 0); return err },
 			"Snapshot":       func(ctx context.Context) error { _, err := g.Snapshot(ctx); return err },
 			"TransferLeader": func(ctx context.Context) error { return g.TransferLeader(ctx, 0) },
-			"Configuration":  func(context.Context) error { _, err := g.Configuration(); return err },
+			"Reconfigure": func(ctx context.Context) error {
+				conf, err := g.Configuration(ctx)
+				if err == nil {
+					_, err = g.Reconfigure(ctx, conf)
+				}
+				return err
+			},
 		}
 		for name, call := range calls {
 			c.w.Do(0, func() {

@@ -3,6 +3,7 @@ package lockstep
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/lockstep-rsm/lockstep/internal/host"
 	"github.com/lockstep-rsm/lockstep/machine"
@@ -12,7 +13,7 @@ import (
 // HostID is given at founding, and never reused.
 type HostID uint64
 
-// GroupID is chosen by you, not 0: that group is the engine's own, and every call on it ErrOptions.
+// GroupID is chosen by you, not 0: that group is the engine's own, and every call on it but Configuration ErrOptions.
 type GroupID uint64
 
 // Index is a place in a group's log; the first is 1.
@@ -41,11 +42,7 @@ func (h *Host) Create(ctx context.Context, id GroupID, opts GroupOptions) (*Grou
 	if o := opts.Settings.MaxEntryBytes; o < 0 || o > 64<<20 {
 		return nil, &Error{Op: "Create", Group: id, Outcome: NotCommitted, Err: fmt.Errorf("%w: Settings.MaxEntryBytes is between 1 and 64 MiB", ErrOptions)}
 	}
-	voters := make([]raft.HostID, len(opts.Voters))
-	for i, v := range opts.Voters {
-		voters[i] = raft.HostID(v)
-	}
-	err := h.h.Create(ctx, raft.GroupID(id), opts.Machine, voters, func(s *raft.Settings) {
+	err := h.h.Create(ctx, raft.GroupID(id), opts.Machine, hostIDs(opts.Voters), func(s *raft.Settings) {
 		if opts.Settings.MaxEntryBytes != 0 {
 			s.MaxEntryBytes = opts.Settings.MaxEntryBytes
 		}
@@ -83,6 +80,22 @@ func (h *Host) Peers() []Peer {
 		peers[i] = Peer{ID: HostID(p.ID), Addr: p.Addr, Note: notes[p.ID]}
 	}
 	return peers
+}
+
+// Token lets one more host join within d, which is at most 24 h of the cluster's elapsed time: its
+// Options.Join. It is good once. The host is then one of Peers, and a member of group 0 (a voter, while
+// there are fewer than seven); of other groups only when Reconfigure makes it one.
+func (h *Host) Token(ctx context.Context, d time.Duration) (string, error) {
+	t, err := h.h.Token(ctx, d)
+	return t, fault("Token", 0, err)
+}
+
+// Remove takes a host out of every group, then out of the cluster: its replicas and their data go, no
+// host talks to it any more, and its id and directory never come back. It may be down for good. Ask
+// another host than that one, and again until it returns nil. Errors: ErrRefused where a group would
+// have no voter left, or could not decide.
+func (h *Host) Remove(ctx context.Context, id HostID) error {
+	return fault("Remove", 0, h.h.Remove(ctx, raft.HostID(id)))
 }
 
 // Shutdown hands leaderships over, lets open calls finish until ctx ends, then closes the host.

@@ -16,7 +16,7 @@ type Options struct {
 	Machines               map[string]machine.Kind // required. The machines this binary can run, by the name that group configurations use
 	Addr, Listen           string                  // host:port that other hosts dial; where to listen, if not there. No Addr: no network, a cluster of one that nobody can join (tests)
 	Founders               []string                // first start only: Addr of every founder, the same list on each. Ignored once Dir belongs to a cluster
-	Join                   string                  // reserved: a token of a running cluster. This version refuses it
+	Join                   string                  // first start only: a token from Host.Token. With an Addr and an empty Dir, this or Founders is required
 	TLS                    *tls.Config             // mutual TLS between hosts; nil: plaintext, refused beyond loopback
 	Insecure               bool                    // allows that
 	Logger                 *slog.Logger            // nil: slog.Default()
@@ -40,7 +40,7 @@ type Options struct {
 // GroupOptions are for founding; afterwards they are in the group's configuration.
 type GroupOptions struct {
 	Machine  string   // required: a name in Options.Machines of all hosts
-	Voters   []HostID // none: the founders
+	Voters   []HostID // none: those of group 0, at first the founders
 	Settings Settings
 }
 
@@ -53,8 +53,9 @@ type Settings struct {
 // Configuration is who belongs to a group, and its settings, as of Index.
 type Configuration struct {
 	Index            Index
-	Voters, Learners []HostID
+	Voters, Learners []HostID // no host is in both, or in either twice
 	Settings         Settings
+	Next, Outgoing   []HostID // while a change is under way: the voters to be, and those that still count beside Voters. Reconfigure does not look at them
 }
 
 // ReadOptions say what a read must see. The zero value is a linearizable read.

@@ -53,4 +53,5 @@ const (
 	RoundTrip                              // to the host Peer and back: Took
 	ReplicaDiverged                        // a majority computed another state: Text; ReplicaStopped follows
 	LogFailed                              // the host stopped until its process starts anew; Text: why
+	ReplicaRemoved                         // its group goes on without it: it ends, and its data go
 )

@@ -17,6 +17,21 @@ func (r *Replica) Commit() Index { return r.commit }
 // Saved is the highest index through which the log is durable here.
 func (r *Replica) Saved() Index { return r.log.saved }
 
+// Settled says whether a leader has committed an entry of its term: what it then holds to be in
+// force, no earlier leader's log takes back.
+func (r *Replica) Settled() bool { return r.role == Leader && r.commit >= r.firstOwn }
+
+// CommittedConfiguration is the newest that is known to be committed here; nil: none. Read only,
+// valid until the next Step.
+func (r *Replica) CommittedConfiguration() *Configuration {
+	for i := len(r.configurations) - 1; i >= 0; i-- {
+		if c := &r.configurations[i]; c.Index <= r.commit && len(c.Voters) > 0 {
+			return c
+		}
+	}
+	return nil
+}
+
 // Followers yields every follower of a leader, and through which index its log is known to be
 // durable and equal to ours; none on others.
 func (r *Replica) Followers() iter.Seq2[Member, Index] {

@@ -70,9 +70,11 @@ func (o *oracle) observe(h *host, rd *Ready) {
 	}
 	for _, p := range rd.Proposed {
 		if p.Ref == 1 {
-			o.count[[...]string{Appended: "changed", NotLeader: "change", Transferring: "change while handing over", Unsettled: "change unsettled",
+			o.count[[...]string{
+				Appended: "changed", NotLeader: "change", Transferring: "change while handing over", Unsettled: "change unsettled",
 				Invalid: "change invalid", InFlight: "change in flight", Outdated: "change outdated", NoVoters: "change without voters",
-				NotHeard: "change to silent voters"}[p.Refused]]++
+				NotHeard: "change to silent voters",
+			}[p.Refused]]++
 		}
 	}
 	for _, q := range rd.Reads {
@@ -503,9 +505,11 @@ func TestSimulationKeepsThesisProperties(t *testing.T) {
 			t.FailNow()
 		}
 	}
-	for _, k := range []string{"elected", "truncated", "installed", "read", "read failed", "changed", "learning", "promoted",
+	for _, k := range []string{
+		"elected", "truncated", "installed", "read", "read failed", "changed", "learning", "promoted",
 		"joint left", "joint left by another leader", "change in flight", "change outdated", "change without voters", "change unsettled",
-		"change to silent voters", "stepped down: no voter any more", "installed while joint", "stepped down: no quorum heard"} {
+		"change to silent voters", "stepped down: no voter any more", "installed while joint", "stepped down: no quorum heard",
+	} {
 		if total[k] == 0 {
 			t.Errorf("no seed has reached %q: the dice are loaded", k)
 		}

@@ -65,8 +65,11 @@ func (h *Host) hasBegun(n replicaName) bool {
 }
 
 // noteBegun makes durable that a group has begun here: after its founding entry, before it acts.
-func (h *Host) noteBegun(n replicaName) error {
-	path := h.foundedDir() + "/" + n.file()
+func (h *Host) noteBegun(n replicaName) error { return h.note(n.file()) }
+
+// note makes an empty file of this name durable.
+func (h *Host) note(name string) error {
+	path := h.foundedDir() + "/" + name
 	f, err := h.env.FS().Open(path, env.Read|env.Write|env.Create)
 	if err == nil {
 		err = f.Close()
@@ -75,10 +78,10 @@ func (h *Host) noteBegun(n replicaName) error {
 		err = h.env.FS().SyncDir(h.foundedDir())
 	}
 	if err != nil {
-		return fmt.Errorf("%w: note in %s that group %d has begun: %w", ErrDir, path, n.group, err)
+		return fmt.Errorf("%w: make %s: %w", ErrDir, path, err)
 	}
 	h.mu.Lock()
-	h.begun[n.file()] = true
+	h.begun[name] = true
 	h.mu.Unlock()
 	return nil
 }

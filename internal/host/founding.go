@@ -56,19 +56,28 @@ func (g *gate) leave() {
 	w.Wake()
 }
 
-// checkFounders refuses a first start that cannot lead anywhere.
-func (h *Host) checkFounders() error {
-	if h.identity.is.State != stateFounded && h.opts.Addr != "" && len(h.opts.Founders) == 0 {
-		return optionError("Founders", "is required at the first start of a host with an Addr: the directory "+h.opts.Dir+" belongs to no cluster yet")
-	}
-	if h.identity.is.State == stateFounded && h.opts.Addr != "" {
-		for _, m := range h.identity.is.Mint.Hosts {
-			if m.Host == h.identity.is.Host && m.Addr != h.opts.Addr {
-				return fmt.Errorf("%w: %s belongs to the host at %s, not %s. Point it at its own directory", ErrDir, h.opts.Dir, m.Addr, h.opts.Addr)
-			}
+// checkFirstStart refuses a first start that cannot lead anywhere, and a later one that can no more.
+// The token is what a first start joins with; nil: it does not.
+func (h *Host) checkFirstStart() (*wire.Token, error) {
+	is := &h.identity.is
+	switch {
+	case h.opts.Addr == "":
+		return nil, nil
+	case is.State == stateFounded:
+		if m, ok := h.member(is.Host); ok && m.Addr != h.opts.Addr {
+			return nil, fmt.Errorf("%w: %s belongs to the host at %s, not %s. Point it at its own directory", ErrDir, h.opts.Dir, m.Addr, h.opts.Addr)
 		}
+		return nil, nil
+	case h.opts.Join != "":
+		t, err := wire.DecodeToken(h.opts.Join)
+		if err != nil {
+			return nil, optionError("Join", "is a token as Host.Token gives it, whole: "+err.Error())
+		}
+		return &t, nil
+	case len(h.opts.Founders) == 0:
+		return nil, optionError("Founders", "or Join is required at the first start of a host with an Addr: the directory "+h.opts.Dir+" belongs to no cluster yet")
 	}
-	return nil
+	return nil, nil
 }
 
 // foundAlone founds a cluster of one that has no network.
@@ -271,8 +280,8 @@ func (h *Host) meetFounded(addr string, r wire.FoundingReply) error {
 			h.connect()
 			return err
 		default:
-			return fmt.Errorf("%w: this host was a voter of cluster %x (incarnation %016x), and its directory %s is empty: it gets no vote, for it may have promised one. Replace it",
-				errWiped, r.Cluster, m.Incarnation, h.opts.Dir)
+			return fmt.Errorf("%w: this host was a voter of cluster %x (incarnation %016x), and its directory %s is empty: it gets no vote, for it may have promised one. Replace it: lockstep member replace %d, asked of another host, prints a token; start this one with an empty directory and that token (--join, or Options.Join)",
+				errWiped, r.Cluster, m.Incarnation, h.opts.Dir, m.Host)
 		}
 	}
 	return fmt.Errorf("founder %s belongs to cluster %x, which does not list %s", addr, r.Cluster, h.opts.Addr)

@@ -35,6 +35,7 @@ type group struct {
 	arrivals  uint64  // calls so far
 	inbound   []inbound
 	proposing []proposing // given to raft in this turn, by Ref-1
+	changes   []*changing // so too, by their Ref
 	waiting   waiting
 	heldTerm  raft.Term     // whose leader refused a forward
 	heldUntil time.Duration // until when none is sent to it again; 0: not held
@@ -44,6 +45,7 @@ type group struct {
 	asked      []askedReads
 	spareReads []*readCall
 	heard      time.Duration // when a leader was last heard, or we led
+	asksAt     time.Duration // when the others are asked again whether we belong to them
 
 	cached    int64 // bytes of payloads that raft holds
 	cachedLog []cachedBytes
@@ -123,6 +125,7 @@ func (g *group) ready() {
 		g.proposed(&rd.Proposed[i])
 	}
 	g.proposing = g.proposing[:0]
+	g.endChanges()
 	for i := range rd.Messages {
 		g.send(&rd.Messages[i])
 	}
@@ -152,7 +155,7 @@ func (g *group) ready() {
 // arm tells the host when this group wants the clock.
 func (g *group) arm() {
 	at := g.raftAt
-	for _, t := range []time.Duration{g.sweepAt, g.tickAt, g.retryAt, g.heldUntil} {
+	for _, t := range []time.Duration{g.sweepAt, g.tickAt, g.retryAt, g.heldUntil, g.lonelyAt()} {
 		if t != 0 && (at == 0 || t < at) {
 			at = t
 		}
@@ -199,7 +202,9 @@ func (h *Host) handlePackets(from raft.HostID, packets []wire.Packet) {
 		p := &packets[i]
 		switch {
 		case p.Raft != nil:
-			if g := h.groups[p.Raft.Group]; g != nil && g.birth == p.Raft.Birth {
+			if g := h.groups[p.Raft.Group]; g == nil {
+				h.invite(p.Raft)
+			} else if g.birth == p.Raft.Birth {
 				g.receive(from, p.Raft)
 			}
 		case p.Forward != nil:
@@ -264,6 +269,7 @@ func (g *group) stop(err error) {
 	g.h.observe(env.Event{Kind: env.ReplicaStopped, Group: uint64(g.id), Replica: uint64(g.self.Replica), Text: err.Error()})
 	g.h.log.Error("replica quarantined", "host", g.self.Host, "group", g.id, "err", err, "do", "lockstep status; others serve on")
 	fault := fmt.Errorf("%w: %w", ErrQuarantined, err)
+	g.endChanges()
 	g.failCalls(fault)
 	g.publish()
 }
@@ -298,6 +304,7 @@ func (g *group) failCalls(err error) {
 
 // closeCalls ends every call, read and wait of the group, as the host closes.
 func (g *group) closeCalls() {
+	g.endChanges()
 	g.lane.stop()
 	g.failCalls(ErrClosed)
 }

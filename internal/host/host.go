@@ -27,7 +27,8 @@ type Host struct {
 	life   uint64 // drawn at Open: tells this process's forwards from a former one's
 
 	lock      io.Closer
-	foundGate gate
+	foundGate gate // of the founding and joining
+	amendGate gate // of the directory in the identity
 	identity  identityFile
 	net       atomic.Pointer[transport.Transport] // nil without Addr
 	wal       *wal.Log                            // nil until the host belongs to a cluster
@@ -41,6 +42,7 @@ type Host struct {
 	lanes      lanes
 	tasks      tasks
 	closed     atomic.Bool
+	recovered  atomic.Bool // the log is open, and what it holds has begun
 	closeOnce  sync.Once
 
 	// Of the turn alone.
@@ -58,14 +60,17 @@ type Host struct {
 	failed    error // the log failed: nothing is written or sent any more
 
 	// What other goroutines see.
-	mu       sync.Mutex
-	replicas map[raft.GroupID]*group
-	starting map[raft.GroupID]bool
-	begun    map[string]bool // replicaName.file of those that have ever begun here
-	refusals map[raft.HostID]string
-	notes    []hostNote
-	why      string       // why the host does not serve; empty: it does
-	watchers []env.Waiter // of replicas, why and founding
+	mu        sync.Mutex
+	replicas  map[raft.GroupID]*group
+	starting  map[raft.GroupID]bool
+	begun     map[string]bool // replicaName.file and joined of those that have ever begun, or ended, here
+	entering  map[raft.GroupID]bool
+	dormant   map[replicaName]raft.HardState // of those that began and got no entry
+	directory directory
+	refusals  map[raft.HostID]string
+	notes     []hostNote
+	why       string       // why the host does not serve; empty: it does
+	watchers  []env.Waiter // of replicas, why and founding
 }
 
 // Open locks the directory, recovers what is in it, and begins to serve. ctx bounds the recovery.
@@ -87,8 +92,11 @@ func Open(ctx context.Context, opts Options) (*Host, error) {
 		replicas: make(map[raft.GroupID]*group),
 		starting: make(map[raft.GroupID]bool),
 		begun:    make(map[string]bool),
+		entering: make(map[raft.GroupID]bool),
+		dormant:  make(map[replicaName]raft.HardState),
 		refusals: make(map[raft.HostID]string),
 	}
+	h.directory.groups = make(map[raft.GroupID]groupRecord)
 	h.lanes.env, h.tasks.env = h.env, h.env
 	h.inboxBytes.most = opts.MaxInboxBytes
 	if err := h.open(); err != nil {
@@ -112,7 +120,9 @@ func (h *Host) open() error {
 	if err := h.identity.load(h.env, h.opts.Dir); err != nil {
 		return err
 	}
-	if err := h.checkFounders(); err != nil {
+	h.directory.hosts = h.identity.is.Peers
+	token, err := h.checkFirstStart()
+	if err != nil {
 		return err
 	}
 	if h.opts.Addr != "" {
@@ -131,6 +141,9 @@ func (h *Host) open() error {
 		return nil
 	case h.opts.Addr == "":
 		return h.foundAlone()
+	case token != nil:
+		h.tasks.run("join", func() { h.join(token) })
+		return nil
 	default:
 		h.tasks.run("found", h.found)
 		return nil
@@ -192,7 +205,11 @@ func (h *Host) begin() error {
 	for range h.opts.Lanes {
 		h.tasks.run("lane", h.lanes.work)
 	}
-	return h.recover(recovered)
+	if err := h.recover(recovered); err != nil {
+		return err
+	}
+	h.recovered.Store(true)
+	return nil
 }
 
 // logBegan tells the first start after founding from one whose log was taken away: the log of a
@@ -208,21 +225,6 @@ func (h *Host) logBegan(fresh bool) error {
 	}
 	is.Nonce = 0
 	return h.saveIdentity(is)
-}
-
-// connect keeps links to the other hosts of the cluster.
-func (h *Host) connect() {
-	net := h.net.Load()
-	if net == nil {
-		return
-	}
-	peers := make(map[raft.HostID]string)
-	for _, m := range h.identity.is.Mint.Hosts {
-		if m.Host != h.identity.is.Host {
-			peers[m.Host] = m.Addr
-		}
-	}
-	net.SetPeers(peers)
 }
 
 // hello is how this host presents itself on a connection.

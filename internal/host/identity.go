@@ -87,7 +87,7 @@ func (f *identityFile) create() error {
 		}
 	}
 	f.is = wire.HostIdentity{
-		Format: wire.HostFormat, FeatureLevel: featureLevel, State: stateEmpty, Incarnation: f.env.Rand().Uint64() | 1,
+		FeatureLevel: featureLevel, State: stateEmpty, Incarnation: f.env.Rand().Uint64() | 1,
 	}
 	return f.save(f.is)
 }

@@ -256,7 +256,7 @@ func (l *lane) execute(g *group, entries []raft.Entry) error {
 			}
 		}
 		if e.Kind == raft.KindConfiguration {
-			if err := l.configure(e); err != nil {
+			if err := l.configure(g, e); err != nil {
 				return err
 			}
 		}
@@ -429,13 +429,14 @@ func (l *lane) keep(p []byte) []byte {
 	return l.replies[n:len(l.replies):len(l.replies)]
 }
 
-func (l *lane) configure(e *raft.Entry) error {
+func (l *lane) configure(g *group, e *raft.Entry) error {
 	conf, err := wire.DecodeConfiguration(e.Data)
 	if err != nil {
 		return fmt.Errorf("decode configuration %d: %w", e.Index, err)
 	}
 	conf.Index = e.Index
 	l.conf = conf
+	g.lookAt(&conf)
 	return nil
 }
 

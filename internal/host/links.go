@@ -15,6 +15,12 @@ type links Host
 // Receive leaves packets to the turn, and comes back once the link may read on.
 func (l *links) Receive(from raft.HostID, packets []wire.Packet, bytes int) {
 	h := (*Host)(l)
+	h.mu.Lock()
+	removed := h.directory.removed[from]
+	h.mu.Unlock()
+	if removed {
+		return // its link is older than that
+	}
 	b := h.backlogOf(from)
 	b.add(int64(bytes))
 	h.post(event{kind: evPackets, host: from, packets: append([]wire.Packet(nil), packets...), backlog: b, bytes: int64(bytes)})
@@ -57,15 +63,7 @@ func (l *links) Admit(hello wire.Hello) error {
 	case hello.Epoch != is.Epoch:
 		return fmt.Errorf("cluster is at epoch %d, not %d", is.Epoch, hello.Epoch)
 	}
-	for _, m := range is.Mint.Hosts {
-		if m.Host == hello.Host {
-			if m.Incarnation != hello.Incarnation {
-				return fmt.Errorf("host %d has incarnation %016x here, not %016x: its directory was wiped or is another's", m.Host, m.Incarnation, hello.Incarnation)
-			}
-			return nil
-		}
-	}
-	return fmt.Errorf("host %d is not of this cluster", hello.Host)
+	return h.admitLocked(hello.Host, hello.Incarnation)
 }
 
 // Refused records why another host does not talk to this one.
@@ -80,9 +78,25 @@ func (l *links) Refused(host raft.HostID, reason string) {
 	}
 }
 
-// Call answers questions of founding.
+// Call answers questions of founding, of joining, and about configurations. Its first byte says which.
 func (l *links) Call(p []byte) []byte {
 	h := (*Host)(l)
+	switch {
+	case len(p) > 0 && p[0] == wire.CallJoin:
+		r := wire.JoinReply{State: wire.StateRefused}
+		if req, err := wire.DecodeJoinRequest(p); err != nil {
+			r.Reason = err.Error()
+		} else {
+			r = h.answerJoin(&req)
+		}
+		return wire.AppendJoinReply(nil, &r)
+	case len(p) > 0 && p[0] == wire.CallChange:
+		r := wire.ChangeReply{State: wire.ChangeUnknown}
+		if req, err := wire.DecodeChangeRequest(p); err == nil {
+			r = h.answerChange(&req)
+		}
+		return wire.AppendChangeReply(nil, &r)
+	}
 	req, err := wire.DecodeFoundingRequest(p)
 	if err != nil {
 		r := wire.FoundingReply{State: wire.StateRefused, Reason: err.Error()}

@@ -194,6 +194,7 @@ func (h *Host) handleTimer() {
 		if g.retryAt != 0 && g.retryAt <= now {
 			g.retrySaves()
 		}
+		g.askLonely(now)
 		g.step(raft.Input{Kind: raft.InClock})
 	}
 }

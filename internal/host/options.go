@@ -117,8 +117,10 @@ func (o *Options) check() error {
 		return optionError("Loops", "is between 1 and 1024")
 	case o.Lanes < 1 || o.Lanes > 1024:
 		return optionError("Lanes", "is between 1 and 1024")
-	case o.Join != "":
-		return optionError("Join", "is not supported yet by this version: name Founders")
+	case o.Join != "" && len(o.Founders) > 0:
+		return optionError("Join", "and Founders exclude each other: a host founds a cluster, or joins one")
+	case o.Join != "" && o.Addr == "":
+		return optionError("Addr", "is required with Join: the others dial it")
 	}
 	for name, kind := range o.Machines {
 		if kind.New == nil {

@@ -208,6 +208,10 @@ func (g *group) gathering() bool {
 
 // proposed is raft's word on one entry of this turn.
 func (g *group) proposed(p *raft.Proposed) {
+	if p.Ref&changeRef != 0 {
+		g.answerChange(p)
+		return
+	}
 	if p.Ref == 0 || p.Ref > uint64(len(g.proposing)) {
 		return // a tick or a mark
 	}

@@ -28,10 +28,19 @@ func (h *Host) recover(found *wal.Recovered) error {
 	h.mu.Unlock()
 	for _, id := range slices.Sorted(maps.Keys(found.Groups)) {
 		state := found.Groups[id]
+		n := replicaName{state.Group, state.Birth}
 		if state.Destroyed {
 			continue
 		}
+		if state.BaseIdentity.Index == 0 && len(state.Entries) == 0 && state.Condition == wal.Normal {
+			h.dormant[n] = state.Hard // it joined, and got no entry yet: it begins when it is spoken to
+			continue
+		}
 		g, err := h.recoverGroup(state)
+		if errors.Is(err, errRemoved) {
+			h.tasks.run("end", func() { h.clear(g) })
+			continue
+		}
 		if errors.Is(err, ErrNoMachine) {
 			return fmt.Errorf("recover group %d: %w", id, err)
 		}
@@ -44,9 +53,15 @@ func (h *Host) recover(found *wal.Recovered) error {
 		h.publishReplica(g)
 		h.post(event{kind: evAdd, g: g})
 	}
-	if found.Groups[systemGroup] == nil {
-		m := &h.identity.is.Mint
+	m := &h.identity.is.Mint
+	_, ended := h.joined(replicaName{systemGroup, m.Birth})
+	switch {
+	case ended != 0:
+		h.setWhy(h.outText())
+	case h.isFounder() && found.Groups[systemGroup] == nil:
 		h.tasks.run("create", func() { h.found1(systemGroup, m.Birth, systemConfiguration(m)) })
+	case !h.isFounder():
+		h.tasks.run("await group 0", h.awaitSystem)
 	}
 	return nil
 }
@@ -66,7 +81,9 @@ func (h *Host) recoverGroup(state *wal.GroupState) (*group, error) {
 	if err != nil {
 		return nil, err
 	}
-	g.findSelf(conf)
+	if err := g.recoverSelf(&base, state.Entries); err != nil {
+		return g, err
+	}
 	var applied raft.Index
 	if newest != nil {
 		applied = newest.Identity.Index
@@ -101,6 +118,38 @@ func newestConfiguration(base *raft.SnapshotMeta, entries []raft.Entry) (*raft.C
 	return &base.Configuration, nil
 }
 
+// recoverSelf finds out which replica this is: one that joined has a file that says so, one that was
+// there at the founding is in a configuration of the log. errRemoved: none that is to live.
+func (g *group) recoverSelf(base *raft.SnapshotMeta, entries []raft.Entry) error {
+	is := &g.h.identity.is
+	lives, ended := g.h.joined(replicaName{g.id, g.birth})
+	if lives != 0 {
+		g.self = raft.Member{Replica: lives, Host: is.Host, Incarnation: replicaIncarnation(is.Incarnation, g.birth, lives)}
+		return nil
+	}
+	confs := []raft.Configuration{base.Configuration}
+	for i := range entries {
+		if entries[i].Kind == raft.KindConfiguration {
+			c, err := wire.DecodeConfiguration(entries[i].Data)
+			if err != nil {
+				return err
+			}
+			confs = append(confs, c)
+		}
+	}
+	for i := len(confs) - 1; i >= 0 && g.self.Replica == 0; i-- {
+		g.findSelf(&confs[i])
+	}
+	if g.self.Replica == 0 {
+		g.self = raft.Member{Replica: confs[len(confs)-1].NextReplica - 1, Host: is.Host} // all before it have ended
+		return errRemoved
+	}
+	if g.self.Replica <= ended {
+		return errRemoved
+	}
+	return nil
+}
+
 // startGroup makes this host's replica of a group that the registry has created.
 func (h *Host) startGroup(r groupRecord) {
 	c := &raft.Configuration{Voters: r.Voters, Settings: r.Settings, NextReplica: raft.ReplicaID(len(r.Voters) + 1)}
@@ -117,6 +166,9 @@ func (h *Host) found1(id raft.GroupID, birth raft.Birth, c *raft.Configuration) 
 	h.starting[id] = true
 	h.mu.Unlock()
 	if busy {
+		return
+	}
+	if _, ended := h.joined(replicaName{id, birth}); ended != 0 {
 		return
 	}
 	if h.hasBegun(replicaName{id, birth}) {
@@ -169,7 +221,7 @@ func (h *Host) whileFull(id raft.GroupID, try func() error) error {
 		if !errors.Is(err, wal.ErrFull) && !errors.Is(err, syscall.ENOSPC) || h.closed.Load() {
 			return err
 		}
-		why = fmt.Sprintf("group %d begins here as soon as the disk has room: %v", id, err)
+		why = fmt.Sprintf("group %d begins, or ends, here as soon as the disk has room: %v", id, err)
 		h.setWhy(why)
 		_ = h.pause(nil, retryEvery) //nolint:staticcheck // nobody waits for it but Close
 	}
@@ -264,6 +316,7 @@ func (h *Host) add(g *group) {
 		g.stop(g.lost)
 		return
 	}
+	g.asksAt = h.env.Clock().Now() + lonelyAfter*h.opts.ElectionTimeout
 	for _, host := range slices.Sorted(maps.Keys(h.linked)) {
 		if h.linked[host] {
 			g.step(raft.Input{Kind: raft.InHostUp, Host: host})

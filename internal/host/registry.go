@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/lockstep-rsm/lockstep/internal/wire"
 	"github.com/lockstep-rsm/lockstep/machine"
@@ -16,12 +17,15 @@ import (
 const (
 	systemGroup     = raft.GroupID(0)
 	registryMachine = "lockstep/registry"
+	registryVersion = 2 // 1 knew no hosts but the mint's
 )
 
-// registry is the replicated state of group 0. Lists only grow, so that a view shares them.
+// registry is the replicated state of group 0. No list is changed in place, so that a view shares them.
 type registry struct {
 	Groups []groupRecord
 	Notes  []hostNote
+	Hosts  []hostRecord  `json:",omitempty"` // in order of ID; none: those of the mint, nobody has joined yet
+	Tokens []tokenRecord `json:",omitempty"` // that may still be used
 }
 
 // groupRecord is one group as it was founded. Everything in it is equal on all hosts.
@@ -38,10 +42,13 @@ type hostNote struct {
 	Text string
 }
 
-// registryCommand is either a group to create or a note of a host.
+// registryCommand has exactly one of its fields.
 type registryCommand struct {
-	Create *groupRecord `json:",omitempty"` // without Birth: it is drawn when the command runs
-	Note   *hostNote    `json:",omitempty"`
+	Create *groupRecord   `json:",omitempty"` // without Birth: it is drawn when the command runs
+	Note   *hostNote      `json:",omitempty"`
+	Issue  *issueCommand  `json:",omitempty"`
+	Join   *joinCommand   `json:",omitempty"`
+	Remove *removeCommand `json:",omitempty"`
 }
 
 // registryQuery asks for the groups from number From on, and all notes.
@@ -52,41 +59,51 @@ var (
 	errNothing     = &machine.Refusal{Code: 101, Text: "command asks for nothing"}
 )
 
-var registryKind = &machine.Typed[registry, registryCommand, groupRecord, registryQuery, registry]{
+var registryKind = &machine.Typed[registry, registryCommand, registryReply, registryQuery, registry]{
 	Apply: applyRegistry,
 	Query: func(s *registry, q registryQuery) (registry, error) {
-		return registry{Groups: s.Groups[min(max(q.From, 0), len(s.Groups)):], Notes: s.Notes}, nil
+		return registry{Groups: s.Groups[min(max(q.From, 0), len(s.Groups)):], Notes: s.Notes, Hosts: s.Hosts}, nil
 	},
 	Clone: func(s *registry) *registry { c := *s; return &c },
 }
 
-func applyRegistry(s *registry, c registryCommand, at *machine.Command) (groupRecord, error) {
+func applyRegistry(s *registry, c registryCommand, at *machine.Command) (registryReply, error) {
 	switch {
 	case c.Create != nil:
-		for i := range s.Groups {
-			if g := &s.Groups[i]; g.ID == c.Create.ID {
-				if g.Settings.Machine != c.Create.Settings.Machine {
-					return groupRecord{}, errGroupExists
-				}
-				return *g, nil
-			}
-		}
-		g := *c.Create
-		birth, _ := at.Seed()
-		g.Birth = raft.Birth(birth | 1)
-		for i := range g.Voters {
-			m := &g.Voters[i]
-			m.Incarnation = replicaIncarnation(uint64(m.Incarnation), g.Birth, m.Replica)
-		}
-		s.Groups = append(s.Groups[:len(s.Groups):len(s.Groups)], g)
-		return g, nil
+		return s.create(c.Create, at)
 	case c.Note != nil:
 		notes := slices.DeleteFunc(slices.Clone(s.Notes), func(n hostNote) bool { return n.Host == c.Note.Host })
 		s.Notes = append(notes, *c.Note)
 		slices.SortFunc(s.Notes, func(a, b hostNote) int { return int(a.Host) - int(b.Host) })
-		return groupRecord{}, nil
+		return registryReply{}, nil
+	case c.Issue != nil:
+		return registryReply{}, s.issue(c.Issue, at)
+	case c.Join != nil:
+		return s.join(c.Join, at)
+	case c.Remove != nil:
+		return registryReply{}, s.remove(c.Remove)
 	}
-	return groupRecord{}, errNothing
+	return registryReply{}, errNothing
+}
+
+func (s *registry) create(want *groupRecord, at *machine.Command) (registryReply, error) {
+	for i := range s.Groups {
+		if g := &s.Groups[i]; g.ID == want.ID {
+			if g.Settings.Machine != want.Settings.Machine {
+				return registryReply{}, errGroupExists
+			}
+			return registryReply{groupRecord: *g}, nil
+		}
+	}
+	g := *want
+	birth, _ := at.Seed()
+	g.Birth = raft.Birth(birth | 1)
+	for i := range g.Voters {
+		m := &g.Voters[i]
+		m.Incarnation = replicaIncarnation(uint64(m.Incarnation), g.Birth, m.Replica)
+	}
+	s.Groups = append(s.Groups[:len(s.Groups):len(s.Groups)], g)
+	return registryReply{groupRecord: g}, nil
 }
 
 // changed is a machine of the engine's own that acts on this host after each batch.
@@ -116,6 +133,8 @@ func (r *registryReplica) changed(h *Host) {
 	}
 	r.seen += len(s.Groups)
 	h.setNotes(s.Notes)
+	h.setHosts(s.Hosts)
+	h.rememberGroups(s.Groups)
 	for _, g := range s.Groups {
 		h.tasks.run("create", func() { h.startGroup(g) })
 	}
@@ -131,6 +150,7 @@ func (h *Host) setNotes(notes []hostNote) {
 // systemConfiguration is group 0's first: every founder votes.
 func systemConfiguration(m *wire.Mint) *raft.Configuration {
 	c := &raft.Configuration{Settings: defaultSettings(registryMachine), NextReplica: raft.ReplicaID(len(m.Hosts) + 1)}
+	c.Settings.Version = registryVersion
 	for i, f := range m.Hosts {
 		id := raft.ReplicaID(i + 1)
 		c.Voters = append(c.Voters, raft.Member{Replica: id, Host: f.Host, Incarnation: replicaIncarnation(f.Incarnation, m.Birth, id)})
@@ -177,21 +197,21 @@ func (h *Host) Create(ctx context.Context, id raft.GroupID, name string, voters 
 // create proposes the group to the registry, again and again: the command finds what it made.
 func (h *Host) create(ctx context.Context, id raft.GroupID, voters []raft.HostID, settings raft.Settings) error {
 	record := &groupRecord{ID: id, Settings: settings}
-	h.mu.Lock()
-	hosts := h.identity.is.Mint.Hosts
-	h.mu.Unlock()
-	for _, m := range hosts {
-		if len(voters) == 0 || slices.Contains(voters, m.Host) {
+	if len(voters) == 0 {
+		voters = hostsOf(h.Replica(systemGroup).conf.Load().Voters)
+	}
+	for _, m := range h.members() {
+		if slices.Contains(voters, m.Host) {
 			// The host's incarnation; the command makes the replica's of it.
 			record.Voters = append(record.Voters, raft.Member{
 				Replica: raft.ReplicaID(len(record.Voters) + 1), Host: m.Host, Incarnation: raft.Incarnation(m.Incarnation),
 			})
 		}
 	}
-	if len(record.Voters) == 0 || len(voters) > 0 && len(record.Voters) != len(voters) {
+	if len(record.Voters) != len(voters) {
 		return notCommitted(fmt.Errorf("%w: GroupOptions.Voters names hosts of this cluster: %v", ErrOptions, voters))
 	}
-	_, err := h.register(ctx, registryCommand{Create: record})
+	_, err := h.register(ctx, 0, registryCommand{Create: record})
 	if errors.Is(err, errGroupExists) {
 		return notCommitted(fmt.Errorf("%w: group %d", ErrExists, id))
 	}
@@ -199,10 +219,11 @@ func (h *Host) create(ctx context.Context, id raft.GroupID, voters []raft.HostID
 }
 
 // register runs an idempotent command on the registry until it is known to have run, or ctx ends.
-func (h *Host) register(ctx context.Context, c registryCommand) (groupRecord, error) {
+// Until is when it gives up; 0: never.
+func (h *Host) register(ctx context.Context, until time.Duration, c registryCommand) (registryReply, error) {
 	cmd, err := registryKind.EncodeCommand(c)
 	if err != nil {
-		return groupRecord{}, notCommitted(err)
+		return registryReply{}, notCommitted(err)
 	}
 	for {
 		r, err := h.Propose(ctx, systemGroup, cmd)
@@ -210,11 +231,11 @@ func (h *Host) register(ctx context.Context, c registryCommand) (groupRecord, er
 			return registryKind.DecodeReply(r.Data)
 		}
 		var no *machine.Refusal
-		if errors.As(err, &no) || ctx.Err() != nil || h.closed.Load() || errors.Is(err, ErrContext) {
-			return groupRecord{}, err
+		if errors.As(err, &no) || ctx.Err() != nil || h.closed.Load() || errors.Is(err, ErrContext) || until != 0 && h.env.Clock().Now() >= until {
+			return registryReply{}, err
 		}
 		if err := h.pause(ctx, foundingEvery); err != nil {
-			return groupRecord{}, unknown(err)
+			return registryReply{}, unknown(err)
 		}
 	}
 }
@@ -224,6 +245,6 @@ func (h *Host) Announce(ctx context.Context, text string) error {
 	if err := h.awaitReplica(ctx, systemGroup); err != nil {
 		return err
 	}
-	_, err := h.register(ctx, registryCommand{Note: &hostNote{Host: h.ID(), Text: text}})
+	_, err := h.register(ctx, 0, registryCommand{Note: &hostNote{Host: h.ID(), Text: text}})
 	return err
 }

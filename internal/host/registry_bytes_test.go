@@ -2,6 +2,7 @@ package host
 
 import (
 	"bytes"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
@@ -15,7 +16,10 @@ import (
 
 var rewrite = flag.Bool("rewrite", false, "write the golden files of versions that have none yet")
 
-const registryGolden = "testdata/registry_v1.golden"
+const (
+	registryGolden      = "testdata/registry_v1.golden"
+	registryHostsGolden = "testdata/registry_v2.golden"
+)
 
 // The field names of these structs, those of raft.Settings and raft.Member too, are in logs and
 // snapshots for ever: renaming one is another format.
@@ -46,15 +50,41 @@ func TestRegistryBytesAreThoseOfTheGoldenFile(t *testing.T) {
 	line("reply", reply(t, registryCommand{Create: &groupRecord{ID: 1, Settings: settings}}), nil)
 	line("state", saved(t, &state), nil)
 
-	want, err := os.ReadFile(registryGolden)
+	sameAsGolden(t, registryGolden, got.String())
+
+	// What version 2 adds.
+	got.Reset()
+	one := hostRecord{ID: 1, Addr: "10.0.0.1:2380", Incarnation: 1<<64 - 1}
+	gone := hostRecord{ID: 2, Addr: "10.0.0.2:2380", Incarnation: 12, Removed: true}
+	secret := secretOf([16]byte{1, 2, 3})
+	for _, c := range []registryCommand{
+		{Issue: &issueCommand{Secret: secret, For: 5, Founders: []hostRecord{one}}},
+		{Join: &joinCommand{Secret: secret, Addr: "10.0.0.4:2380", Incarnation: 14}},
+		{Remove: &removeCommand{Host: 2, Founders: []hostRecord{one}}},
+	} {
+		p, err := registryKind.EncodeCommand(c)
+		line("command", p, err)
+	}
+	q, err := encodeReply(registryReply{Joined: &one})
+	line("reply", q, err)
+	state.Hosts, state.Tokens = []hostRecord{one, gone}, []tokenRecord{{Secret: secret, Expires: 77}}
+	line("state", encodeState(t, &state), nil)
+	sameAsGolden(t, registryHostsGolden, got.String())
+}
+
+func encodeReply(r registryReply) ([]byte, error) { return json.Marshal(r) }
+
+func sameAsGolden(t *testing.T, name, got string) {
+	t.Helper()
+	want, err := os.ReadFile(name)
 	if os.IsNotExist(err) && *rewrite {
-		want, err = []byte(got.String()), os.WriteFile(registryGolden, []byte(got.String()), 0o644)
+		want, err = []byte(got), os.WriteFile(name, []byte(got), 0o644)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.String() != string(want) {
-		t.Errorf("the bytes changed without a new version:\n%swant:\n%s", got.String(), want)
+	if got != string(want) {
+		t.Errorf("the bytes changed without a new version:\n%swant:\n%s", got, want)
 	}
 }
 

@@ -15,8 +15,16 @@ import (
 
 func registryCommandFor(r *rand.Rand) []byte {
 	var c registryCommand
-	switch r.IntN(5) {
+	founders := []hostRecord{{ID: 1, Addr: "a", Incarnation: 1}, {ID: 2, Addr: "b", Incarnation: 2}}
+	secret := secretOf([16]byte{byte(r.IntN(4))})
+	switch r.IntN(9) {
 	case 0: // asks for nothing
+	case 5, 6:
+		c.Issue = &issueCommand{Secret: secret, For: machine.Time(r.IntN(1 << 30)), Founders: founders}
+	case 7:
+		c.Join = &joinCommand{Secret: secret, Addr: "c", Incarnation: uint64(1 + r.IntN(6))}
+	case 8:
+		c.Remove = &removeCommand{Host: raft.HostID(1 + r.IntN(5)), Founders: founders}
 	case 1, 2:
 		c.Note = &hostNote{Host: raft.HostID(1 + r.IntN(4)), Text: fmt.Sprint("note ", r.IntN(9))}
 	default:
@@ -70,7 +78,7 @@ func TestGroupIsRegisteredOnce(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return got, nil
+		return got.groupRecord, nil
 	}
 	first, _ := create(1, "counter")
 	if first.Birth == 0 || first.Voters[0].Incarnation != replicaIncarnation(100, first.Birth, 1) {
@@ -111,4 +119,62 @@ func TestFoundingNonceNamesMinterAndList(t *testing.T) {
 			seen[n] = name
 		}
 	}
+}
+
+// TestRegistryAdmitsHosts: a token is good once and for its time, a host's id is never given again,
+// and neither is its directory taken back.
+func TestRegistryAdmitsHosts(t *testing.T) {
+	s := &registry{}
+	founders := []hostRecord{{ID: 1, Addr: "a", Incarnation: 1}, {ID: 2, Addr: "b", Incarnation: 2}}
+	at := machine.Time(0)
+	run := func(c registryCommand) (raft.HostID, error) {
+		r, err := applyRegistry(s, c, &machine.Command{Time: at})
+		if r.Joined != nil {
+			return r.Joined.ID, err
+		}
+		return 0, err
+	}
+	join := func(secret string, incarnation uint64, want raft.HostID, wantErr error) {
+		t.Helper()
+		id, err := run(registryCommand{Join: &joinCommand{Secret: secret, Addr: "c", Incarnation: incarnation}})
+		if id != want || err != nil && err != wantErr || err == nil && wantErr != nil {
+			t.Errorf("join with %q as %d: host %d, %v; want %d, %v", secret, incarnation, id, err, want, wantErr)
+		}
+	}
+	issue := func(secret string, want error) {
+		t.Helper()
+		if _, err := run(registryCommand{Issue: &issueCommand{Secret: secret, For: 100, Founders: founders}}); err != want && (err == nil) == (want == nil) {
+			t.Errorf("issue %q: %v, want %v", secret, err, want)
+		}
+	}
+	join("s", 3, 0, errNoToken)
+	issue("s", nil)
+	join("t", 3, 0, errNoToken)
+	join("s", 3, 3, nil)
+	join("s", 3, 3, nil) // the answer was lost
+	join("s", 4, 0, errNoToken)
+	issue("s", nil)
+	at = 100
+	join("s", 4, 0, errNoToken)
+	issue("u", nil)
+	if _, err := run(registryCommand{Remove: &removeCommand{Host: 3}}); err != nil {
+		t.Error(err)
+	}
+	join("u", 3, 0, errWasRemoved)
+	join("u", 5, 4, nil)
+	if _, err := run(registryCommand{Remove: &removeCommand{Host: 9}}); err != errNoHost {
+		t.Errorf("remove nobody: %v", err)
+	}
+	for _, id := range []raft.HostID{1, 2} {
+		if _, err := run(registryCommand{Remove: &removeCommand{Host: id}}); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := run(registryCommand{Remove: &removeCommand{Host: 4}}); err != errOneHostStays {
+		t.Errorf("remove the last: %v", err)
+	}
+	for i := range maxJoinTokens {
+		issue(fmt.Sprint(i), nil)
+	}
+	issue("one too many", errManyTokens)
 }

@@ -329,6 +329,7 @@ func (l *lane) restore(g *group, meta *raft.SnapshotMeta) error {
 	if err := l.loadSnapshot(g, meta.Identity.Index); err != nil {
 		return err
 	}
+	g.lookAt(&l.conf)
 	failAll(g.waiting.takeSkipped(meta.Identity.Term, meta.Identity.Index), unknown(ErrSkipped))
 	g.h.observe(env.Event{
 		Kind: env.SnapshotInstalled, Group: uint64(g.id), Replica: uint64(g.self.Replica), Index: uint64(meta.Identity.Index), Digest: uint64(l.chain),

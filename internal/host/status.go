@@ -203,10 +203,9 @@ func (h *Host) Notes() map[raft.HostID]string {
 
 // Hosts of the cluster, with their addresses, ordered by id.
 func (h *Host) Hosts() []Peer {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	peers := make([]Peer, 0, len(h.identity.is.Mint.Hosts))
-	for _, m := range h.identity.is.Mint.Hosts {
+	members := h.members()
+	peers := make([]Peer, 0, len(members))
+	for _, m := range members {
 		peers = append(peers, Peer{ID: m.Host, Addr: m.Addr})
 	}
 	return peers

@@ -71,9 +71,14 @@ func AppendMint(dst []byte, m *Mint) []byte {
 	dst = append(dst, m.Cluster[:]...)
 	dst = binary.LittleEndian.AppendUint64(dst, m.Nonce)
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(m.Birth))
-	dst = binary.AppendUvarint(dst, uint64(len(m.Hosts)))
-	for i := range m.Hosts {
-		h := &m.Hosts[i]
+	return appendHosts(dst, m.Hosts)
+}
+
+func appendHosts(dst []byte, hosts []FoundingHost) []byte {
+	assertf(len(hosts) <= MaxFounders, "list of %d hosts, at most %d", len(hosts), MaxFounders)
+	dst = binary.AppendUvarint(dst, uint64(len(hosts)))
+	for i := range hosts {
+		h := &hosts[i]
 		dst = binary.AppendUvarint(dst, uint64(h.Host))
 		dst = appendText(dst, "address", h.Addr, MaxAddrBytes)
 		dst = binary.LittleEndian.AppendUint64(dst, h.Incarnation)
@@ -85,19 +90,25 @@ func (c *cursor) mint() (m Mint) {
 	m.Cluster = c.cluster()
 	m.Nonce = c.u64("nonce")
 	m.Birth = raft.Birth(c.u64("birth"))
+	m.Hosts = c.hosts()
+	return m
+}
+
+// hosts reads a list of hosts. An empty one is nil.
+func (c *cursor) hosts() []FoundingHost {
 	n := c.count("hosts", 10, MaxFounders)
 	if n == 0 {
-		return m
+		return nil
 	}
-	m.Hosts = make([]FoundingHost, n)
-	for i := range m.Hosts {
-		m.Hosts[i] = FoundingHost{
+	hosts := make([]FoundingHost, n)
+	for i := range hosts {
+		hosts[i] = FoundingHost{
 			Host:        raft.HostID(c.uvarint("host")),
 			Addr:        c.text("address", MaxAddrBytes),
 			Incarnation: c.u64("incarnation"),
 		}
 	}
-	return m
+	return hosts
 }
 
 // appendOptionalMint appends whether there is one, and it.

@@ -214,7 +214,8 @@ func mendBody(p []byte) {
 
 func FuzzHostIdentity(f *testing.F) {
 	h := sampleHostIdentity()
-	fuzzMended(f, mendBody, whole(DecodeHostIdentity), func(h HostIdentity) []byte { return AppendHostIdentity(nil, &h) }, AppendHostIdentity(nil, &h))
+	fuzzMended(f, mendBody, whole(DecodeHostIdentity), func(h HostIdentity) []byte { return AppendHostIdentity(nil, &h) },
+		AppendHostIdentity(nil, &h), AppendHostIdentity(nil, &HostIdentity{State: StateFounded, Peers: h.Mint.Hosts}))
 }
 
 func FuzzSnapshotHeader(f *testing.F) {
@@ -249,4 +250,30 @@ func FuzzChunkHeader(f *testing.F) {
 			t.Fatalf("accepts %+v at %d", h, index)
 		}
 	})
+}
+
+func FuzzToken(f *testing.F) {
+	t := sampleToken()
+	fuzzOne(f, func(p []byte) (Token, int, error) { v, err := DecodeToken(string(p)); return v, len(p), err },
+		func(t Token) []byte { return []byte(EncodeToken(&t)) }, []byte(EncodeToken(&t)))
+}
+
+func FuzzJoinRequest(f *testing.F) {
+	r := sampleJoinRequest()
+	fuzzOne(f, whole(DecodeJoinRequest), func(r JoinRequest) []byte { return AppendJoinRequest(nil, &r) }, AppendJoinRequest(nil, &r))
+}
+
+func FuzzJoinReply(f *testing.F) {
+	r := sampleJoinReply()
+	fuzzOne(f, whole(DecodeJoinReply), func(r JoinReply) []byte { return AppendJoinReply(nil, &r) }, AppendJoinReply(nil, &r))
+}
+
+func FuzzChangeRequest(f *testing.F) {
+	r := sampleChangeRequest()
+	fuzzOne(f, whole(DecodeChangeRequest), func(r ChangeRequest) []byte { return AppendChangeRequest(nil, &r) }, AppendChangeRequest(nil, &r))
+}
+
+func FuzzChangeReply(f *testing.F) {
+	r := sampleChangeReply()
+	fuzzOne(f, whole(DecodeChangeReply), func(r ChangeReply) []byte { return AppendChangeReply(nil, &r) }, AppendChangeReply(nil, &r))
 }

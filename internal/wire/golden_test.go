@@ -20,6 +20,9 @@ func TestGolden(t *testing.T) {
 	changing.Next = []raft.Member{{Replica: 1, Host: 11, Incarnation: 0x101}, {Replica: 5, Host: 15, Incarnation: 0x105}}
 	appending, heartbeat, full := sampleAppend(), sampleHeartbeat(), sampleFull()
 	identity, header := sampleHostIdentity(), sampleSnapshotHeader()
+	grown := sampleHostIdentity()
+	grown.Peers = []FoundingHost{{Host: 2, Addr: "10.0.0.2:2380", Incarnation: 0x102}, {Host: 9, Addr: "10.0.0.9:2380", Incarnation: 0x109}}
+	token, join, joined, change, changed := sampleToken(), sampleJoinRequest(), sampleJoinReply(), sampleChangeRequest(), sampleChangeReply()
 	for _, c := range []struct {
 		name string
 		got  []byte
@@ -39,6 +42,12 @@ func TestGolden(t *testing.T) {
 		{"founding_request_v1", AppendFoundingRequest(nil, &request)},
 		{"founding_reply_v1", AppendFoundingReply(nil, &reply)},
 		{"host_v1", AppendHostIdentity(nil, &identity)},
+		{"host_v2", AppendHostIdentity(nil, &grown)},
+		{"token_v1", []byte(EncodeToken(&token))},
+		{"join_request_v1", AppendJoinRequest(nil, &join)},
+		{"join_reply_v1", AppendJoinReply(nil, &joined)},
+		{"change_request_v1", AppendChangeRequest(nil, &change)},
+		{"change_reply_v1", AppendChangeReply(nil, &changed)},
 		{"snapshot_header_v1", AppendSnapshotHeader(nil, &header)},
 		{"snapshot_chunk_v1", sampleChunk()},
 		{"snapshot_footer_v1", AppendFooter(nil, &Footer{Chunks: 4, Total: 3<<20 + 19, Digest: 0xd16e57})},

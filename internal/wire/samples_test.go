@@ -114,7 +114,7 @@ func sampleFoundingReply() FoundingReply {
 }
 
 func sampleHostIdentity() HostIdentity {
-	return HostIdentity{Format: HostFormat, FeatureLevel: 4, State: StateFounded, Incarnation: 0x102, Nonce: 0x4e4f4e4345, Epoch: 2, Host: 2, Mint: sampleMint()}
+	return HostIdentity{FeatureLevel: 4, State: StateFounded, Incarnation: 0x102, Nonce: 0x4e4f4e4345, Epoch: 2, Host: 2, Mint: sampleMint()}
 }
 
 func sampleSnapshotHeader() SnapshotHeader {
@@ -144,4 +144,31 @@ func sampleChunk() []byte {
 	p := append(make([]byte, ChunkHeaderSize), "the machine's bytes"...)
 	PutChunkHeader(p, 3, p[ChunkHeaderSize:])
 	return p
+}
+
+func sampleToken() Token {
+	return Token{Cluster: sampleCluster(), Secret: [16]byte{1, 2, 3, 15: 16}, Addrs: []string{"10.0.0.1:2380", "[::1]:2380"}}
+}
+
+func sampleJoinRequest() JoinRequest {
+	return JoinRequest{Cluster: sampleCluster(), Secret: [16]byte{9, 8, 7}, Addr: "10.0.0.4:2380", Incarnation: 0x104}
+}
+
+func sampleJoinReply() JoinReply {
+	return JoinReply{State: StateFounded, Reason: "why", Host: 4, Epoch: 2, Mint: sampleMint(), Peers: sampleMint().Hosts}
+}
+
+func sampleChangeRequest() ChangeRequest {
+	return ChangeRequest{
+		Cluster: sampleCluster(), Group: 7, Ask: true, After: 41, Voters: []raft.HostID{1, 2, 400}, Learners: []raft.HostID{5},
+		MaxEntryBytes: 1 << 20, MachineVersion: 3,
+	}
+}
+
+func sampleChangeReply() ChangeReply {
+	c := sampleConfiguration()
+	c.Index = 42
+	return ChangeReply{
+		State: ChangeLeads, Leader: 3, Refused: uint8(raft.InFlight), Reason: "why", Birth: 0xb1, Committed: true, Settled: true, Index: 43, InForce: c,
+	}
 }

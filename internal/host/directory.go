@@ -1,0 +1,150 @@
+package host
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/lockstep-rsm/lockstep/internal/wire"
+	"github.com/lockstep-rsm/lockstep/raft"
+)
+
+// directory is what this host knows of the others, from the registry's last word. It is in the
+// host's identity too: a host that was away must find who has come meanwhile, to learn of them.
+type directory struct {
+	hosts   []wire.FoundingHost  // that belong to the cluster; nil: those of the mint
+	removed map[raft.HostID]bool // that did
+	groups  map[raft.GroupID]groupRecord
+}
+
+// members are the hosts of the cluster, this one included, ordered by id.
+func (h *Host) members() []wire.FoundingHost {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.membersLocked()
+}
+
+func (h *Host) membersLocked() []wire.FoundingHost {
+	if h.directory.hosts != nil {
+		return h.directory.hosts
+	}
+	return h.identity.is.Mint.Hosts
+}
+
+// member is one host of the cluster.
+func (h *Host) member(id raft.HostID) (wire.FoundingHost, bool) {
+	all := h.members()
+	i := slices.IndexFunc(all, func(m wire.FoundingHost) bool { return m.Host == id })
+	if i < 0 {
+		return wire.FoundingHost{}, false
+	}
+	return all[i], true
+}
+
+// setHosts takes the registry's list. It runs on the lane.
+func (h *Host) setHosts(records []hostRecord) {
+	if len(records) == 0 {
+		return
+	}
+	var hosts []wire.FoundingHost
+	removed := make(map[raft.HostID]bool)
+	for _, r := range records {
+		if r.Removed {
+			removed[r.ID] = true
+		} else {
+			hosts = append(hosts, wire.FoundingHost{Host: r.ID, Addr: r.Addr, Incarnation: r.Incarnation})
+		}
+	}
+	h.mu.Lock()
+	same := slices.Equal(h.directory.hosts, hosts) && len(h.directory.removed) == len(removed)
+	h.directory.hosts, h.directory.removed = hosts, removed
+	h.mu.Unlock()
+	if !same {
+		h.tasks.run("hosts", h.followHosts)
+	}
+}
+
+// followHosts writes the directory down, and keeps links to whom it names.
+func (h *Host) followHosts() {
+	h.amendGate.enter(h.env)
+	is := h.identity.is
+	is.Peers = h.members()
+	next := identityFile{env: h.identity.env, dir: h.identity.dir, path: h.identity.path}
+	err := next.save(is)
+	h.amendGate.leave()
+	if err != nil && !h.closed.Load() {
+		h.log.Warn("hosts not written down", "host", is.Host, "err", err, "do", "see the disk; it is written again with the next change")
+	}
+	h.connect()
+}
+
+// connect keeps links to the other hosts of the cluster.
+func (h *Host) connect() {
+	net := h.net.Load()
+	if net == nil {
+		return
+	}
+	peers := make(map[raft.HostID]string)
+	self := h.ID()
+	for _, m := range h.members() {
+		if m.Host != self {
+			peers[m.Host] = m.Addr
+		}
+	}
+	if h.isOut() {
+		clear(peers)
+	}
+	net.SetPeers(peers)
+}
+
+// isOut says whether this host was removed from the cluster.
+func (h *Host) isOut() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.directory.removed[h.identity.is.Host]
+}
+
+// rememberGroups keeps what a replica that is invited to a group has to know of it. It runs on the
+// lane.
+func (h *Host) rememberGroups(groups []groupRecord) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, g := range groups {
+		h.directory.groups[g.ID] = g
+	}
+}
+
+// knownGroups are those of the registry, as far as this host has read it, ordered by id.
+func (h *Host) knownGroups() (ids []raft.GroupID) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for id := range h.directory.groups {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// admit says why a host is not heard; nil: it belongs to the cluster. The lock is held.
+func (h *Host) admitLocked(id raft.HostID, incarnation uint64) error {
+	for _, m := range h.membersLocked() {
+		if m.Host == id {
+			if m.Incarnation != incarnation {
+				return fmt.Errorf("host %d has incarnation %016x here, not %016x: its directory was wiped or is another's", m.Host, m.Incarnation, incarnation)
+			}
+			return nil
+		}
+	}
+	if h.directory.removed[id] {
+		return fmt.Errorf("host %d was removed from this cluster: empty its directory, and join with a token", id)
+	}
+	return fmt.Errorf("host %d is not of this cluster", id)
+}
+
+func hostsOf(members []raft.Member) []raft.HostID {
+	hosts := make([]raft.HostID, len(members))
+	for i, m := range members {
+		hosts[i] = m.Host
+	}
+	slices.Sort(hosts)
+	return hosts
+}

@@ -1,0 +1,244 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/lockstep-rsm/lockstep/env"
+	"github.com/lockstep-rsm/lockstep/internal/wire"
+	"github.com/lockstep-rsm/lockstep/raft"
+)
+
+// Target is the configuration that a group is to have, made from the one at Index.
+type Target struct {
+	Index            raft.Index
+	Voters, Learners []raft.HostID
+	MaxEntryBytes    int64
+	MachineVersion   uint32
+}
+
+// RefusedError says why a change of a configuration was not begun.
+type RefusedError struct {
+	Reason  string
+	InForce raft.Configuration
+	passes  bool // what stands in the way ends by itself
+}
+
+// Error implements error.
+func (e *RefusedError) Error() string { return ErrRefused.Error() + ": " + e.Reason }
+
+// Is makes every RefusedError an ErrRefused.
+func (e *RefusedError) Is(target error) bool { return target == ErrRefused }
+
+var errSuperseded = errors.New("another change took the place of this one before it was through")
+
+// reconfigureEvery is the pause between looks at a change that is under way.
+const reconfigureEvery = 20 * time.Millisecond
+
+func refusalText(r raft.Refusal) string {
+	switch r {
+	case raft.InFlight:
+		return "another change is under way"
+	case raft.Outdated:
+		return "another configuration is in force than the one it was made from: read it, and decide again"
+	case raft.NoVoters:
+		return "it names no voter"
+	case raft.NotHeard:
+		return "a majority of the voters to be is not heard: start them first, or leave them out"
+	case raft.Invalid:
+		return "a host is in it twice"
+	case raft.NotLeader, raft.Transferring, raft.Unsettled:
+		return "nobody leads the group at the moment"
+	}
+	return fmt.Sprintf("refusal %d", r)
+}
+
+// Configuration is the one in force at the group's leader.
+func (h *Host) Configuration(ctx context.Context, id raft.GroupID) (raft.Configuration, error) {
+	until := h.patience(ctx)
+	for {
+		reply, err := h.askLeader(ctx, &wire.ChangeRequest{Group: id, Ask: true})
+		if err == nil && reply.Settled {
+			return reply.InForce, nil
+		}
+		if err == nil {
+			err = ErrNoQuorum
+		}
+		if end := h.pauseUntil(ctx, until, err); end != nil {
+			return raft.Configuration{}, notCommitted(end)
+		}
+	}
+}
+
+// Reconfigure brings a group to t, and returns what is in force once that is through. Asked anew
+// about a change that is under way, it waits for that.
+func (h *Host) Reconfigure(ctx context.Context, id raft.GroupID, t *Target) (raft.Configuration, error) {
+	until := h.patience(ctx)
+	begun := false
+	for {
+		done, err := h.reconfigureStep(ctx, id, t, &begun)
+		var no *RefusedError
+		switch {
+		case done != nil:
+			return *done, nil
+		case errors.As(err, &no) && !begun:
+			return raft.Configuration{}, notCommitted(no)
+		case errors.Is(err, errSuperseded):
+			return raft.Configuration{}, unknown(err)
+		}
+		if end := h.pauseUntil(ctx, until, err); end != nil {
+			if begun {
+				return raft.Configuration{}, unknown(fmt.Errorf("%w: the change is under way, and goes on by itself", end))
+			}
+			return raft.Configuration{}, unknown(end)
+		}
+	}
+}
+
+// reconfigureStep looks at what is in force, and asks for the change where that is what it was made
+// from. Both may be done any number of times.
+func (h *Host) reconfigureStep(ctx context.Context, id raft.GroupID, t *Target, begun *bool) (*raft.Configuration, error) {
+	reply, err := h.askLeader(ctx, &wire.ChangeRequest{Group: id, Ask: true})
+	if err != nil {
+		return nil, err
+	}
+	c := &reply.InForce
+	switch {
+	case !reply.Settled:
+		return nil, ErrNoQuorum
+	case t.reached(c):
+		if reply.Committed {
+			return c, nil
+		}
+		*begun = *begun || c.Index > t.Index
+		return nil, nil
+	case c.Index > t.Index && t.approached(c):
+		*begun = true
+		return nil, nil
+	case c.Index != t.Index && *begun:
+		return nil, errSuperseded
+	}
+	reply, err = h.askLeader(ctx, &wire.ChangeRequest{
+		Group: id, After: t.Index, Voters: t.Voters, Learners: t.Learners, MaxEntryBytes: t.MaxEntryBytes, MachineVersion: t.MachineVersion,
+	})
+	switch why := raft.Refusal(reply.Refused); {
+	case err != nil:
+		return nil, err
+	case reply.Reason != "":
+		return nil, &RefusedError{Reason: reply.Reason, InForce: reply.InForce}
+	case why == raft.NotLeader, why == raft.Transferring, why == raft.Unsettled:
+		return nil, ErrNoQuorum
+	case why != raft.Appended:
+		return nil, &RefusedError{
+			Reason: refusalText(why), InForce: reply.InForce, passes: why == raft.InFlight || why == raft.Outdated || why == raft.NotHeard,
+		}
+	}
+	*begun = true
+	return nil, nil
+}
+
+// reached says whether c is what was asked for.
+func (t *Target) reached(c *raft.Configuration) bool {
+	return !c.Joint() && len(c.Next) == 0 && sameHosts(c.Voters, t.Voters) && sameHosts(c.Learners, t.Learners) && t.sameSettings(c)
+}
+
+// approached says whether c is on the way there.
+func (t *Target) approached(c *raft.Configuration) bool {
+	return t.sameSettings(c) && (len(c.Next) > 0 && sameHosts(c.Next, t.Voters) || c.Joint() && sameHosts(c.Voters, t.Voters))
+}
+
+func (t *Target) sameSettings(c *raft.Configuration) bool {
+	return c.Settings.MaxEntryBytes == t.MaxEntryBytes && c.Settings.Version == t.MachineVersion
+}
+
+func sameHosts(members []raft.Member, hosts []raft.HostID) bool {
+	return slices.Equal(hostsOf(members), slices.Sorted(slices.Values(hosts)))
+}
+
+// pauseUntil waits a moment. The error, if the time is over, says why it was waited.
+func (h *Host) pauseUntil(ctx context.Context, until time.Duration, why error) error {
+	if why == nil {
+		why = ErrNoQuorum
+	}
+	if h.closed.Load() {
+		return ErrClosed
+	}
+	if until != 0 && h.env.Clock().Now() >= until {
+		return why
+	}
+	if err := h.pause(ctx, reconfigureEvery); err != nil {
+		return err
+	}
+	return nil
+}
+
+// askLeader brings a question or a change to whoever leads the group, wherever it is.
+func (h *Host) askLeader(ctx context.Context, req *wire.ChangeRequest) (wire.ChangeReply, error) {
+	req.Cluster = h.Cluster()
+	var last error = ErrNoQuorum
+	asked := make(map[raft.HostID]bool)
+	self := h.ID()
+	queue := []raft.HostID{self}
+	for _, m := range h.members() {
+		queue = append(queue, m.Host)
+	}
+	for len(queue) > 0 {
+		to := queue[0]
+		queue = queue[1:]
+		if asked[to] {
+			continue
+		}
+		asked[to] = true
+		reply, err := h.askHost(ctx, to, req)
+		switch {
+		case err != nil:
+			last = err
+		case reply.State == wire.ChangeLeads:
+			return reply, nil
+		case reply.State == wire.ChangeFollows && reply.Leader != 0:
+			queue = append([]raft.HostID{reply.Leader}, queue...)
+		}
+		if ctx.Err() != nil || h.closed.Load() {
+			break
+		}
+	}
+	return wire.ChangeReply{}, last
+}
+
+func (h *Host) askHost(ctx context.Context, to raft.HostID, req *wire.ChangeRequest) (wire.ChangeReply, error) {
+	if to == h.ID() {
+		return h.answerChange(req), nil
+	}
+	m, ok := h.member(to)
+	net := h.net.Load()
+	if !ok || net == nil {
+		return wire.ChangeReply{}, fmt.Errorf("host %d is not known here", to)
+	}
+	p, err := net.Call(ctx, m.Addr, wire.AppendChangeRequest(nil, req))
+	if err != nil {
+		if errors.Is(err, env.ErrContext) {
+			err = ErrContext
+		}
+		return wire.ChangeReply{}, err
+	}
+	return wire.DecodeChangeReply(p)
+}
+
+// answerChange is the other side, on any host.
+func (h *Host) answerChange(req *wire.ChangeRequest) wire.ChangeReply {
+	g := h.Replica(req.Group)
+	if !h.isFounded() || req.Cluster != h.Cluster() || g == nil {
+		return wire.ChangeReply{State: wire.ChangeUnknown}
+	}
+	a := &changing{w: h.env.NewWaiter(), req: req}
+	h.post(event{kind: evDo, fn: func() { g.change(a) }})
+	for !a.isDone() {
+		if err := a.w.Wait(nil, h.env.Clock().Now()+h.opts.ElectionTimeout); err != nil && h.closed.Load() { //nolint:staticcheck // the turn answers
+			return wire.ChangeReply{State: wire.ChangeUnknown}
+		}
+	}
+	return a.reply
+}
