@@ -24,6 +24,9 @@ type Change struct {
 	Next  Configuration
 }
 
+// MaxMembers of a group, voters to be and learners together.
+const MaxMembers = 1024
+
 // onReconfigure appends the first entry of a change, or says why not.
 func (r *Replica) onReconfigure(c *Change) {
 	a := Proposed{Ref: c.Ref, Refused: r.refuseChange(c)}
@@ -51,7 +54,7 @@ func (r *Replica) refuseChange(c *Change) Refusal {
 		return Outdated
 	case len(c.Next.Voters) == 0:
 		return NoVoters
-	case !now.follows(&c.Next):
+	case len(c.Next.Voters)+len(c.Next.Learners) > MaxMembers || !now.follows(&c.Next):
 		return Invalid
 	case !sameMembers(c.Next.Voters, now.Voters) && !r.majorityHeard(c.Next.Voters):
 		return NotHeard

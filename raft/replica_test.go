@@ -89,6 +89,22 @@ func TestReplicaWithoutVoteNeverCampaignsOrGrants(t *testing.T) {
 
 // The slices of Ready are shared with the lane and the writer: what is truncated, trimmed or
 // compacted later does not change under them (bug 90).
+func TestGroupOfTooManyMembersIsRefused(t *testing.T) {
+	w := newWorld(1, Configuration{Voters: members(1), NextReplica: 2}, testOptions())
+	w.settle(100_000_000)
+	change := func(learners int) Refusal {
+		c := Change{After: 1, Next: Configuration{Voters: members(1)}}
+		for id := range ReplicaID(learners) {
+			c.Next.Learners = append(c.Next.Learners, member(id+2))
+		}
+		c.Next.NextReplica = ReplicaID(learners) + 2
+		return w.host(1).r.refuseChange(&c)
+	}
+	if most, more := change(MaxMembers-1), change(MaxMembers); most != Appended || more != Invalid {
+		t.Errorf("%d members: %v; one more: %v", MaxMembers, most, more)
+	}
+}
+
 func TestReadyEntriesNeverChange(t *testing.T) {
 	w := lead(t, 3)
 	var kept [][]Entry

@@ -16,8 +16,8 @@ const (
 
 // Bounds of a configuration.
 const (
-	MaxMembers      = 1024 // in each of its lists
-	MaxMachineBytes = 255  // of the name of a machine's kind
+	MaxMembers      = raft.MaxMembers // in each of its lists
+	MaxMachineBytes = 255             // of the name of a machine's kind
 )
 
 // memberSize is the least length of an encoded member.
