@@ -91,7 +91,7 @@ func (r *Replica) advanceCommit() {
 	for _, e := range r.log.slice(r.commit+1, n+1) {
 		r.uncommitted -= e.size()
 	}
-	r.commitTo(n)
+	r.learnCommit(n)
 	r.feedDue = true
 	if c := r.configuration(); c.Index <= r.commit && !c.votes(r.o.Self) {
 		// Removed: it has led until the change was committed, no longer (thesis §4.2.2). The commit
@@ -100,6 +100,12 @@ func (r *Replica) advanceCommit() {
 		r.bequeath()
 		r.becomeFollower(r.hard.Term, "no voter any more")
 	}
+}
+
+// learnCommit takes a commit index that the leader of this term knows, which may be this replica.
+func (r *Replica) learnCommit(n Index) {
+	r.told = max(r.told, n)
+	r.commitTo(n)
 }
 
 // commitTo moves the commit index forward, never back.

@@ -7,7 +7,7 @@ func (r *Replica) onHeartbeat(m *Message) {
 	r.learnAgreed(m.Agreed)
 	// The leader names at most what it knows to match here; what is verified binds even a leader
 	// that is wrong about it (bugs 32 and 33).
-	r.commitTo(min(m.Commit, max(r.verified, r.commit)))
+	r.learnCommit(min(m.Commit, max(r.verified, r.commit)))
 	if m.Round == 0 {
 		return
 	}
@@ -50,7 +50,7 @@ func (r *Replica) onAppend(m *Message) {
 	have, sum, ok := r.log.position(prev.Index)
 	switch {
 	case !ok || have.Term != prev.Term:
-		r.refuseAppend(m)
+		r.refuseAppend(m, prev.Index)
 		return
 	case sum != prevSum:
 		r.fail(fmt.Errorf("entry %d of term %d is %v here and %v at leader %d [R2]",
@@ -107,20 +107,23 @@ func (r *Replica) merge(es []Entry, m *Message) bool {
 // verify notes how far the log equals the leader's, and answers when it is durable.
 func (r *Replica) verify(m *Message, through Index) {
 	r.verified = max(r.verified, through)
-	r.commitTo(min(m.Commit, through))
+	r.learnCommit(min(m.Commit, through))
 	r.ackDue = true
 	r.ackRound = max(r.ackRound, m.Round)
 }
 
 // refuseAppend tells the leader where to look next: the last position here whose term is at most
-// that of its Prev.
-func (r *Replica) refuseAppend(m *Message) {
-	if m.Prev.Index <= r.commit {
-		if have, _, ok := r.log.position(m.Prev.Index); ok {
-			r.fail(fmt.Errorf("entry %d of term %d is committed here, leader %d has one of term %d [R6]",
-				have.Index, have.Term, m.From, m.Prev.Term))
-			return
-		}
+// that of its Prev. The logs differ at the given place.
+func (r *Replica) refuseAppend(m *Message, at Index) {
+	have, _, ok := r.log.position(at)
+	switch {
+	case ok && at <= r.told:
+		r.fail(fmt.Errorf("entry %d of term %d is committed here, leader %d has another one [R6]", have.Index, have.Term, m.From))
+		return
+	case ok && at <= r.commit:
+		// Only a snapshot says that it is committed, and a leader of a later term than this replica knows
+		// of may have committed it. Then m is of a leader that nobody needs any more.
+		return
 	}
 	i := min(m.Prev.Index, r.log.last())
 	for i > r.log.base.Index && r.log.at(i).Term > m.Prev.Term {

@@ -32,6 +32,7 @@ type Replica struct {
 	clock          logClock
 
 	commit   Index
+	told     Index // commit index that a leader of this or a former term has told; a snapshot is ahead of it
 	applying Index // through it, entries were given to Apply
 	applied  Index
 
