@@ -54,4 +54,5 @@ const (
 	ReplicaDiverged                        // a majority computed another state: Text; ReplicaStopped follows
 	LogFailed                              // the host stopped until its process starts anew; Text: why
 	ReplicaRemoved                         // its group goes on without it: it ends, and its data go
+	EntriesReadBack                        // payloads that had left memory were read from the log, through Index; Count entries; Text: for the machine, or to be sent
 )

@@ -186,7 +186,16 @@ func (g *group) sendLater(m raft.Message) {
 			}
 			return
 		}
+		g.loaded("to be sent", m.Entries)
 		g.h.send(m.ToHost, &wire.Packet{Raft: &m})
+	})
+}
+
+// loaded tells that entries were read from the log again, and for whom.
+func (g *group) loaded(why string, entries []raft.Entry) {
+	g.h.observe(env.Event{
+		Kind: env.EntriesReadBack, Group: uint64(g.id), Replica: uint64(g.self.Replica),
+		Index: uint64(entries[len(entries)-1].Index), Count: uint64(len(entries)), Text: why,
 	})
 }
 
@@ -232,7 +241,7 @@ func (g *group) receive(from raft.HostID, m *raft.Message) {
 func (g *group) trim() {
 	var through raft.Index
 	saved := g.r.Saved()
-	for len(g.cachedLog) > 0 && g.cached > keepPayloads && g.cachedLog[0].index <= saved {
+	for len(g.cachedLog) > 0 && g.cached > g.h.opts.MaxCacheBytes && g.cachedLog[0].index <= saved {
 		through = g.cachedLog[0].index
 		g.cached -= g.cachedLog[0].bytes
 		g.cachedLog = g.cachedLog[1:]

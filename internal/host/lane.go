@@ -273,7 +273,11 @@ func (l *lane) execute(g *group, entries []raft.Entry) error {
 func (l *lane) load(g *group, entries []raft.Entry) error {
 	for i := range entries {
 		if !entries[i].Loaded() {
-			return g.h.wal.Read(g.id, entries[i:])
+			if err := g.h.wal.Read(g.id, entries[i:]); err != nil {
+				return err
+			}
+			g.loaded("for the machine", entries[i:])
+			return nil
 		}
 	}
 	return nil

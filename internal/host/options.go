@@ -32,6 +32,7 @@ type Options struct {
 	MaxInboxBytes          int64
 	MaxInFlightBytes       int64
 	MaxApplyBytes          int64
+	MaxCacheBytes          int64
 	MaxWALBytes            int64
 	WALSegmentBytes        int64
 	SnapshotBytesPerSecond int64
@@ -49,8 +50,6 @@ const (
 	maxEntryPayload = 1 * mib
 	// maxFrame holds the longest command that settings allow (64 MiB), with all that is around it.
 	maxFrame = int(72 * mib)
-	// keepPayloads is how much of a group's log stays in memory for followers and the lane.
-	keepPayloads = 8 * mib
 	// marks come every so many entries or seconds; see docs/decisions/0010-marks-and-agreed-snapshots.md.
 	markEvery    = 1024
 	markInterval = 10 * time.Second
@@ -66,6 +65,7 @@ func (o *Options) fill() error {
 	setDefault(&o.MaxInboxBytes, 64*mib)
 	setDefault(&o.MaxInFlightBytes, 16*mib)
 	setDefault(&o.MaxApplyBytes, 64*mib)
+	setDefault(&o.MaxCacheBytes, 8*mib)
 	setDefault(&o.MaxWALBytes, 4*gib)
 	setDefault(&o.WALSegmentBytes, min(64*mib, o.MaxWALBytes/8))
 	setDefault(&o.SnapshotBytesPerSecond, 64*mib)
@@ -105,6 +105,8 @@ func (o *Options) check() error {
 		return optionError("MaxInFlightBytes", "is at least 64 KiB")
 	case o.MaxApplyBytes < 64*kib:
 		return optionError("MaxApplyBytes", "is at least 64 KiB")
+	case o.MaxCacheBytes < 4*kib:
+		return optionError("MaxCacheBytes", "is at least 4 KiB")
 	case o.WALSegmentBytes < 64*kib:
 		return optionError("WALSegmentBytes", "is at least 64 KiB")
 	case o.MaxWALBytes < 4*o.WALSegmentBytes:

@@ -38,6 +38,7 @@ func TestImpossibleOptionsAreNamed(t *testing.T) {
 		"MaxInboxBytes":          func(o *Options) { o.MaxInboxBytes = 1 },
 		"MaxInFlightBytes":       func(o *Options) { o.MaxInFlightBytes = -1 },
 		"MaxApplyBytes":          func(o *Options) { o.MaxApplyBytes = 1 },
+		"MaxCacheBytes":          func(o *Options) { o.MaxCacheBytes = 1 },
 		"WALSegmentBytes":        func(o *Options) { o.WALSegmentBytes = 1 },
 		"MaxWALBytes":            func(o *Options) { o.WALSegmentBytes, o.MaxWALBytes = 64*kib, 128*kib },
 		"SnapshotBytesPerSecond": func(o *Options) { o.SnapshotBytesPerSecond = 1 },

@@ -107,7 +107,7 @@ func (c *Checker) Observe(host int, e *env.Event) {
 		c.counts[e.Kind]++
 	}
 	switch e.Kind {
-	case env.WALSynced, env.LinkUp, env.LinkLost, env.CallBusy, env.RoundTrip, env.ReplicaDiverged, env.LogFailed:
+	case env.WALSynced, env.LinkUp, env.LinkLost, env.CallBusy, env.RoundTrip, env.ReplicaDiverged, env.LogFailed, env.EntriesReadBack:
 		return // of no replica's log, or told again by another event
 	}
 	g := c.group(e.Group)
