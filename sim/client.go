@@ -19,17 +19,19 @@ type Client struct {
 	lockstep.Caller
 	N        int // from 0
 	r        *run
+	a        *caller
 	source   *rand.PCG
 	rng      *rand.Rand
 	scripted bool
+	flights  []flight // of commands that were started, by host
 }
 
 func newClient(r *run, n int) *Client {
-	c := &Client{N: n, r: r, source: rand.NewPCG(r.seed, uint64(n)+1<<32)}
+	c := &Client{N: n, r: r, source: rand.NewPCG(r.seed, uint64(n)+1<<32), flights: make([]flight, len(r.hosts))}
 	c.rng = rand.New(c.source)
 	a := &caller{c: c, host: n % len(r.hosts), source: rand.NewPCG(0, 0)}
 	a.rng = rand.New(a.source)
-	c.Caller = a
+	c.Caller, c.a = a, a
 	return c
 }
 
@@ -80,13 +82,14 @@ func (a *caller) Read(ctx context.Context, query []byte, opts lockstep.ReadOptio
 	return a.call(call, func(g *lockstep.Group) (lockstep.Result, error) { return g.Read(ctx, query, opts) })
 }
 
-// decide finds the host that the next call goes to. false: the call is not made.
-func (a *caller) decide() bool {
+// decide finds the host that the next call goes to: another one on a whim, unless it is to stay. false:
+// the call is not made.
+func (a *caller) decide(stay bool) bool {
 	c, r := a.c, a.c.r
 	a.n++
 	a.source.Seed(r.seed^uint64(c.N)<<40, uint64(a.n))
 	c.source.Seed(r.seed^uint64(c.N)<<40, uint64(a.n)+1<<63)
-	if a.rng.IntN(8) == 0 {
+	if a.rng.IntN(8) == 0 && !stay {
 		a.host = a.rng.IntN(len(r.hosts))
 	}
 	if c.scripted {
@@ -128,7 +131,7 @@ func (a *caller) planned() bool {
 
 func (a *caller) call(call *check.Call, do func(*lockstep.Group) (lockstep.Result, error)) (lockstep.Result, error) {
 	r := a.c.r
-	if !a.decide() {
+	if !a.decide(false) {
 		return lockstep.Result{}, &lockstep.Error{Op: "call", Group: groupID, Outcome: lockstep.NotCommitted, Err: errLeftOut}
 	}
 	h := r.hosts[a.host]
@@ -142,6 +145,16 @@ func (a *caller) call(call *check.Call, do func(*lockstep.Group) (lockstep.Resul
 	var result lockstep.Result
 	err := error(&lockstep.Error{Op: "call", Group: groupID, Outcome: lockstep.Unknown, Err: errDown})
 	r.w.Do(h.n, func() { result, err = do(h.group) })
+	r.end(call, result, err)
+	if call.Outcome != check.Answered {
+		a.host = a.rng.IntN(len(r.hosts))
+		r.w.Sleep(time.Duration(1 + a.rng.Int64N(int64(50*time.Millisecond))))
+	}
+	return result, err
+}
+
+// end gives a call's end to the judges.
+func (r *run) end(call *check.Call, result lockstep.Result, err error) {
 	call.Ended, call.Why = r.w.Now(), err
 	var no *machine.Refusal
 	switch refused := errors.As(err, &no); {
@@ -157,8 +170,5 @@ func (a *caller) call(call *check.Call, do func(*lockstep.Group) (lockstep.Resul
 	r.w.Note(world.Driver, "call", call.Client, " ", call.Index, ".", call.Ordinal, " ", call.Outcome)
 	if call.Outcome != check.Answered {
 		r.probes.call(call.Query, err)
-		a.host = a.rng.IntN(len(r.hosts))
-		r.w.Sleep(time.Duration(1 + a.rng.Int64N(int64(50*time.Millisecond))))
 	}
-	return result, err
 }

@@ -38,6 +38,7 @@ type run struct {
 	healing    bool      // no more faults
 	done       bool
 	clients    int  // that still run
+	streams    int  // of commands started without waiting
 	created    bool // the group exists: a handle on it needs no waiting
 }
 
@@ -51,6 +52,7 @@ type host struct {
 	machine  *observed // of the group's replica, this life's
 	full     bool      // its disk is, or was while this life began
 	slow     bool
+	life     int    // counts its processes
 	wiped    bool   // it may serve no more: nobody waits for it
 	damaged  bool   // nor for this one: its disk or its machine was spoilt
 	mischief string // what its machine does next: panic, fail or differ
@@ -318,6 +320,7 @@ func (r *run) finish() bool {
 func (h *host) start() {
 	r := h.r
 	h.wanted, h.open, h.group, h.machine = true, nil, nil, nil
+	h.life++
 	if !r.w.Alive(h.n) {
 		r.w.Start(h.n)
 	}
@@ -383,6 +386,7 @@ func (h *host) options() lockstep.Options {
 		Machines:    map[string]machine.Kind{name: h.kind()},
 		CallTimeout: s.callTimeout, Heartbeat: s.heartbeat, ElectionTimeout: s.election,
 		WALSegmentBytes: s.segment, MaxWALBytes: s.wal, MaxInboxBytes: s.inbox,
+		MaxApplyBytes: s.apply, MaxCacheBytes: s.cache, MaxInFlightBytes: s.flight,
 		SnapshotAfterBytes: s.snapshotAfter, SnapshotBytesPerSecond: 1 << 20, Lanes: s.lanes, Loops: 1,
 	}
 	if r.o.Options != nil {
@@ -469,6 +473,9 @@ func (o *observer) Observe(e env.Event) {
 		r.timeline.observe(r.w.Now(), o.h.n, &e)
 	}
 	r.checker.Observe(o.h.n, &e)
+	if e.Kind == env.EntriesReadBack {
+		r.probes.hit("payload read back " + e.Text)
+	}
 	if e.Kind == env.MarkReported && e.Group == uint64(groupID) && o.h.machine != nil {
 		o.h.machine.check(fmt.Sprintf("mark %d", e.Index))
 	}

@@ -14,6 +14,8 @@ type settings struct {
 	callTimeout   time.Duration
 	segment, wal  int64
 	inbox         int64
+	apply, cache  int64
+	flight        int64
 	snapshotAfter int64
 	lanes         int
 	kinds         []Faults // that this seed draws from
@@ -31,6 +33,9 @@ func (s *settings) draw(rng *rand.Rand, o *Options) {
 	s.segment = pick[int64](rng, 64<<10, 128<<10, 256<<10)
 	s.wal = s.segment * pick[int64](rng, 16, 32)
 	s.inbox = pick[int64](rng, 64<<10, 64<<20)
+	s.apply = pick[int64](rng, 64<<10, 64<<20)
+	s.cache = pick[int64](rng, 4<<10, 16<<10, 8<<20)
+	s.flight = pick[int64](rng, 64<<10, 256<<10, 16<<20)
 	s.snapshotAfter = pick[int64](rng, 4<<10, 8<<10, 16<<10, 64<<10)
 	s.lanes = 1 + rng.IntN(2)
 	s.pace = pick[time.Duration](rng, 2, 3, 4) * time.Second

@@ -24,6 +24,7 @@ type Call struct {
 	Why          error
 	Linearizable bool          // of a query
 	AtLeast      machine.Index // of a query that is not linearizable
+	Stream       int           // not zero: commands of one stream were taken by one life of a host in the order of Begin, all different
 	floor        machine.Index // what completed before it began
 }
 
@@ -143,14 +144,40 @@ func (c *Calls) answered(call *Call) {
 }
 
 // Finish judges what can only be told at the end: no command was executed more often than it was
-// sent, and none that its client was told is in no log.
+// sent, and none that its client was told is in no log; those of one stream are in the log in their order.
 func (c *Calls) Finish() {
+	c.judgeStreams()
 	for i := range c.w.log {
 		e := &c.w.log[i]
 		if n := c.w.counts[string(e.data)]; !e.tick && n > c.sent[string(e.data)] {
 			c.fail("H2: command %d.%d %q was executed %d times in all, and sent %d times", e.index, e.ordinal, e.data, n, c.sent[string(e.data)])
 			return
 		}
+	}
+}
+
+// judgeStreams looks whether a command overtook another one of its stream (H7).
+func (c *Calls) judgeStreams() {
+	sent := map[string]int{} // in All, by the command
+	for i, call := range c.All {
+		if call.Stream != 0 {
+			sent[string(call.Input)] = i
+		}
+	}
+	last := map[int]int{} // in All, by stream
+	for i := range c.w.log {
+		e := &c.w.log[i]
+		n, ok := sent[string(e.data)]
+		if e.tick || !ok {
+			continue
+		}
+		call := c.All[n]
+		if before, any := last[call.Stream]; any && before > n {
+			c.fail("H7: client %d started %q on host %d before %q, and it was executed after that, at %d.%d",
+				call.Client, call.Input, call.Host, c.All[before].Input, e.index, e.ordinal)
+			return
+		}
+		last[call.Stream] = n
 	}
 }
 

@@ -207,6 +207,24 @@ func TestCallsBite(t *testing.T) {
 	}
 }
 
+func TestCommandsOfAStreamThatOvertakeAreFound(t *testing.T) {
+	for _, c := range []struct {
+		executed []int64
+		want     string
+	}{{[]int64{1, 2}, ""}, {[]int64{2, 1}, "H7"}, {[]int64{2}, ""}} {
+		var v verdicts
+		w, ms := replay(t, &v)
+		calls := check.NewCalls(w, v.fail)
+		calls.Begin(&check.Call{Input: add(t, 1), Stream: 1})
+		calls.Begin(&check.Call{Input: add(t, 2), Stream: 1})
+		for i, n := range c.executed {
+			apply(t, ms[0], machine.Index(5+i), add(t, n))
+		}
+		calls.Finish()
+		v.expect(t, c.want)
+	}
+}
+
 func end(calls *check.Calls, call *check.Call) {
 	calls.Begin(call)
 	call.Outcome = check.Answered

@@ -18,6 +18,10 @@ const calls = 300
 // Counter is the smallest machine under simulation: additions, some of them refused, and reads.
 func Counter() sim.Options {
 	return sim.Options{Machine: counter.Machine.Kind(), Calls: calls, Client: func(ctx context.Context, c *sim.Client) {
+		if pipelines(c) {
+			pipeline(ctx, c, func(name string, size int) []byte { return append([]byte(name), make([]byte, size)...) }) // refused
+			return
+		}
 		count := lockstep.Typed(c, counter.Machine)
 		for ctx.Err() == nil {
 			if c.Rand().IntN(3) > 0 {
@@ -46,6 +50,14 @@ type client struct {
 }
 
 func kvClient(ctx context.Context, c *sim.Client) {
+	if pipelines(c) {
+		pipeline(ctx, c, func(name string, size int) []byte {
+			put := kv.Op{Put: &kv.Put{Key: fmt.Appendf(nil, "p%d", c.N), Value: append([]byte(name), make([]byte, size)...)}}
+			cmd, _ := put.AppendBinary(nil)
+			return cmd
+		})
+		return
+	}
 	k := &client{Client: c, ctx: ctx, seen: map[string]string{}}
 	for ctx.Err() == nil {
 		k.n++
