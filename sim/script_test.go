@@ -122,6 +122,37 @@ func TestGroupCreatedWhileADiskIsFullBeginsThereLater(t *testing.T) {
 	})
 }
 
+// More reads than a leader keeps open at once (H19), of which it can confirm none: all end in their time.
+func TestReadsBeyondTheBoundEndWithTheirContexts(t *testing.T) {
+	query, err := counter.Machine.EncodeQuery(counter.Get{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = sim.Play(1, sim.Options{
+		Machine: counter.Machine.Kind(), Hosts: 3, Length: time.Second, Faults: sim.None,
+		Script: func(_ context.Context, w *sim.World) {
+			leader := w.AwaitLeader()
+			w.Isolate(leader)
+			open := 4200
+			for range open {
+				w.Go(leader, "reader", func() {
+					short, cancel := w.WithTimeout(w.Context(), time.Second)
+					defer cancel()
+					_, _ = w.Group(leader).Read(short, query, lockstep.ReadOptions{})
+					open--
+				})
+			}
+			w.Sleep(2 * time.Second)
+			if open > 0 {
+				w.Errorf("%d reads are open after a second of time for each", open)
+			}
+		},
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 // long sends commands of several blocks without a pause, so that whatever stops a host stops it in
 // the middle of a write. The counter refuses them, which costs nothing.
 func long(ctx context.Context, c *sim.Client) {
