@@ -74,5 +74,6 @@ const (
 	Linearizable Level = iota // sees every write that completed before the read began; one round to a majority, shared by all waiting reads
 	Leased                    // this version has no leases: the same as Linearizable
 	AtLeast                   // sees After and all before it, from this replica; no round
-	Stale                     // some state, at most MaxAge old; never waits
+	Stale                     // some state that this replica has reached, at most MaxAge old; never waits. ErrRecovering until it
+	//                           has executed, in this life of its host, all that was committed when a leader was first heard
 )

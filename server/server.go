@@ -274,7 +274,7 @@ func (s *Server) handler() http.Handler {
 			"lockstep": s.o.Version, "etcdserver": etcdapi.Version, "etcdcluster": etcdapi.ClusterVersion, "storage": etcdapi.StorageVersion,
 		},
 		Checks: []admin.Check{
-			{Name: "serializable_read", Alive: true, Run: func(ctx context.Context) error { return s.readable(ctx, lockstep.Stale) }},
+			{Name: "serializable_read", Run: s.answersAlone, Alive: s.alive},
 			{Name: "linearizable_read", Run: func(ctx context.Context) error { return s.readable(ctx, lockstep.Linearizable) }},
 			{Name: "data_corruption", Run: s.intact},
 			{Name: "non_learner", Run: s.votes},
@@ -285,13 +285,28 @@ func (s *Server) handler() http.Handler {
 
 func (s *Server) readable(ctx context.Context, level lockstep.Level) error {
 	v, _, err := s.group.View(ctx, lockstep.ReadOptions{Level: level})
-	if level == lockstep.Stale && errors.Is(err, lockstep.ErrBusy) {
-		return nil // who restarts a host for it loses what the host is busy with
-	}
 	if err != nil {
 		return err
 	}
 	return v.Close()
+}
+
+// answersAlone says whether this host answers reads that need no majority.
+func (s *Server) answersAlone(ctx context.Context) error {
+	err := s.readable(ctx, lockstep.Stale)
+	if errors.Is(err, lockstep.ErrBusy) {
+		return nil
+	}
+	return err
+}
+
+// alive passes over what a restart would only begin anew.
+func (s *Server) alive(ctx context.Context) error {
+	err := s.answersAlone(ctx)
+	if errors.Is(err, lockstep.ErrRecovering) {
+		return nil
+	}
+	return err
 }
 
 func (s *Server) intact(context.Context) error {

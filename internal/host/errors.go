@@ -37,6 +37,7 @@ var (
 	ErrNoReplica   = errors.New("no replica of the group on this host")
 	ErrNoMachine   = errors.New("no such machine on this host")
 	ErrStale       = errors.New("replica is older than MaxAge")
+	ErrRecovering  = errors.New("recovering")
 	ErrOptions     = errors.New("option is out of range")
 	ErrDir         = errors.New("data directory cannot be used")
 	ErrLog         = errors.New("log failed: this host is stopped until restarted")

@@ -51,6 +51,7 @@ type group struct {
 	cachedLog []cachedBytes
 	written   logBytes
 
+	catchUp   catchUp
 	snapshots snapshots
 	saves     saveQueue
 	retryAt   time.Duration // when what a full disk refused goes again; 0: nothing waits
@@ -155,7 +156,7 @@ func (g *group) ready() {
 // arm tells the host when this group wants the clock.
 func (g *group) arm() {
 	at := g.raftAt
-	for _, t := range []time.Duration{g.sweepAt, g.tickAt, g.retryAt, g.heldUntil, g.lonelyAt()} {
+	for _, t := range []time.Duration{g.sweepAt, g.tickAt, g.retryAt, g.heldUntil, g.catchUp.retryAt, g.lonelyAt()} {
 		if t != 0 && (at == 0 || t < at) {
 			at = t
 		}

@@ -191,6 +191,9 @@ func (h *Host) handleTimer() {
 		if g.heldUntil != 0 && g.heldUntil <= now {
 			g.heldUntil = 0
 		}
+		if g.catchUp.retryAt <= now {
+			g.catchUp.retryAt = 0
+		}
 		if g.retryAt != 0 && g.retryAt <= now {
 			g.retrySaves()
 		}

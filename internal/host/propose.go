@@ -85,6 +85,7 @@ func (g *group) submit() {
 		g.refuseInbound(raft.NotLeader, func(*wire.Forward) bool { return true })
 		g.forward()
 	}
+	g.askCatchUp()
 	g.askReads()
 }
 

@@ -207,6 +207,10 @@ func (g *group) enqueueReads(reads []*readCall) {
 		case AtLeast:
 			r.index = r.opts.After
 		case Stale:
+			if why := g.recovering(); why != "" {
+				r.fail(notCommitted(fmt.Errorf("%w: %s", ErrRecovering, why)))
+				continue
+			}
 			if age := g.age(); r.opts.MaxAge > 0 && age > r.opts.MaxAge {
 				r.fail(fmt.Errorf("%w: %v old, at most %v", ErrStale, age, r.opts.MaxAge))
 				continue
@@ -275,6 +279,10 @@ func (g *group) askReads() {
 
 // readReady gives the confirmed reads to the lane, which waits until their index is applied.
 func (g *group) readReady(rr *raft.ReadReady) {
+	if g.catchUp.token != 0 && rr.Token == g.catchUp.token {
+		g.catchUpReady(rr)
+		return
+	}
 	i := slices.IndexFunc(g.asked, func(a askedReads) bool { return a.token == rr.Token })
 	if i < 0 {
 		return

@@ -14,15 +14,16 @@ import (
 
 // published is what others may see of a replica without a turn: written at the end of each flush.
 type published struct {
-	mu     sync.Mutex
-	role   raft.Role
-	term   raft.Term
-	leader raft.ReplicaID
-	commit raft.Index
-	behind int // voters that a leader has not heard from lately
-	mark   raft.Mark
-	newest raft.Index // snapshot
-	why    error
+	mu         sync.Mutex
+	role       raft.Role
+	term       raft.Term
+	leader     raft.ReplicaID
+	commit     raft.Index
+	recovering string // what it has to catch up with; empty: nothing
+	behind     int    // voters that a leader has not heard from lately
+	mark       raft.Mark
+	newest     raft.Index // snapshot
+	why        error
 
 	followers []FollowerStatus // of a leader
 }
@@ -37,7 +38,7 @@ func (g *group) publish() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.role, p.term, p.leader, p.commit = g.r.Role(), g.r.Term(), g.r.Leader(), g.r.Commit()
-	p.why = g.stopped
+	p.why, p.recovering = g.stopped, g.recovering()
 	p.behind = g.r.Silent()
 	g.publishFollowers()
 	if n := len(g.snapshots.own); n > 0 {
@@ -182,10 +183,16 @@ func (g *group) status() GroupStatus {
 		s.State, s.Why = "quarantined", p.why.Error()+": the others serve on. See this host's log, then restart or replace it"
 	case conf.Settings.Halt:
 		s.State, s.Why = "halted", "an operator halted writes: clear Settings.Halt by Reconfigure"
-	case p.leader == 0 && refused != "":
-		s.State, s.Why = "recovering", "no leader is known, and "+refused
 	case p.leader == 0:
 		s.State, s.Why = "recovering", "no leader is known: start the other hosts, or wait for the election"
+		if refused != "" {
+			s.Why = "no leader is known, and " + refused
+		}
+		if p.recovering != "" {
+			s.Why = p.recovering + "; " + s.Why
+		}
+	case p.recovering != "":
+		s.State, s.Why = "recovering", p.recovering+": wait"
 	}
 	return s
 }

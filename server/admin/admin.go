@@ -31,8 +31,8 @@ type Peer struct {
 // Check is one condition.
 type Check struct {
 	Name  string
-	Alive bool                            // part of /livez: if it fails, a restart may help
-	Run   func(ctx context.Context) error // nil: it holds
+	Run   func(ctx context.Context) error // for /readyz; nil: it holds
+	Alive func(ctx context.Context) error // for /livez: an error that a restart may help against. nil: no part of it
 }
 
 // Options of the handler. Status, Checks and Versions are required.
@@ -79,11 +79,15 @@ func (o *Options) check(w http.ResponseWriter, r *http.Request, path, name strin
 	var lines strings.Builder
 	failed, found := false, false
 	for _, c := range o.Checks {
-		if live && !c.Alive || name != "" && c.Name != name {
+		run := c.Run
+		if live {
+			run = c.Alive
+		}
+		if run == nil || name != "" && c.Name != name {
 			continue
 		}
 		found = true
-		switch err := c.Run(ctx); {
+		switch err := run(ctx); {
 		case slices.Contains(r.URL.Query()["exclude"], c.Name):
 			fmt.Fprintf(&lines, "[+]%s excluded: ok\n", c.Name)
 		case err != nil:
@@ -121,10 +125,14 @@ func (o *Options) health(w http.ResponseWriter, r *http.Request) {
 	}
 	local := r.URL.Query().Get("serializable") == "true"
 	for _, c := range o.Checks {
-		if answer.Health != "true" || local && !c.Alive {
+		run := c.Run
+		if local {
+			run = c.Alive
+		}
+		if answer.Health != "true" || run == nil {
 			continue
 		}
-		if err := c.Run(ctx); err != nil {
+		if err := run(ctx); err != nil {
 			answer.Health, answer.Reason = "false", c.Name+": "+err.Error()
 		}
 	}

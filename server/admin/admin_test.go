@@ -11,12 +11,12 @@ import (
 )
 
 func TestChecksDecideWhoIsAliveAndReady(t *testing.T) {
-	var broken error
+	var broken, starting error
 	disk := "ok"
 	h := Handler(Options{
 		Status: func() Status { return Status{HostStatus: lockstep.HostStatus{ID: 2, Disk: disk}, Endpoint: "e"} },
 		Checks: []Check{
-			{Name: "local", Alive: true, Run: func(context.Context) error { return nil }},
+			{Name: "local", Run: func(context.Context) error { return starting }, Alive: func(context.Context) error { return nil }},
 			{Name: "quorum", Run: func(context.Context) error { return broken }},
 		},
 		Versions: map[string]string{"lockstep": "1"},
@@ -51,6 +51,13 @@ func TestChecksDecideWhoIsAliveAndReady(t *testing.T) {
 		if status, body := ask(c.path); status != c.status || body != c.want {
 			t.Errorf("%s with %v, disk %s: got %d %q, want %d %q", c.path, c.broken, c.disk, status, body, c.status, c.want)
 		}
+	}
+	broken, starting = nil, errors.New("recovering")
+	if status, body := ask("/readyz/local"); status != 503 || body != "[-]local failed: recovering\nreadyz check failed" {
+		t.Errorf("/readyz/local of a host that starts: %d %q", status, body)
+	}
+	if status, body := ask("/livez"); status != 200 || body != "ok" {
+		t.Errorf("/livez of a host that starts: %d %q", status, body)
 	}
 	if status, body := ask("/status"); status != 200 || !strings.Contains(body, `"id":2`) || !strings.Contains(body, `"endpoint":"e"`) {
 		t.Errorf("/status: %d %s", status, body)

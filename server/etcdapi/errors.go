@@ -71,6 +71,9 @@ func (s *Server) answer(ctx context.Context, err error) error {
 	if _, is := status.FromError(err); is {
 		return err
 	}
+	if call := (*lockstep.Error)(nil); errors.Is(err, lockstep.ErrRecovering) && errors.As(err, &call) {
+		return status.Error(codes.Unavailable, "etcdserver: "+call.Err.Error())
+	}
 	if errors.Is(err, lockstep.ErrNoQuorum) && lockstep.OutcomeOf(err) == lockstep.NotCommitted {
 		return rpctypes.ErrGRPCNoLeader // says "retry", which a write that may be in the log must not hear
 	}

@@ -2,6 +2,7 @@ package etcdapi
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -32,6 +33,7 @@ type fakeGroup struct {
 	applied chan struct{} // closed and replaced at each command
 	fail    error         // of the next proposals and linearizable views
 	hang    bool          // they wait for their context instead
+	starts  bool          // it has no state of its own yet
 	views   atomic.Int64
 }
 
@@ -79,6 +81,12 @@ func (g *fakeGroup) View(ctx context.Context, o lockstep.ReadOptions) (machine.V
 		if err := g.trouble(ctx); err != nil {
 			return nil, 0, err
 		}
+	}
+	g.mu.Lock()
+	starts := g.starts
+	g.mu.Unlock()
+	if o.Level == lockstep.Stale && starts {
+		return nil, 0, &lockstep.Error{Op: "View", Outcome: lockstep.NotCommitted, Err: fmt.Errorf("%w: 4 entries are unknown", lockstep.ErrRecovering)}
 	}
 	if after := o.After; after > 0 {
 		if _, err := g.Wait(ctx, after-1); err != nil {

@@ -2,10 +2,13 @@ package etcdapi
 
 import (
 	"context"
+	"errors"
+	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 
 	"github.com/lockstep-rsm/lockstep"
+	"github.com/lockstep-rsm/lockstep/machine"
 	"github.com/lockstep-rsm/lockstep/machine/kv"
 )
 
@@ -21,18 +24,32 @@ func (s *Server) header(revision int64) *pb.ResponseHeader {
 	}
 }
 
-// view pins the store for one request. The caller closes it.
-func (s *Server) view(ctx context.Context, level lockstep.Level) (*kv.View, error) {
-	v, _, err := s.o.Group.View(ctx, lockstep.ReadOptions{Level: level})
-	if err != nil {
-		return nil, err
+// recoverTimeout is how long a request waits for a host that has just started: longer than an
+// election. A host that is alone says after it what it lacks.
+const recoverTimeout = 3 * time.Second
+
+// view pins the store for one request, at an index. The caller closes it. A host that has just
+// started does not know yet what of its disk is committed. Its own state is then had by a read that a
+// majority confirms, or not at all: it would be an empty store, which no client has ever seen.
+func (s *Server) view(ctx context.Context, level lockstep.Level) (*kv.View, machine.Index, error) {
+	v, at, err := s.o.Group.View(ctx, lockstep.ReadOptions{Level: level})
+	if errors.Is(err, lockstep.ErrRecovering) {
+		bounded, cancel := context.WithTimeout(ctx, recoverTimeout)
+		defer cancel()
+		var confirmed error
+		if v, at, confirmed = s.o.Group.View(bounded, lockstep.ReadOptions{}); confirmed == nil {
+			err = nil
+		}
 	}
-	return v.(*kv.View), nil
+	if err != nil {
+		return nil, 0, err
+	}
+	return v.(*kv.View), at, nil
 }
 
 // localRevision is the store's revision on this host, for answers that only carry a header.
 func (s *Server) localRevision(ctx context.Context) int64 {
-	v, err := s.view(ctx, lockstep.Stale)
+	v, _, err := s.view(ctx, lockstep.Stale)
 	if err != nil {
 		return 0
 	}

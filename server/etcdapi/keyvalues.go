@@ -54,7 +54,7 @@ func (s *Server) read(client context.Context, serializable bool, f func(*kv.View
 		level, name = lockstep.Stale, "stale"
 	}
 	began := s.o.Env.Clock().Now()
-	v, err := s.view(ctx, level)
+	v, _, err := s.view(ctx, level)
 	if err == nil {
 		err = f(v)
 		_ = v.Close() // what was read is read

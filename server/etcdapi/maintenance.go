@@ -2,6 +2,7 @@ package etcdapi
 
 import (
 	"context"
+	"errors"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"google.golang.org/grpc/codes"
@@ -27,8 +28,12 @@ const (
 	ClusterVersion = "3.7.0"
 )
 
-// Status tells how this host stands. It waits for nobody.
+// Status tells how this host stands. It waits for nobody, but where the host has just started: see view.
 func (s *maintenance) Status(ctx context.Context, _ *pb.StatusRequest) (*pb.StatusResponse, error) {
+	v, _, err := s.view(ctx, lockstep.Stale)
+	if errors.Is(err, lockstep.ErrRecovering) {
+		return nil, s.answer(ctx, err)
+	}
 	at := s.o.Status()
 	out := &pb.StatusResponse{
 		Version: Version, StorageVersion: StorageVersion,
@@ -36,7 +41,7 @@ func (s *maintenance) Status(ctx context.Context, _ *pb.StatusRequest) (*pb.Stat
 		IsLearner: at.Learner, DowngradeInfo: &pb.DowngradeInfo{},
 	}
 	var revision int64
-	if v, err := s.view(ctx, lockstep.Stale); err == nil {
+	if err == nil {
 		revision = v.Revision()
 		logical, held := v.Size()
 		out.DbSize, out.DbSizeInUse = max(held, logical), logical

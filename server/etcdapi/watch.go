@@ -16,7 +16,6 @@ import (
 
 	"github.com/lockstep-rsm/lockstep"
 	"github.com/lockstep-rsm/lockstep/env"
-	"github.com/lockstep-rsm/lockstep/machine/kv"
 )
 
 // watches is the Watch service.
@@ -183,11 +182,10 @@ func (st *stream) drop(w *watcher) {
 
 // create answers first and joins the hub then, so that the created response precedes all events.
 func (st *stream) create(r *pb.WatchCreateRequest) error {
-	pinned, at, err := st.o.Group.View(st.ctx, lockstep.ReadOptions{Level: lockstep.Stale})
+	v, at, err := st.view(st.ctx, lockstep.Stale)
 	if err != nil {
 		return st.answer(st.ctx, err)
 	}
-	v := pinned.(*kv.View)
 	now, compacted := v.Revision(), v.CompactRevision()
 	_ = v.Close()
 
