@@ -121,7 +121,7 @@ func (s *keyValues) Txn(ctx context.Context, r *pb.TxnRequest) (*pb.TxnResponse,
 		return nil, s.answer(ctx, err)
 	}
 	var answer *pb.TxnResponse
-	err := s.read(ctx, serializable(r.Success) && serializable(r.Failure), func(v *kv.View) error {
+	err := s.read(ctx, serializable(r), func(v *kv.View) error {
 		result, err := v.Txn(op.Txn)
 		if err == nil {
 			answer = txnAnswer(s.header(v.Revision()), result)

@@ -228,6 +228,34 @@ func TestTxnNestsAndCompares(t *testing.T) {
 	}
 }
 
+// TestTxnIsServedLocallyOnlyIfItSaysSo asks for transactions that only read while no majority answers.
+func TestTxnIsServedLocallyOnlyIfItSaysSo(t *testing.T) {
+	r := newRig(t)
+	r.put(t, "a", "1")
+	r.group.breakDown(lockstep.ErrNoQuorum, false)
+	is := []*pb.Compare{{Key: []byte("a"), Target: pb.Compare_VALUE, TargetUnion: &pb.Compare_Value{Value: []byte("1")}}}
+	reads := func(serializable bool) *pb.RequestOp {
+		return &pb.RequestOp{Request: &pb.RequestOp_RequestRange{RequestRange: &pb.RangeRequest{Key: []byte("a"), Serializable: serializable}}}
+	}
+	nested := func(t *pb.TxnRequest) *pb.RequestOp {
+		return &pb.RequestOp{Request: &pb.RequestOp_RequestTxn{RequestTxn: t}}
+	}
+	for name, c := range map[string]struct {
+		txn   *pb.TxnRequest
+		local bool
+	}{
+		"serializable ranges":     {&pb.TxnRequest{Compare: is, Success: []*pb.RequestOp{reads(true)}, Failure: []*pb.RequestOp{reads(true)}}, true},
+		"one that is not":         {&pb.TxnRequest{Success: []*pb.RequestOp{reads(true)}, Failure: []*pb.RequestOp{reads(false)}}, false},
+		"a nested one":            {&pb.TxnRequest{Success: []*pb.RequestOp{reads(true), nested(&pb.TxnRequest{Success: []*pb.RequestOp{reads(true)}})}}, false},
+		"a nested one's compares": {&pb.TxnRequest{Success: []*pb.RequestOp{nested(&pb.TxnRequest{Compare: is})}}, false},
+		"compares alone":          {&pb.TxnRequest{Compare: is}, false},
+	} {
+		if _, err := r.kv.Txn(testContext(t), c.txn); (err == nil) != c.local {
+			t.Errorf("%s: answered from this host's state: %v, want %v: %v", name, err == nil, c.local, err)
+		}
+	}
+}
+
 func TestReadingTakesNoPlaceInTheLog(t *testing.T) {
 	r := newRig(t)
 	r.put(t, "a", "1")

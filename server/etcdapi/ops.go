@@ -1,6 +1,8 @@
 package etcdapi
 
 import (
+	"slices"
+
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 
 	"github.com/lockstep-rsm/lockstep/machine/kv"
@@ -88,15 +90,9 @@ func branch(requests []*pb.RequestOp) []kv.Op {
 }
 
 // serializable reports whether a transaction that only reads may be answered from this host's state:
-// it must say so in every range.
-func serializable(ops []*pb.RequestOp) bool {
-	for _, o := range ops {
-		if r := o.GetRequestRange(); r != nil && !r.Serializable {
-			return false
-		}
-		if t := o.GetRequestTxn(); t != nil && !(serializable(t.Success) && serializable(t.Failure)) {
-			return false
-		}
-	}
-	return true
+// it has a range, and every operation is one that says so. A nested transaction never may, as in etcd.
+// One of compares alone has not said so either: etcd answers it from its own state nevertheless.
+func serializable(t *pb.TxnRequest) bool {
+	ops := slices.Concat(t.Success, t.Failure)
+	return len(ops) > 0 && !slices.ContainsFunc(ops, func(o *pb.RequestOp) bool { return !o.GetRequestRange().GetSerializable() })
 }
