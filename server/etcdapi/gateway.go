@@ -51,7 +51,7 @@ func newGateway(s *Server) http.Handler {
 // post serves one method at a path.
 func post[Q, A any, QM messageOf[Q], AM messageOf[A]](s *Server, mux *http.ServeMux, path string, call func(context.Context, QM) (AM, error)) {
 	mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 2*int64(s.o.MaxRequestBytes)+requestOverheadBytes))
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.maxJSONBytes()))
 		if err != nil {
 			writeError(w, rpctypes.ErrGRPCRequestTooLarge)
 			return
@@ -126,7 +126,8 @@ func (s *Server) watchJSON(w http.ResponseWriter, r *http.Request) {
 	// Without it the server would read the rest of the body before the first line is sent.
 	_ = http.NewResponseController(w).EnableFullDuplex()
 	w.Header().Set("Content-Type", "application/json")
-	j := &jsonStream{ctx: r.Context(), w: w, in: json.NewDecoder(r.Body)}
+	body := &bounded{in: r.Body}
+	j := &jsonStream{ctx: r.Context(), w: w, body: body, in: json.NewDecoder(body), most: s.maxJSONBytes()}
 	err := (&watches{Server: s}).Watch(j)
 	if err != nil && r.Context().Err() == nil {
 		_ = j.line(map[string]any{"error": gatewayError{Error: status.Convert(err).Message(), Code: int(status.Code(err)), Message: status.Convert(err).Message()}})
@@ -138,8 +139,29 @@ type jsonStream struct {
 	grpc.ServerStream // none: of it, only what is below is used
 	ctx               context.Context
 	w                 http.ResponseWriter
-	in                *json.Decoder
+	body              *bounded
+	in                *json.Decoder // of body
+	most              int64         // bytes of one request
 }
+
+// bounded reads no more than left, and then says that a request is too large.
+type bounded struct {
+	in   io.Reader
+	left int64
+}
+
+// Read is that of io.Reader.
+func (b *bounded) Read(p []byte) (int, error) {
+	if b.left == 0 {
+		return 0, rpctypes.ErrGRPCRequestTooLarge
+	}
+	n, err := b.in.Read(p[:min(int64(len(p)), b.left)])
+	b.left -= int64(n)
+	return n, err
+}
+
+// maxJSONBytes is how long a request may be in JSON, where bytes are a third longer.
+func (s *Server) maxJSONBytes() int64 { return 2*int64(s.o.MaxRequestBytes) + requestOverheadBytes }
 
 // Context ends with the request.
 func (j *jsonStream) Context() context.Context { return j.ctx }
@@ -150,7 +172,11 @@ func (j *jsonStream) SetHeader(metadata.MD) error { return nil }
 // Recv reads the next request of the body.
 func (j *jsonStream) Recv() (*pb.WatchRequest, error) {
 	var raw json.RawMessage
+	j.body.left = j.most
 	if err := j.in.Decode(&raw); err != nil {
+		if errors.Is(err, rpctypes.ErrGRPCRequestTooLarge) {
+			return nil, err
+		}
 		if errors.Is(err, io.EOF) {
 			return nil, io.EOF
 		}

@@ -60,6 +60,33 @@ func TestGatewaySpeaksJSON(t *testing.T) {
 	http.DefaultClient.CloseIdleConnections()
 }
 
+// TestGatewayBoundsWatchRequests sends a watch request that gRPC would refuse for its length, behind one
+// that is taken.
+func TestGatewayBoundsWatchRequests(t *testing.T) {
+	r := newRig(t, func(o *Options) { o.MaxRequestBytes = 1 << 10 })
+	web := httptest.NewServer(r.Gateway())
+	defer web.Close()
+	create := func(bytes int) string {
+		return `{"create_request":{"key":"` + base64.StdEncoding.EncodeToString(make([]byte, bytes)) + `"}}`
+	}
+	body := create(1<<10) + create(requestOverheadBytes)
+	req, err := http.NewRequestWithContext(testContext(t), "POST", web.URL+"/v3/watch", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	said, err := io.ReadAll(resp.Body)
+	if lines := strings.Split(string(said), "\n"); err != nil || len(lines) != 3 ||
+		!strings.Contains(lines[0], `"created":true`) || !strings.Contains(lines[1], "etcdserver: request is too large") {
+		t.Errorf("got %q, %v", said, err)
+	}
+	http.DefaultClient.CloseIdleConnections()
+}
+
 func TestGatewayWatches(t *testing.T) {
 	r := newRig(t)
 	web := httptest.NewServer(r.Gateway())
