@@ -528,6 +528,9 @@ func TestWhatIsNotBuiltSaysSo(t *testing.T) {
 			t.Errorf("call %d: want Unimplemented, got %v", i, err)
 		}
 	}
+	if said := status.Convert(grant).Message(); said != "etcdserver: Lockstep has no leases yet" {
+		t.Errorf("a grant is refused with %q", said)
+	}
 	_, err := pb.NewAuthClient(r.conn).Authenticate(ctx, &pb.AuthenticateRequest{})
 	wantError(t, err, rpctypes.ErrGRPCAuthNotEnabled)
 }

@@ -123,7 +123,7 @@ func (s *Server) GRPC(extra ...grpc.ServerOption) *grpc.Server {
 	pb.RegisterWatchServer(g, &watches{Server: s})
 	pb.RegisterClusterServer(g, &cluster{Server: s})
 	pb.RegisterMaintenanceServer(g, &maintenance{Server: s})
-	pb.RegisterLeaseServer(g, pb.UnimplementedLeaseServer{})
+	pb.RegisterLeaseServer(g, leases{})
 	pb.RegisterAuthServer(g, &auth{Server: s})
 	healthpb.RegisterHealthServer(g, s.health)
 	reflection.Register(g)
