@@ -83,17 +83,17 @@ func (o *Options) clientTLS() (*tls.Config, error) {
 	}
 	cert, err := tls.LoadX509KeyPair(o.Cert, o.Key)
 	if err != nil {
-		return nil, fmt.Errorf("load certificate for clients: %w", err)
+		return nil, fmt.Errorf("%w: load certificate for clients: %w", lockstep.ErrOptions, err)
 	}
 	c := &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
 	if o.CA != "" {
 		pem, err := os.ReadFile(o.CA)
 		if err != nil {
-			return nil, fmt.Errorf("load authorities of clients: %w", err)
+			return nil, fmt.Errorf("%w: load authorities of clients: %w", lockstep.ErrOptions, err)
 		}
 		c.ClientCAs, c.ClientAuth = x509.NewCertPool(), tls.RequireAndVerifyClientCert
 		if !c.ClientCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("load authorities of clients: %s has no certificate", o.CA)
+			return nil, fmt.Errorf("%w: load authorities of clients: %s has no certificate", lockstep.ErrOptions, o.CA)
 		}
 	}
 	return c, nil
