@@ -51,18 +51,48 @@ func (g *fakeGroup) Propose(ctx context.Context, cmd []byte) (lockstep.Result, e
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.index++
 	var out machine.Results
-	if err := g.m.Apply([]machine.Command{{Data: cmd, Index: g.index, Time: machine.Time(g.index)}}, &out); err != nil {
+	if err := g.apply(&out, cmd); err != nil {
 		return lockstep.Result{}, err
 	}
-	close(g.applied)
-	g.applied = make(chan struct{})
 	data, no := out.At(0)
 	if no != nil {
 		return lockstep.Result{}, no
 	}
 	return lockstep.Result{Index: g.index, Data: data}, nil
+}
+
+// apply executes commands as one batch. The lock is held.
+func (g *fakeGroup) apply(out *machine.Results, data ...[]byte) error {
+	cmds := make([]machine.Command, len(data))
+	for i := range data {
+		g.index++
+		cmds[i] = machine.Command{Data: data[i], Index: g.index, Time: machine.Time(g.index)}
+	}
+	if err := g.m.Apply(cmds, out); err != nil {
+		return err
+	}
+	close(g.applied)
+	g.applied = make(chan struct{})
+	return nil
+}
+
+// batch executes operations at once, as a replica does with what it was behind by.
+func (g *fakeGroup) batch(t *testing.T, ops ...kv.Op) {
+	t.Helper()
+	data := make([][]byte, len(ops))
+	for i := range ops {
+		var err error
+		if data[i], err = ops[i].AppendBinary(nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var out machine.Results
+	if err := g.apply(&out, data...); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (g *fakeGroup) trouble(ctx context.Context) error {

@@ -132,11 +132,16 @@ func (h *hub) follow(ctx context.Context, after machine.Index) error {
 		return err
 	}
 	var changes []*change
+	bytes := 0
 	for e := range events {
 		if n := len(changes); n == 0 || changes[n-1].revision != e.KV.ModRevision {
+			if bytes > h.windowBytes {
+				h.skip(v.Revision(), at) // as after a long lag: the window could not hold them
+				return nil
+			}
 			changes = append(changes, &change{revision: e.KV.ModRevision, prevs: prevs})
 		}
-		changes[len(changes)-1].add(&e)
+		bytes += changes[len(changes)-1].add(&e)
 	}
 	h.hand(changes, v.Revision(), at)
 	return nil
@@ -166,9 +171,9 @@ func (h *hub) look(w *watcher, from int64) {
 	}
 }
 
-// add appends an event of the machine.
-func (c *change) add(e *kv.Event) {
-	m := message(e)
+// add appends an event of the machine, and gives the bytes that it takes.
+func (c *change) add(e *kv.Event) int {
+	m, before := message(e), c.bytes
 	c.events = append(c.events, m)
 	c.bytes += eventBytes(m)
 	if c.prevs {
@@ -176,6 +181,7 @@ func (c *change) add(e *kv.Event) {
 		c.bytes += eventBytes(p)
 		c.with = append(c.with, p)
 	}
+	return c.bytes - before
 }
 
 // former is the previous value of an event; nil for a key that is created, also when the same

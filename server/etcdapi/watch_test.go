@@ -16,6 +16,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+
+	"github.com/lockstep-rsm/lockstep/machine/kv"
 )
 
 // watching is one stream, read by the test.
@@ -295,6 +297,30 @@ func keysOf(events []*mvccpb.Event) (keys []string) {
 }
 
 // Semantics that trip re-implementers, 11.
+// TestHubTakesNoMoreThanItsWindowHolds brings a hub 20,000 revisions further at once, as a snapshot does.
+// It looks at some of them, and lets its watchers search the rest for themselves.
+func TestHubTakesNoMoreThanItsWindowHolds(t *testing.T) {
+	g := newFakeGroup(t)
+	ops := make([]kv.Op, 20_000)
+	for i := range ops {
+		ops[i].Put = &kv.Put{Key: []byte("k"), Value: []byte("v")}
+	}
+	g.batch(t, ops...)
+	allocated := testing.AllocsPerRun(1, func() {
+		h := newHub(g, 64<<10)
+		h.revision = 1
+		if err := h.follow(testContext(t), 0); err != nil {
+			t.Fatal(err)
+		}
+		if h.revision != 20_001 || h.bytes > h.windowBytes {
+			t.Errorf("the hub is at %d with %d bytes", h.revision, h.bytes)
+		}
+	})
+	if allocated > 4000 {
+		t.Errorf("a hub with a window of 64 KiB allocated %v times", allocated)
+	}
+}
+
 func TestWatchProgressPromisesThatAllWasSent(t *testing.T) {
 	r := newRig(t, func(o *Options) { o.ProgressInterval = time.Second })
 	w := r.watch(t)
