@@ -82,6 +82,15 @@ func (h *Host) Peers() []Peer {
 	return peers
 }
 
+// CurrentPeers is Peers with every note whose Announce returned before the call; it costs a
+// linearizable read.
+func (h *Host) CurrentPeers(ctx context.Context) ([]Peer, error) {
+	if err := h.h.ConfirmNotes(ctx); err != nil {
+		return nil, fault("CurrentPeers", 0, err)
+	}
+	return h.Peers(), nil
+}
+
 // Token lets one more host join within d, which is at most 24 h of the cluster's elapsed time: its
 // Options.Join. It is good once. The host is then one of Peers, and a member of group 0 (a voter, while
 // there are fewer than seven); of other groups only when Reconfigure makes it one.

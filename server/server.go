@@ -218,15 +218,15 @@ func (s *Server) protocolStatus() etcdapi.Status {
 
 // members are equal on every host: what each announced came through the log.
 func (s *Server) members(ctx context.Context, linearizable bool) ([]etcdapi.Member, error) {
+	peers := s.host.Peers()
 	if linearizable {
-		v, _, err := s.group.View(ctx, lockstep.ReadOptions{})
-		if err != nil {
+		var err error
+		if peers, err = s.host.CurrentPeers(ctx); err != nil {
 			return nil, err
 		}
-		_ = v.Close()
 	}
 	var out []etcdapi.Member
-	for _, p := range s.host.Peers() {
+	for _, p := range peers {
 		m := etcdapi.Member{ID: uint64(p.ID), PeerURLs: []string{"http://" + p.Addr}}
 		if n, ok := parseNote(p.Note); ok {
 			m.Name, m.ClientURLs = n.Name, []string{n.url()}

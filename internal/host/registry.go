@@ -140,6 +140,15 @@ func (r *registryReplica) changed(h *Host) {
 	}
 }
 
+// ConfirmNotes returns when Notes has all that was announced before.
+func (h *Host) ConfirmNotes(ctx context.Context) error {
+	v, _, err := h.View(ctx, systemGroup, ReadOptions{}) // its lane has shown the notes before it serves
+	if err != nil {
+		return err
+	}
+	return v.Close()
+}
+
 func (h *Host) setNotes(notes []hostNote) {
 	h.mu.Lock()
 	h.notes = notes
