@@ -171,6 +171,14 @@ func TestBusyHostIsAlive(t *testing.T) {
 	}
 	for !errors.Is(<-busy, lockstep.ErrBusy) {
 	}
+	for { // a call that ends may leave room for one of those that have not come yet
+		if status, _ := get(t, s, "/readyz"); status == 503 {
+			break
+		}
+		if ctx.Err() != nil {
+			t.Fatal("not busy")
+		}
+	}
 	for path, want := range map[string]int{"/livez": 200, "/health?serializable=true": 200, "/readyz": 503} {
 		if status, body := get(t, s, path); status != want {
 			t.Errorf("%s of a busy host: got %d %q, want %d", path, status, body, want)
