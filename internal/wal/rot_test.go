@@ -411,3 +411,34 @@ func TestConfigurationOutlivesItsBatch(t *testing.T) {
 		t.Fatalf("%+v; notes %q", g, s.rec.Notes)
 	}
 }
+
+// A start that is killed between the two copies of its head leaves one of them: no news, and not for as
+// long as the file waits to be used again. The same copy lost of a segment that was written to is rot.
+func TestKilledStartIsNoRot(t *testing.T) {
+	s := newScript(t)
+	s.mustOpen()
+	s.mustSave(s.entry(1, "one"))
+	s.w.kill()
+	s.w = newWorld(s.d, 2)
+	writes := 0
+	s.d.hook = func(op, _ string) fault {
+		if op == "write" {
+			writes++
+		}
+		return fault{kill: op == "write" && writes == 2}
+	}
+	if s.w.alive(func() { _ = s.open() }) {
+		t.Fatalf("the start was not killed, after %d writes", writes)
+	}
+	for n := range 2 {
+		if err := s.restart(false); err != nil || len(s.rec.Notes) > 0 {
+			t.Errorf("start %d after the killed one: %v, notes %q", n+1, err, s.rec.Notes)
+		}
+	}
+	s.mustSave(s.entry(1, "two"))
+	name := fileName(s.l.current().number)
+	s.d.flip("wal/"+name, len(s.d.files["wal/"+name].seen)-100)
+	if err := s.restart(false); err != nil || !slices.Contains(s.rec.Notes, name+": the second copy of its head is unreadable; the other is used") {
+		t.Errorf("after the mirror of a written segment was flipped: %v, notes %q", err, s.rec.Notes)
+	}
+}

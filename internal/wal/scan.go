@@ -38,7 +38,8 @@ type scanned struct {
 	size int64
 	head *wire.SegmentHead // nil: neither copy is whole
 	seg  segment
-	kept bool // part of the recovered chain
+	kept bool   // part of the recovered chain
+	lone string // which copy of the head is not whole while the other is; empty: both are, or neither
 }
 
 func (s *scan) note(format string, args ...any) {
@@ -121,8 +122,11 @@ func (s *scan) readHead(x *scanned) error {
 		return fmt.Errorf("it is of host %d of cluster %x, this is host %d of cluster %x: %w",
 			h.Host, h.Cluster, s.o.Host, s.o.Cluster, ErrForeign)
 	}
-	if front == nil || back == nil || front.position != back.position {
-		s.note("%s: one copy of its head is unreadable; the other is used", fileName(x.number))
+	switch {
+	case front == nil || back != nil && front.position < back.position:
+		x.lone = "first"
+	case back == nil || back.position < front.position:
+		x.lone = "second"
 	}
 	x.head = h
 	n := uint64(c.blocks)

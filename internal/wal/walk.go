@@ -52,12 +52,23 @@ func (s *scan) walk() error {
 		if err := s.walkSegment(x, i == len(s.chain)-1); err != nil {
 			return err
 		}
+		s.noteLone(x)
 		if s.torn {
 			s.chain = s.chain[:i+1]
 			return nil
 		}
 	}
 	return nil
+}
+
+// noteLone tells of a head that lost one of its copies. A process that is killed while it begins a segment
+// leaves the first copy without the second, and nothing behind it: that is no rot, and in a file that is
+// not of the chain no copy matters.
+func (s *scan) noteLone(x *scanned) {
+	begun := x != s.newest || x.seg.end > x.seg.data
+	if x.head != nil && (x.lone == "first" || x.lone == "second" && begun) {
+		s.note("%s: the %s copy of its head is unreadable; the other is used", fileName(x.number), x.lone)
+	}
 }
 
 func (s *scan) walkSegment(x *scanned, last bool) error {
