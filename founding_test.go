@@ -1,6 +1,8 @@
 package lockstep_test
 
 import (
+	"bytes"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -39,6 +41,23 @@ func (c *island) wipe(i int) {
 	c.w.Do(i, func() {
 		if err := c.w.Host(i).FS().RemoveAll("data"); err != nil {
 			c.t.Error(err)
+		}
+	})
+}
+
+// Founders that are not started yet are the usual thing on a first start: a line of information, once.
+func TestFirstStartTellsOnceWhomItWaitsFor(t *testing.T) {
+	inWorld(t, 23, 3, time.Minute, func(c *island) {
+		var log bytes.Buffer
+		c.tune = func(_ int, o *lockstep.Options) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) }
+		if err := c.start(0); err != nil {
+			t.Error(err)
+		}
+		c.wantWhy(0, "waiting for founders: "+c.addrs[1]+", "+c.addrs[2]+" (")
+		c.w.Sleep(5 * time.Second)
+		text, line := log.String(), `level=INFO msg="waiting for founders: `+c.addrs[1]+", "+c.addrs[2]+`" addr=`+c.addrs[0]
+		if strings.Count(text, "waiting for founders") != 1 || !strings.Contains(text, line) || strings.Contains(text, "WARN") || strings.Contains(text, "host=0") {
+			t.Errorf("a first start logs\n%s\nwant once %s", text, line)
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 	"net"
 	"os"
 	"time"
@@ -146,6 +147,10 @@ type osNet struct{}
 func (osNet) Dial(ctx context.Context, addr string) (net.Conn, error) {
 	d := net.Dialer{Timeout: dialBound, KeepAlive: 15 * time.Second}
 	c, err := d.DialContext(ctx, "tcp", addr)
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return nil, op.Err // without "dial tcp" and the address: who dials knows both, and says so
+	}
 	if err != nil {
 		return nil, err
 	}

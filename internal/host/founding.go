@@ -2,8 +2,10 @@ package host
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -129,7 +131,10 @@ func (h *Host) saveIdentity(is wire.HostIdentity) error {
 func (h *Host) found() {
 	pause := foundingEvery
 	for !h.closed.Load() && !h.isFounded() {
-		if err := h.foundRound(); err != nil {
+		var absent *absentError
+		if err := h.foundRound(); errors.As(err, &absent) {
+			h.setWaiting(absent)
+		} else if err != nil {
 			h.setWhy(err.Error())
 		}
 		w := h.env.NewWaiter()
@@ -148,6 +153,18 @@ func (h *Host) isFounded() bool {
 	return h.identity.is.State == stateFounded
 }
 
+// absentError says which founders do not answer: on a first start the usual thing, until all are started.
+type absentError struct {
+	addrs []string
+	last  error // of the last of them
+}
+
+func (e *absentError) Error() string {
+	return fmt.Sprintf("waiting for founders: %s (%v)", strings.Join(e.addrs, ", "), e.last)
+}
+
+func (e *absentError) Unwrap() error { return e.last }
+
 // foundRound asks every other founder once. The error says what is waited for.
 func (h *Host) foundRound() error {
 	minter := h.opts.Founders[0] == h.opts.Addr
@@ -157,6 +174,7 @@ func (h *Host) foundRound() error {
 	}
 	hosts := make([]wire.FoundingHost, 0, len(h.opts.Founders))
 	var missing error
+	var absent absentError
 	for i, addr := range h.opts.Founders {
 		id := raft.HostID(i + 1)
 		if addr == h.opts.Addr {
@@ -166,7 +184,7 @@ func (h *Host) foundRound() error {
 		reply, err := h.ask(addr, &is, minter)
 		switch {
 		case err != nil:
-			missing = fmt.Errorf("founder %s does not answer: %w", addr, err)
+			absent.addrs, absent.last = append(absent.addrs, addr), err
 		case reply.State == wire.StateFounded:
 			return h.meetFounded(addr, reply)
 		case reply.State == wire.StateRefused:
@@ -179,6 +197,8 @@ func (h *Host) foundRound() error {
 		}
 	}
 	switch {
+	case absent.last != nil:
+		return &absent
 	case missing != nil:
 		return missing
 	case !minter:

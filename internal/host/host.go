@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -58,6 +59,8 @@ type Host struct {
 	savers    []saver
 	linked    map[raft.HostID]bool
 	failed    error // the log failed: nothing is written or sent any more
+
+	awaited string // of the founding task alone: the founders it last told of as not there
 
 	// What other goroutines see.
 	mu        sync.Mutex
@@ -283,14 +286,28 @@ func (h *Host) release() {
 
 // setWhy records why the host does not serve, once a sentence changes.
 func (h *Host) setWhy(why string) {
+	if h.changeWhy(why) && why != "" {
+		h.log.Warn("waiting", "addr", h.opts.Addr, "why", why)
+	}
+}
+
+// setWaiting is setWhy for founders that are not there, which is no fault: one line for each set of them.
+func (h *Host) setWaiting(absent *absentError) {
+	addrs := strings.Join(absent.addrs, ", ")
+	news := h.awaited != addrs
+	h.awaited = addrs
+	if h.changeWhy(absent.Error()) && news {
+		h.log.Info("waiting for founders: "+addrs, "addr", h.opts.Addr)
+	}
+}
+
+func (h *Host) changeWhy(why string) (changed bool) {
 	h.mu.Lock()
-	changed := h.why != why
+	changed = h.why != why
 	h.why = why
 	h.mu.Unlock()
-	if changed && why != "" {
-		h.log.Warn("waiting", "host", h.ID(), "addr", h.opts.Addr, "why", why)
-	}
 	h.wakeWatchers()
+	return changed
 }
 
 // unsetWhy ends a reason, unless another one has taken its place.
