@@ -3,8 +3,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/lockstep-rsm/lockstep"
 	"github.com/lockstep-rsm/lockstep/machine"
@@ -21,8 +24,12 @@ var counter = machine.Define(
 	func(s *State, _ Get) (int64, error) { return s.N, nil },
 )
 
-func main() { // start it three times: counter 127.0.0.1:7001, and with :7002 and :7003
-	ctx := context.Background()
+func main() { // start it three times: with 127.0.0.1:7001, and with :7002 and :7003
+	if len(os.Args) != 2 {
+		check(errors.New("usage: readme 127.0.0.1:7001, and with :7002 and :7003 in two more terminals"))
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	host, err := lockstep.Open(ctx, lockstep.Options{
 		Dir:      "data-" + os.Args[1],
 		Addr:     os.Args[1],
@@ -30,13 +37,13 @@ func main() { // start it three times: counter 127.0.0.1:7001, and with :7002 an
 		Machines: map[string]machine.Kind{"counter": counter.Kind()},
 	})
 	check(err)
-	defer host.Close()
 	group, err := host.Create(ctx, 1, lockstep.GroupOptions{Machine: "counter"}) // founds it once, finds it ever after
 	check(err)
 	n, err := lockstep.Typed(group, counter).Propose(ctx, Add{1}) // synced on two of three disks before it returns
 	check(err)
 	fmt.Println("counter is", n)
-	select {} // serve on
+	<-ctx.Done()                               // serve on until Ctrl-C
+	check(host.Shutdown(context.Background())) // hand leadership over, close
 }
 
 func check(err error) {
