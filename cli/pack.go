@@ -7,10 +7,12 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
 
+	"github.com/lockstep-rsm/lockstep"
 	"github.com/lockstep-rsm/lockstep/env"
 	"github.com/lockstep-rsm/lockstep/server/admin"
 )
@@ -120,8 +122,8 @@ func (g *pack) failed() *replica {
 	return nil
 }
 
-// watch starts ended replicas again, until ctx ends.
-func (g *pack) watch(ctx context.Context, say func(line string)) {
+// watch starts ended replicas again, until ctx ends. It says each end and start, and then calls ended.
+func (g *pack) watch(ctx context.Context, say func(line string), ended func()) {
 	again := make(chan *replica, maxReplicas)
 	var timers []env.Timer
 	defer func() {
@@ -136,6 +138,7 @@ func (g *pack) watch(ctx context.Context, say func(line string)) {
 		case r := <-g.exits:
 			pause := r.pause(g.env.Clock().Now())
 			say(fmt.Sprintf("exited id=%d why=%q restart_seconds=%.0f", r.id(), r.why(), pause.Seconds()))
+			ended()
 			timers = append(timers[max(0, len(timers)-maxReplicas):], g.env.Clock().AfterFunc(pause, func() { again <- r }))
 		case r := <-again:
 			g.start(r)
@@ -212,10 +215,12 @@ func (r *replica) id() uint64 {
 func (r *replica) note(s *admin.Status) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.hostID = uint64(s.ID)
-	for i := range s.Groups {
-		r.leads = r.leads || s.Groups[i].Role == "leader"
-	}
+	r.hostID, r.leads = uint64(s.ID), leads(s)
+}
+
+// leads says whether a server leads a group and serves it.
+func leads(s *admin.Status) bool {
+	return slices.ContainsFunc(s.Groups, func(g lockstep.GroupStatus) bool { return g.Role == "leader" && g.State == "serving" })
 }
 
 // line is one fact, for programs.

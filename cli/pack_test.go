@@ -49,7 +49,7 @@ func TestReadyTellsAPersonWhatToTry(t *testing.T) {
 	for _, want := range []string{
 		"✓ 1  127.0.0.1:2379", "✓ 2  127.0.0.1:22379", "pid " + pid, "leader",
 		"ready in 0.6 s: a write was committed. Data in ./lockstep-data, kept.    stop: Ctrl-C",
-		"try   etcdctl put hello world       lockstep status       kill -9 " + pid + " && lockstep get hello\n",
+		"\n" + os.Args[0] + " put hello world    # or: etcdctl put hello world\n" + os.Args[0] + " status\nkill -9 " + pid + " && " + os.Args[0] + " get hello\n",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("does not say %q:\n%s", want, out.String())

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
@@ -22,6 +23,9 @@ type Program struct {
 	Version  string
 	Out, Err io.Writer
 	Getenv   func(string) string
+
+	// Environ lists the environment as os.Environ does, in which misspelt options are looked for; nil: they are not.
+	Environ func() []string
 
 	// Loads are what lockstep sim plays, by name; nil: this build has no simulator.
 	Loads map[string]sim.Options
@@ -69,6 +73,8 @@ func (p *Program) Run(args []string) int {
 	return exitCode(err)
 }
 
+var flagName = regexp.MustCompile(`(?m)^ +(?:-., )?--([a-z-]+)`)
+
 func errorText(err error) string {
 	if err == nil {
 		return ""
@@ -96,7 +102,17 @@ func (p *Program) root() *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return usage(fmt.Errorf("%w\nSee %s --help", err, c.CommandPath()))
+		text := err.Error()
+		if word, unknown := strings.CutPrefix(text, "unknown flag: --"); unknown {
+			var names []string
+			for _, m := range flagName.FindAllStringSubmatch(c.Flags().FlagUsages(), -1) {
+				names = append(names, m[1])
+			}
+			if near := nearest(word, names); near != "" {
+				text += "; did you mean --" + near + "?"
+			}
+		}
+		return usage(fmt.Errorf("%s\nSee %s --help", text, c.CommandPath()))
 	})
 	f := root.PersistentFlags()
 	endpoints := p.Getenv("LOCKSTEP_ENDPOINTS")

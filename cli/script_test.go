@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 			broken := workload.Counter()
 			broken.Check = func(machine.View) error { return errors.New("never right") }
 			p := Program{
-				Version: "test", Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv,
+				Version: "test", Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv, Environ: os.Environ,
 				Loads: map[string]sim.Options{"kv": workload.KV(), "counter": workload.Counter(), "broken": broken},
 			}
 			if os.Getenv("NO_SIMULATOR") != "" {

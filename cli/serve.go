@@ -34,13 +34,18 @@ func (p *Program) serve() *cobra.Command {
 else from a file of YAML (names with underscores). The first start needs --founders, the same list on each host;
 without it the host is a cluster of one.`,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if p.Environ != nil {
+				if err := s.misspelt(p.Environ()); err != nil {
+					return err
+				}
+			}
 			if err := s.fill(p.Getenv, file); err != nil {
 				return err
 			}
 			return p.runServer(c.Context(), s)
 		},
 	}
-	c.Flags().StringVarP(&file, "file", "f", "", "file of YAML with settings")
+	c.Flags().StringVarP(&file, "file", "f", "", "file of YAML with options")
 	s = newSettings(c)
 	return c
 }
@@ -127,7 +132,7 @@ func (p *Program) holdLifeline(stop func()) error {
 // asFlags says in a person's words what the engine says in those of lockstep.Options.
 var asFlags = strings.NewReplacer(
 	"ElectionTimeout", "--election-timeout", "Heartbeat", "--heartbeat", "Founders", "--founders", "this host's Addr", "this host's --host",
-	"MaxWALBytes", "--max-wal-bytes", "SnapshotAfterBytes", "--snapshot-after-bytes",
+	"MaxWALBytes", "--max-wal-bytes", "WALSegmentBytes", "--wal-segment-bytes", "SnapshotAfterBytes", "--snapshot-after-bytes",
 )
 
 // explain makes an error of starting one that says what to do.

@@ -3,7 +3,10 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -13,7 +16,7 @@ import (
 	"github.com/lockstep-rsm/lockstep/server"
 )
 
-// settings are the options of serve. Each comes from its flag, else from LOCKSTEP_ and its name in
+// settings holds the options of serve. Each comes from its flag, else from LOCKSTEP_ and its name in
 // capitals, else from the file, else it has its default.
 type settings struct {
 	options          server.Options
@@ -51,6 +54,7 @@ func newSettings(c *cobra.Command) *settings {
 	s.duration(&o.Host.ElectionTimeout, "election-timeout", "shorter bound of the wait for a leader (default 400ms)", "400ms")
 	s.duration(&o.WatchProgress, "watch-progress", "between progress notifications of watches (default 10m)", "10m")
 	s.add("max-wal-bytes", (*bytesValue)(&o.Host.MaxWALBytes), "bound of the log on disk (default 4GiB)", "a size: 4GiB")
+	s.add("wal-segment-bytes", (*bytesValue)(&o.Host.WALSegmentBytes), "one file of the log, made ahead; at most a quarter of the log (default 64MiB)", "a size: 64MiB")
 	s.add("snapshot-after-bytes", (*bytesValue)(&o.Host.SnapshotAfterBytes), "log after which a snapshot is taken (default 256MiB)", "a size: 256MiB")
 	c.Flags().BoolVar(&o.Host.Fdatasync, "fdatasync", false, "write the log through the page cache, never O_DIRECT")
 	s.know("fdatasync", "true or false: true")
@@ -104,6 +108,29 @@ func (s *settings) fill(getenv func(string) string, file string) error {
 		return nil
 	}
 	return s.read(file, given)
+}
+
+// ofService are the names by which Kubernetes tells of a service that is called lockstep: no misspelt ones.
+var ofService = regexp.MustCompile(`^LOCKSTEP_(.*_)?(SERVICE_HOST|SERVICE_PORT.*|PORT(_.*)?)$`)
+
+// misspelt refuses a variable of the environment whose name is nearly that of a setting. One that
+// resembles none is somebody else's.
+func (s *settings) misspelt(environ []string) error {
+	for _, line := range environ {
+		name, _, _ := strings.Cut(line, "=")
+		word, ours := strings.CutPrefix(name, "LOCKSTEP_")
+		word = strings.ToLower(word)
+		if _, known := s.takes[word]; !ours || known || name == lifelineEnv || word == "endpoints" || ofService.MatchString(name) {
+			continue
+		}
+		near := nearest(word, slices.Sorted(maps.Keys(s.takes)))
+		begins := len(word) > 3 && strings.HasPrefix(near, word)
+		if near != "" && (begins || distance(word, near) <= max(1, len(word)/3)) {
+			flag := strings.ReplaceAll(near, "_", "-")
+			return usage(fmt.Errorf("unknown option %s in the environment; did you mean %s? It takes %s", name, inEnv(flag), s.takes[near]))
+		}
+	}
+	return nil
 }
 
 // list is a flag of several addresses, with commas between.

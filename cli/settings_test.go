@@ -4,11 +4,28 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/spf13/cobra"
 )
+
+func TestMisspeltEnvironmentIsRefused(t *testing.T) {
+	for line, want := range map[string]string{
+		"LOCKSTEP_FONDERS=a:1":  "unknown option LOCKSTEP_FONDERS in the environment; did you mean LOCKSTEP_FOUNDERS? It takes a list of addresses",
+		"LOCKSTEP_ELECTION=1s":  "did you mean LOCKSTEP_ELECTION_TIMEOUT? It takes a duration",
+		"LOCKSTEP_MAX_WAL=4GiB": "did you mean LOCKSTEP_MAX_WAL_BYTES?",
+		"LOCKSTEP_FOUNDERS=a:1": "", "LOCKSTEP_ENDPOINTS=a:1": "", "LOCKSTEP_LIFELINE=3": "", "HOSTS=1": "",
+		"LOCKSTEP_PORT=tcp://10.0.0.1:2379": "", "LOCKSTEP_SERVICE_HOST=10.0.0.1": "", "LOCKSTEP_CLIENT_PORT_2379_TCP=x": "", // of Kubernetes
+		"LOCKSTEP_REGISTRY=x": "", "LOCKSTEP_TAG=x": "",
+	} {
+		err := newSettings(&cobra.Command{}).misspelt([]string{"PATH=/bin", line})
+		if (err == nil) != (want == "") || err != nil && (!strings.Contains(err.Error(), want) || exitCode(err) != exitUsage) {
+			t.Errorf("%s gives %v, want %q", line, err, want)
+		}
+	}
+}
 
 // Every setting of a server comes from a flag, from the environment or from a file, in this order.
 func TestSettingsComeFromFlagsEnvironmentAndFile(t *testing.T) {

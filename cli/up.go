@@ -23,6 +23,10 @@ type upOptions struct {
 	clientPort, hostPort int
 }
 
+// upSegments is the length of the log's files, of which each replica makes two or three ahead: for a try on
+// one machine a quarter of the default is enough.
+const upSegments = "16MiB"
+
 // maxReplicas keeps the ports of all replicas below 65536 with the default ports.
 const maxReplicas = 5
 
@@ -108,10 +112,15 @@ func (p *Program) runUp(ctx context.Context, o *upOptions) error {
 		return err
 	}
 	p.learnIDs(ctx, g)
-	p.sayReady(g, o, p.env.Clock().Now()-began, isTerminal(p.Out))
-	g.watch(ctx, func(line string) { fmt.Fprintln(p.Out, line) })
+	terminal := isTerminal(p.Out)
+	p.sayReady(g, o, p.env.Clock().Now()-began, terminal)
+	g.watch(ctx, func(line string) { fmt.Fprintln(p.Out, line) }, func() {
+		if terminal {
+			p.env.Run("tell leader", func() { p.tellLeader(ctx, g) })
+		}
+	})
 	g.stop()
-	if isTerminal(p.Out) {
+	if terminal {
 		fmt.Fprintf(p.Out, "\n  stopped. Data in %s, kept.\n", o.data)
 	}
 	return nil
@@ -138,6 +147,9 @@ func (p *Program) startAll(o *upOptions) (*pack, error) {
 			dir: filepath.Join(o.data, name), log: filepath.Join(o.data, name+".log"), program: program,
 		}
 		r.args = []string{"serve", "--data", r.dir, "--client", r.client, "--host", r.host, "--name", name, "--founders", strings.Join(founders, ",")}
+		if p.Getenv(inEnv("wal-segment-bytes"))+p.Getenv(inEnv("max-wal-bytes")) == "" {
+			r.args = append(r.args, "--wal-segment-bytes", upSegments)
+		}
 		g.replicas = append(g.replicas, r)
 		g.start(r)
 	}
@@ -227,7 +239,29 @@ func (p *Program) sayReady(g *pack, o *upOptions, took time.Duration, terminal b
 		}
 		at = " --endpoints " + strings.Join(all, ",")
 	}
-	fmt.Fprintf(p.Out, "  try   etcdctl%s put hello world       lockstep status%s       kill -9 %d && lockstep get hello%s\n", at, at, leader.pid(), at)
+	called := os.Args[0]
+	fmt.Fprintf(p.Out, "\n  try\n%s put hello world%s    # or: etcdctl%s put hello world\n%s status%s\nkill -9 %d && %s get hello%s\n\n",
+		called, at, at, called, at, leader.pid(), called, at)
+}
+
+// tellLeader says who leads, once somebody does: what a person asks who has just ended a replica.
+func (p *Program) tellLeader(ctx context.Context, g *pack) {
+	var clients []string
+	for _, r := range g.replicas {
+		clients = append(clients, r.client)
+	}
+	w := p.env.NewWaiter()
+	for range 100 {
+		for i, a := range p.askEach(ctx, clients, false) {
+			if a.err == nil && leads(a.status) {
+				fmt.Fprintf(p.Out, "leader id=%d client=%s\n", g.replicas[i].id(), clients[i])
+				return
+			}
+		}
+		if err := w.Wait(ctx, p.env.Clock().Now()+100*time.Millisecond); errors.Is(err, context.Canceled) {
+			return
+		}
+	}
 }
 
 func isTerminal(out any) bool {

@@ -25,7 +25,7 @@ type yamlFile struct {
 func (s *settings) read(name string, given []string) error {
 	b, err := os.ReadFile(name)
 	if err != nil {
-		return usage(fmt.Errorf("read settings: %w", err))
+		return usage(fmt.Errorf("read options: %w", err))
 	}
 	f := &yamlFile{name, strings.Split(string(b), "\n")}
 	parsed, err := parser.ParseBytes(b, 0, parser.AllowDuplicateMapKey())
