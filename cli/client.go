@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 
 	"google.golang.org/grpc"
@@ -118,6 +119,9 @@ func (p *Program) try(ctx context.Context, place int, tries chan<- dialed) {
 	})
 }
 
+// suspicion is how long a server may take to be ready before it is asked in plain words what it speaks.
+const suspicion = 500 * time.Millisecond
+
 // dialReady is dial, and waits until the server has answered.
 func (p *Program) dialReady(ctx context.Context, endpoint string) (*grpc.ClientConn, error) {
 	conn, err := p.dial(ctx, endpoint)
@@ -125,13 +129,68 @@ func (p *Program) dialReady(ctx context.Context, endpoint string) (*grpc.ClientC
 		return nil, err
 	}
 	conn.Connect()
+	soon, done := context.WithTimeout(ctx, suspicion)
+	ready := reaches(soon, conn)
+	done()
+	if ready {
+		return conn, nil
+	}
+	why, known := p.whatSpeaks(ctx, endpoint)
+	if !known && reaches(ctx, conn) {
+		return conn, nil
+	}
+	_ = conn.Close()
+	return nil, fmt.Errorf("%s %s", plain(endpoint), why)
+}
+
+// reaches waits until a connection is ready; false: it is refused, or ctx has ended.
+func reaches(ctx context.Context, conn *grpc.ClientConn) bool {
 	for state := conn.GetState(); state != connectivity.Ready; state = conn.GetState() {
-		if !conn.WaitForStateChange(ctx, state) || state == connectivity.TransientFailure {
-			_ = conn.Close()
-			return nil, fmt.Errorf("%s takes connections, but does not speak gRPC or does not answer", plain(endpoint))
+		if state == connectivity.TransientFailure || !conn.WaitForStateChange(ctx, state) {
+			return false
 		}
 	}
-	return conn, nil
+	return true
+}
+
+// overTLS says whether an endpoint is to be spoken to in TLS.
+func (p *Program) overTLS(endpoint string) bool {
+	return p.tls.on() || strings.HasPrefix(endpoint, "https://")
+}
+
+// whatSpeaks sends a request of HTTP to a server that is not understood, and says by the answer what
+// is wrong with it; known: for certain.
+func (p *Program) whatSpeaks(ctx context.Context, endpoint string) (why string, known bool) {
+	const silent = "takes connections, but does not speak gRPC or does not answer"
+	ctx, cancel := context.WithTimeout(ctx, suspicion)
+	defer cancel()
+	c, err := (&net.Dialer{}).DialContext(ctx, "tcp", plain(endpoint))
+	if err != nil {
+		return silent, false
+	}
+	defer c.Close()
+	if end, ok := ctx.Deadline(); ok {
+		_ = c.SetDeadline(end)
+	}
+	if _, err := io.WriteString(c, "GET /version HTTP/1.0\r\n\r\n"); err != nil {
+		return silent, false
+	}
+	answer := make([]byte, 512)
+	n, err := io.ReadAtLeast(c, answer, 1)
+	text := string(answer[:n])
+	switch {
+	case n == 0 && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)):
+		return "takes connections, but closes them at the first request: that may be a host's port, clients have another", true
+	case n == 0:
+		return silent, false
+	case p.overTLS(endpoint) && strings.HasPrefix(text, "HTTP/") && !strings.Contains(text, "HTTPS"):
+		return "does not speak TLS: use http://", true
+	case !p.overTLS(endpoint) && (text[0] == 0x15 || text[0] == 0x16 || strings.Contains(text, "HTTPS")): // an alert, a handshake
+		return "speaks TLS: use https://, and --client-ca for its certificate", true
+	case strings.HasPrefix(text, "HTTP/"):
+		return "speaks HTTP, but does not answer gRPC", false
+	}
+	return silent, false
 }
 
 // dial connects at once, so that a server that is not there is known before anything is sent.
@@ -142,7 +201,7 @@ func (p *Program) dial(ctx context.Context, endpoint string) (*grpc.ClientConn, 
 		return nil, err
 	}
 	creds := insecure.NewCredentials()
-	if p.tls.on() || strings.HasPrefix(endpoint, "https://") {
+	if p.overTLS(endpoint) {
 		c, err := p.tls.load()
 		if err != nil {
 			_ = probe.Close()
@@ -192,10 +251,10 @@ func (p *Program) ask(ctx context.Context, write bool, f func(ctx context.Contex
 	defer cancel()
 	conn, err := p.connect(ctx)
 	if err != nil {
-		return asked(err, write)
+		return asked(err, write, p.timeout)
 	}
 	defer conn.Close()
-	return asked(f(ctx, conn), write)
+	return asked(f(ctx, conn), write, p.timeout)
 }
 
 // hostStatus asks one server how it is.
@@ -204,7 +263,7 @@ func (p *Program) hostStatus(ctx context.Context, endpoint string) (*admin.Statu
 	defer cancel()
 	transport := &http.Transport{DisableKeepAlives: true}
 	scheme := "http://"
-	if p.tls.on() || strings.HasPrefix(endpoint, "https://") {
+	if p.overTLS(endpoint) {
 		c, err := p.tls.load()
 		if err != nil {
 			return nil, err
@@ -221,12 +280,21 @@ func (p *Program) hostStatus(ctx context.Context, endpoint string) (*admin.Statu
 	case errors.Is(err, context.DeadlineExceeded):
 		return nil, fmt.Errorf("no answer within %v", p.timeout)
 	case errors.As(err, &at):
+		var unreached *net.OpError
+		if !errors.As(err, &unreached) || unreached.Op != "dial" {
+			if why, known := p.whatSpeaks(ctx, endpoint); known {
+				return nil, errors.New(why)
+			}
+		}
 		return nil, at.Err // without the address, which is known
 	case err != nil:
 		return nil, err
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
+		if why, known := p.whatSpeaks(ctx, endpoint); known {
+			return nil, errors.New(why)
+		}
 		return nil, fmt.Errorf("ask %s for /status: %s", endpoint, resp.Status)
 	}
 	out := new(admin.Status)

@@ -3,7 +3,9 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -63,7 +65,7 @@ func exitCode(err error) int {
 }
 
 // asked gives the error of a request its exit code; writes that got no answer are unknown.
-func asked(err error, write bool) error {
+func asked(err error, write bool, timeout time.Duration) error {
 	if err == nil {
 		return nil
 	}
@@ -72,8 +74,8 @@ func asked(err error, write bool) error {
 		return &codedError{exitNotDone, err}
 	}
 	text := errors.New(status.Convert(err).Message())
-	if !write && (text.Error() == context.DeadlineExceeded.Error() || strings.Contains(text.Error(), "RST_STREAM")) { // gRPC's words for a call that its timeout cut
-		text = errors.New("no answer within --timeout: lockstep status tells who runs and who leads")
+	if text.Error() == context.DeadlineExceeded.Error() || strings.Contains(text.Error(), "RST_STREAM") { // gRPC's words for a call that its timeout cut
+		text = fmt.Errorf("no answer within %v: lockstep status tells why", timeout)
 	}
 	var told *outcomeError
 	never := errors.As(err, &told) && told.outcome == "not_committed"

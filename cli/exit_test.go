@@ -57,11 +57,11 @@ func TestExitCodes(t *testing.T) {
 	}{
 		{"done", answering{}, "put a 1", exitDone, ""},
 		{"wrong usage", answering{}, "put a", exitUsage, "Usage: lockstep put KEY VALUE"},
-		{"no answer to a read", hangs, "get a --timeout 300ms", exitNotDone, "lockstep status tells"},
+		{"no answer to a read", hangs, "get a --timeout 300ms", exitNotDone, "no answer within 300ms: lockstep status tells why"},
 		{"busy", answering{err: rpctypes.ErrGRPCRequestTooManyRequests}, "put a 1", exitNotDone, "too many requests"},
 		{"disk full", answering{err: rpctypes.ErrGRPCNoSpace}, "put a 1", exitNotDone, "space"},
 		{"a write that is in no log", answering{err: rpctypes.ErrGRPCTimeout, outcome: "not_committed"}, "put a 1", exitNotDone, "timed out"},
-		{"no answer to a write", hangs, "put a 1 --timeout 300ms", exitUnknown, "read before you repeat it"},
+		{"no answer to a write", hangs, "put a 1 --timeout 300ms", exitUnknown, "no answer within 300ms: lockstep status tells why. The write may have been done, or may yet be: read before you repeat it"},
 		{"a write that may be in the log", answering{err: rpctypes.ErrGRPCTimeout}, "put a 1", exitUnknown, "read before you repeat it"},
 		{"no such key", answering{}, "get a", exitNo, ""},
 		{"compacted", answering{err: rpctypes.ErrGRPCCompacted}, "get a", exitNo, "compacted"},

@@ -167,7 +167,7 @@ func (p *Program) watch() *cobra.Command {
 			for {
 				conn, err := p.connect(c.Context())
 				if err != nil {
-					return asked(err, false)
+					return asked(err, false, p.timeout)
 				}
 				err = p.follow(c.Context(), conn, q)
 				_ = conn.Close()
@@ -192,15 +192,15 @@ func (p *Program) watch() *cobra.Command {
 func (p *Program) follow(ctx context.Context, conn *grpc.ClientConn, q *pb.WatchCreateRequest) error {
 	s, err := pb.NewWatchClient(conn).Watch(ctx)
 	if err != nil {
-		return asked(err, false)
+		return asked(err, false, p.timeout)
 	}
 	if err := s.Send(&pb.WatchRequest{RequestUnion: &pb.WatchRequest_CreateRequest{CreateRequest: q}}); err != nil && !errors.Is(err, io.EOF) {
-		return asked(err, false)
+		return asked(err, false, p.timeout)
 	}
 	for {
 		r, err := s.Recv()
 		if err != nil {
-			return asked(err, false)
+			return asked(err, false, p.timeout)
 		}
 		if r.CompactRevision != 0 {
 			return &codedError{exitNo, fmt.Errorf("revision %d is compacted. Watch from what is left: --rev %d", q.StartRevision, r.CompactRevision)}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/signal"
 	"regexp"
@@ -91,6 +92,11 @@ func (p *Program) root() *cobra.Command {
 			}
 			if len(p.endpoints) == 0 {
 				return usage(errors.New("--endpoints is empty. It takes host:port of servers, with commas between"))
+			}
+			for _, e := range p.endpoints {
+				if _, port, err := net.SplitHostPort(plain(e)); err != nil || port == "" {
+					return usage(fmt.Errorf("--endpoints has %q. It takes host:port, with commas between", e))
+				}
 			}
 			if p.tls.on() {
 				_, err := p.tls.load()

@@ -71,30 +71,35 @@ func (p *Program) askEach(ctx context.Context, endpoints []string, follow bool) 
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
 	answers := make(chan answer)
-	place := map[string]int{}
+	place, schemes := map[string]int{}, map[string]string{}
 	var all []answer
 	open := 0
-	ask := func(endpoint string) {
+	ask := func(endpoint, scheme string) {
 		e := plain(endpoint)
 		if _, asked := place[e]; asked || e == "" {
 			return
 		}
+		schemes[e] = scheme
 		place[e] = len(all)
 		all = append(all, answer{endpoint: e})
 		open++
 		p.env.Run("status of "+e, func() {
-			s, err := p.hostStatus(ctx, e)
+			s, err := p.hostStatus(ctx, scheme+e)
 			answers <- answer{e, s, err}
 		})
 	}
 	for _, e := range endpoints {
-		ask(e)
+		scheme, _, given := strings.Cut(e, "://")
+		if scheme += "://"; !given {
+			scheme = ""
+		}
+		ask(e, scheme)
 	}
 	for ; open > 0; open-- {
 		a := <-answers
 		all[place[a.endpoint]] = a
 		for i := 0; follow && a.err == nil && i < len(a.status.Peers); i++ {
-			ask(a.status.Peers[i].Endpoint)
+			ask(a.status.Peers[i].Endpoint, schemes[a.endpoint])
 		}
 	}
 	return all
@@ -257,10 +262,18 @@ func advice(rows []row) string {
 		case r.State != "serving":
 			say = append(say, name+r.State+", "+r.Why+".")
 		case value(r.Disk) != "ok" && r.Disk != nil:
-			say = append(say, fmt.Sprintf("%sdisk is %s, sync p99 %v: see lockstep doctor there.", name, *r.Disk, r.syncP99.Round(time.Millisecond)))
+			say = append(say, fmt.Sprintf("%sdisk is %s, sync p99 %v%s: see lockstep doctor there.", name, *r.Disk, r.syncP99.Round(time.Millisecond), slowAbove(*r.Disk)))
 		}
 	}
 	return strings.Join(say, " ")
+}
+
+// slowAbove is the bound that a slow disk has passed.
+func slowAbove(disk string) string {
+	if disk != "slow" {
+		return ""
+	}
+	return " (slow is above 100ms)" // as HostStatus.Disk says
 }
 
 // table prints aligned columns; the first row is the head.
