@@ -242,6 +242,10 @@ func TestWipedDirectoryGetsNoVoteAndSaysWhy(t *testing.T) {
 		if _, err := c.add(0, 1, 5*time.Second); err == nil {
 			t.Error("one host of three commits with the help of a wiped one")
 		}
+		if s := c.hosts[0].Status().Groups[0]; s.State != "recovering" || !strings.Contains(s.Why, "host 3 belongs to no cluster: its directory is empty") ||
+			strings.Contains(s.Why, "refuses this one") || strings.Contains(s.Why, "this host's own directory") {
+			t.Errorf("a healthy host beside a wiped and a dead one says %s, %q", s.State, s.Why)
+		}
 		c.w.Start(1)
 		if err := c.start(1); err != nil {
 			t.Error(err)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/lockstep-rsm/lockstep/internal/transport"
 	"github.com/lockstep-rsm/lockstep/internal/wire"
 	"github.com/lockstep-rsm/lockstep/raft"
 )
@@ -57,7 +58,7 @@ func (l *links) Admit(hello wire.Hello) error {
 	is := &h.identity.is
 	switch {
 	case is.State != stateFounded:
-		return fmt.Errorf("host at %s belongs to no cluster yet", h.opts.Addr)
+		return fmt.Errorf("host at %s "+transport.NoCluster, h.opts.Addr)
 	case hello.Cluster != is.Mint.Cluster:
 		return fmt.Errorf("this is cluster %x, not %x", is.Mint.Cluster, hello.Cluster)
 	case hello.Epoch != is.Epoch:

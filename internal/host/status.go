@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/lockstep-rsm/lockstep/internal/transport"
 	"github.com/lockstep-rsm/lockstep/raft"
 )
 
@@ -126,23 +127,27 @@ func (h *Host) Status() Status {
 	return s
 }
 
-// refused says which hosts do not talk to this one, and why: a host that is alone by mistake. Empty:
-// none of them.
+// refused says which hosts do not talk to this one, and whose fault it is: this one may have the wrong
+// directory, the other one none. Empty: none of them.
 func (h *Host) refused() string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if len(h.refusals) == 0 {
-		return ""
-	}
-	var text strings.Builder
-	for i, host := range slices.Sorted(maps.Keys(h.refusals)) {
-		if i > 0 {
-			text.WriteString("; ")
+	var said []string
+	foreign := false
+	for _, host := range slices.Sorted(maps.Keys(h.refusals)) {
+		reason := h.refusals[host]
+		if strings.Contains(reason, transport.NoCluster) {
+			said = append(said, fmt.Sprintf("host %d belongs to no cluster: its directory is empty, it gets no vote. Start it with its own directory, or replace it", host))
+			continue
 		}
-		fmt.Fprintf(&text, "host %d refuses this one: %q", host, h.refusals[host])
+		foreign = true
+		said = append(said, fmt.Sprintf("host %d refuses this one: %q", host, reason))
 	}
-	fmt.Fprintf(&text, ". Nothing was changed. If %s is not this host's own directory, start it with that; if it was lost, replace this host", h.opts.Dir)
-	return text.String()
+	text := strings.Join(said, "; ")
+	if foreign {
+		text += fmt.Sprintf(". Nothing was changed. If %s is not this host's own directory, start it with that; if it was lost, replace this host", h.opts.Dir)
+	}
+	return text
 }
 
 func sortGroups(groups []*group) {

@@ -131,15 +131,18 @@ func (t *Transport) checkHello(mine, theirs *wire.Hello) error {
 	return t.o.Handler.Admit(*theirs)
 }
 
+// NoCluster is in the reason of a refusal where the refusing host, not the refused one, is without a cluster.
+const NoCluster = "belongs to no cluster yet"
+
 func sameCluster(mine, theirs *wire.Hello) error {
 	var zero [16]byte
 	switch {
 	case mine.Cluster == theirs.Cluster && mine.Cluster != zero:
 		return nil
 	case mine.Cluster == zero:
-		return errors.New("this host belongs to no cluster yet")
+		return errors.New("this host " + NoCluster)
 	case theirs.Cluster == zero:
-		return fmt.Errorf("it belongs to no cluster yet, this host to %s", hex.EncodeToString(mine.Cluster[:]))
+		return fmt.Errorf("it "+NoCluster+", this host to %s", hex.EncodeToString(mine.Cluster[:]))
 	}
 	return fmt.Errorf("it belongs to cluster %s, this host to %s: check the addresses and data directories",
 		hex.EncodeToString(theirs.Cluster[:]), hex.EncodeToString(mine.Cluster[:]))

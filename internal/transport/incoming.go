@@ -76,13 +76,13 @@ func (t *Transport) serve(c *conn) {
 	theirs, err := c.welcome()
 	if err != nil {
 		if !errors.Is(err, io.EOF) && !t.isClosing() { // a port scan that sends nothing is no news
-			t.o.Logger.Warn("connection is refused: no hello", "from", c.addr, "error", err)
+			t.tellRefused("connection is refused: no hello", 0, c.addr, err)
 		}
 		return
 	}
 	mine := t.self(theirs.Purpose, theirs.Host)
 	if err := t.checkHello(&mine, &theirs); err != nil {
-		t.o.Logger.Warn("connection is refused", "from", c.addr, "host", uint64(theirs.Host), "reason", err)
+		t.tellRefused("connection is refused", theirs.Host, c.addr, err)
 		_ = c.reply(&mine, err) // it is closed in any case
 		return
 	}
@@ -96,6 +96,14 @@ func (t *Transport) serve(c *conn) {
 	}
 	if err != nil && !t.isClosing() {
 		t.o.Logger.Warn("connection ended", "from", c.addr, "host", uint64(theirs.Host), "purpose", theirs.Purpose, "error", err)
+	}
+}
+
+// tellRefused logs a refusal, and the same again every 10 s.
+func (t *Transport) tellRefused(what string, host raft.HostID, from string, why error) {
+	times := t.refused.news(t.clock.Now(), fmt.Sprintf("%s %d %v", what, host, why))
+	if times > 0 {
+		t.o.Logger.Warn(what, "host", uint64(host), "from", from, "reason", why, "times", times)
 	}
 }
 

@@ -23,6 +23,7 @@ var ErrClosed = errors.New("transport is closed")
 type Transport struct {
 	o        Options
 	clock    env.Clock
+	refused  repeats
 	addr     string
 	accept   func() (*conn, error) // nil conn: closing
 	listener io.Closer
