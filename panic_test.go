@@ -2,6 +2,7 @@ package lockstep_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -66,8 +67,16 @@ func TestPanicOfAMachineEndsItsReplicaOnly(t *testing.T) {
 				if _, err := g.Read(ctx, nil, lockstep.ReadOptions{}); !errors.Is(err, lockstep.ErrQuarantined) {
 					t.Errorf("%s: read after the panic: %v", where, err)
 				}
-				if s := g.Status(); s.State != "quarantined" {
-					t.Errorf("%s: state %q", where, s.State)
+				s := g.Status()
+				for _, want := range []string{
+					"panicked: planted in " + where + " [lockstep_test.(*brittle).panics panic_test.go:", "fix the machine and restart this host",
+				} {
+					if s.State != "quarantined" || !strings.Contains(s.Why, want) {
+						t.Errorf("%s: state %q, why %q, want %q", where, s.State, s.Why, want)
+					}
+				}
+				if want := `at command 3.0 "x" panicked`; where == "Apply" && !strings.Contains(s.Why, want) {
+					t.Errorf("why %q, want %q", s.Why, want)
 				}
 			})
 			if _, err := c.add(0, 1, 5*time.Second); err != nil {

@@ -277,7 +277,7 @@ func (g *group) stop(err error) {
 		g.h.observe(env.Event{Kind: env.ReplicaDiverged, Group: uint64(g.id), Replica: uint64(g.self.Replica), Text: err.Error()})
 	}
 	g.h.observe(env.Event{Kind: env.ReplicaStopped, Group: uint64(g.id), Replica: uint64(g.self.Replica), Text: err.Error()})
-	g.h.log.Error("replica quarantined", "host", g.self.Host, "group", g.id, "err", err, "do", "lockstep status; others serve on")
+	g.h.log.Error("replica quarantined", "host", g.self.Host, "group", g.id, "err", err, "do", remedy(err))
 	fault := fmt.Errorf("%w: %w", ErrQuarantined, err)
 	g.endChanges()
 	g.failCalls(fault)

@@ -196,7 +196,7 @@ func (l *lane) guard(where string, f func()) (err error) {
 			if env.Dead(p) {
 				panic(p)
 			}
-			err = fmt.Errorf("machine %s panicked in %s after entry %d: %v", l.conf.Settings.Machine, where, l.last.Index, p)
+			err = panicked(fmt.Sprintf("machine %s in %s after entry %d", l.conf.Settings.Machine, where, l.last.Index), p)
 		}
 	}()
 	f()
@@ -321,7 +321,7 @@ func (l *lane) run(g *group) error {
 	var took time.Duration
 	if len(l.cmds) > 0 {
 		began := g.h.env.Clock().Now()
-		if err := l.callMachine(g); err != nil {
+		if err := l.callMachine(); err != nil {
 			return err
 		}
 		took = g.h.env.Clock().Now() - began
@@ -350,22 +350,21 @@ func (l *lane) run(g *group) error {
 
 // callMachine applies the batch. A panic or an error of the machine is its own: it quarantines
 // this replica of this group, and nothing else (H18).
-func (l *lane) callMachine(g *group) (err error) {
+func (l *lane) callMachine() (err error) {
+	name := l.conf.Settings.Machine
 	defer func() {
 		if p := recover(); p != nil {
 			if env.Dead(p) {
 				panic(p)
 			}
-			err = fmt.Errorf("machine %s panicked at entries %d..%d: %v",
-				l.conf.Settings.Machine, l.spans[0].entry.Index, l.spans[len(l.spans)-1].entry.Index, p)
+			err = panicked(fmt.Sprintf("machine %s at %s", name, l.blame()), p)
 		}
 	}()
 	if err := l.machine.Apply(l.cmds, &l.results); err != nil {
-		return fmt.Errorf("machine %s at entries %d..%d: %w",
-			l.conf.Settings.Machine, l.spans[0].entry.Index, l.spans[len(l.spans)-1].entry.Index, err)
+		return &machineError{fmt.Errorf("machine %s at %s: %w", name, l.blame(), err)}
 	}
 	if l.results.Len() != len(l.cmds) {
-		return fmt.Errorf("machine %s gave %d results for %d commands", l.conf.Settings.Machine, l.results.Len(), len(l.cmds))
+		return &machineError{fmt.Errorf("machine %s gave %d results for %d commands", name, l.results.Len(), len(l.cmds))}
 	}
 	return nil
 }

@@ -124,7 +124,7 @@ func saveView(v machine.View, w *machine.Writer) (err error) {
 			if env.Dead(p) {
 				panic(p)
 			}
-			err = fmt.Errorf("machine panicked in Save: %v", p)
+			err = panicked("machine in Save", p)
 		}
 	}()
 	return v.Save(w)
@@ -378,7 +378,7 @@ func loadMachine(m machine.StateMachine, v machine.Version, r *machine.Reader) (
 			if env.Dead(p) {
 				panic(p)
 			}
-			err = fmt.Errorf("machine panicked in Load: %v", p)
+			err = panicked("machine in Load", p)
 		}
 	}()
 	return m.Load(v, r)

@@ -1,7 +1,6 @@
 package host
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -182,10 +181,8 @@ func (g *group) status() GroupStatus {
 		s.Tolerates = max((len(conf.Voters)-1)/2-p.behind, 0)
 	}
 	switch {
-	case p.why != nil && errors.Is(p.why, errDiverged):
-		s.State, s.Why = "quarantined", p.why.Error()+": its state is not to be trusted; the others serve on. Replace this host"
 	case p.why != nil:
-		s.State, s.Why = "quarantined", p.why.Error()+": the others serve on. See this host's log, then restart or replace it"
+		s.State, s.Why = "quarantined", p.why.Error()+": "+remedy(p.why)
 	case conf.Settings.Halt:
 		s.State, s.Why = "halted", "an operator halted writes: clear Settings.Halt by Reconfigure"
 	case p.leader == 0:

@@ -227,7 +227,7 @@ func name(batch []step) string {
 func guard(f func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("it panicked: %v", p)
+			err = fmt.Errorf("it panicked: %v [%s]", p, machine.PanicFrames())
 		}
 	}()
 	return f()
