@@ -28,6 +28,7 @@ type gallery struct {
 	points map[string][]point // by title
 	took   map[string]time.Duration
 	end    time.Time // of the budget
+	at     time.Time // of the measurement
 	failed error
 }
 
@@ -67,7 +68,8 @@ func figuresCommand(args []string) error {
 // measure takes a round of all figures, the next round of all, and so on, so that a budget that ends
 // early has cut every figure alike. What needs one round alone comes after the first.
 func (g *gallery) measure() error {
-	g.end = time.Now().Add(g.budget)
+	g.at = time.Now()
+	g.end = g.at.Add(g.budget)
 	for round := 1; round <= g.rounds; round++ {
 		for _, once := range []bool{false, true} {
 			for i := range g.figures {
@@ -131,6 +133,9 @@ func (g *gallery) load() error {
 	if err != nil {
 		return err
 	}
+	if of, err := os.Stat(g.from); err == nil {
+		g.at = of.ModTime() // when the last point was added
+	}
 	for _, f := range g.figures {
 		s, err := f.settings(g.window)
 		if err != nil {
@@ -186,7 +191,7 @@ func between(document, results []byte) ([]byte, error) {
 
 // results are Markdown: the machine, what is asked and what came out, and a table per figure.
 func (g *gallery) results(w io.Writer) {
-	fmt.Fprintf(w, "\nMeasured %s on %s, by `make figures`.\n", time.Now().UTC().Format("2006-01-02 15:04 UTC"), machineText())
+	fmt.Fprintf(w, "\nMeasured %s on %s, by `make figures`.\n", g.at.UTC().Format("2006-01-02 15:04 UTC"), machineText())
 	fmt.Fprintf(w, "\n### Against the goals\n\nA ratio is taken within each round; the median, the least and the greatest are shown.\n\n| row | ratio | measured | goal | |\n|---|---|--:|--:|---|\n")
 	for i := range g.figures {
 		f := &g.figures[i]
