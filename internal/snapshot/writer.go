@@ -81,7 +81,7 @@ func (s *Store) Create(h Header) (*Writer, error) {
 	}
 	w := &Writer{
 		s: s, k: k, head: short(h), out: output{s: s, f: f, name: name, wait: s.o.Env.NewWaiter()},
-		buf: make([]byte, wire.ChunkHeaderSize, wire.ChunkHeaderSize+wire.SnapshotChunkBytes),
+		buf: make([]byte, wire.ChunkHeaderSize, firstBuffer),
 	}
 	head := wire.AppendSnapshotHeader(nil, &h)
 	w.chain = wire.ChainStart(head)
@@ -91,6 +91,12 @@ func (s *Store) Create(h Header) (*Writer, error) {
 	return w, nil
 }
 
+// A chunk is gathered in a buffer that begins small: most groups' snapshots are.
+const (
+	firstBuffer = 4 << 10
+	wholeChunk  = wire.ChunkHeaderSize + wire.SnapshotChunkBytes
+)
+
 // Write implements io.Writer over the machine's bytes. After an error nothing is left on disk, and
 // Seal returns it again.
 func (w *Writer) Write(p []byte) (n int, err error) {
@@ -98,10 +104,10 @@ func (w *Writer) Write(p []byte) (n int, err error) {
 		return 0, w.err
 	}
 	for len(p) > 0 {
-		k := min(cap(w.buf)-len(w.buf), len(p))
+		k := min(wholeChunk-len(w.buf), len(p))
 		w.buf = append(w.buf, p[:k]...)
 		p, n = p[k:], n+k
-		if len(w.buf) == cap(w.buf) {
+		if len(w.buf) == wholeChunk {
 			if err := w.flush(); err != nil {
 				return n, w.fail(err)
 			}
