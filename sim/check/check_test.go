@@ -51,7 +51,9 @@ func committed() []at {
 }
 
 func TestCheckerBites(t *testing.T) {
-	crash := at{host: -1}
+	crash, damage := at{host: -1}, at{host: -2} // of host 0
+	admits := ev(0, env.LogRecovered, 2, 1, 1, 0xa1)
+	admits.e.Text = "no vote until repaired"
 	for _, c := range []struct {
 		name   string
 		events []at
@@ -81,14 +83,25 @@ func TestCheckerBites(t *testing.T) {
 		{"snapshot of another entry", append(committed(), ev(2, env.SnapshotInstalled, 2, 2, 0, 0xb2)), "R5"},
 		{"restarted with another entry", append(committed(), crash, ev(0, env.LogRecovered, 2, 2, 1, 0xb2)), "R7"},
 		{"commit goes back", append(committed(), ev(0, env.CommitAdvanced, 2, 1, 0, 0)), "went back"},
+		{"leader of an older term elected late", append(committed(), ev(1, env.VoteGranted, 1, 0, 3, 0), ev(2, env.VoteGranted, 1, 0, 3, 0), ev(2, env.LeaderElected, 1, 0, 0, 0)), ""},
+		{"log cut where the own snapshot is", append(committed(), ev(1, env.LogCompacted, 2, 3, 0, 0), ev(1, env.TermChanged, 3, 0, 0, 0)), ""},
+		{"damaged log lost its end and says so", append(committed(), damage, crash, admits), ""},
+		{"damaged log lost its end in silence", append(committed(), damage, crash, ev(0, env.LogRecovered, 2, 1, 1, 0xa1)), "R7"},
+		{"sound log lost its end and says so", append(committed(), crash, admits), "R7"},
+		{"damaged replica stopped", append(committed(), damage, ev(0, env.ReplicaStopped, 0, 2, 0, 0)), ""},
+		{"damaged replica has other results", append(committed(), damage, ev(0, env.EntriesApplied, 2, 2, 0, 7), ev(1, env.CommitAdvanced, 2, 2, 0, 0), ev(1, env.EntriesApplied, 2, 2, 0, 8)), "chain of results"},
 		{"replica stopped", append(committed(), ev(0, env.ReplicaStopped, 0, 2, 0, 0)), "stopped"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var v verdicts
 			judge := check.New(3, v.fail)
 			for _, e := range c.events {
-				if e.host < 0 {
+				switch e.host {
+				case crash.host:
 					judge.Crashed(0)
+					continue
+				case damage.host:
+					judge.Damaged(0)
 					continue
 				}
 				judge.Observe(e.host, &e.e)

@@ -50,6 +50,7 @@ type group struct {
 	entries   map[entry]uint64  // digest of the identity at (term, index): R2
 	committed map[uint64]uint64 // digest by index
 	newest    uint64            // highest committed index
+	since     uint64            // the term in which that was first known to be committed
 	chains    map[uint64]uint64 // of results, by index
 	marks     map[uint64]uint64 // digests by index
 }
