@@ -65,6 +65,7 @@ func (s *state) scrub(steps int) {
 			s.forget(v)
 		}
 		s.log.trim(1)
+		s.keep(v)
 	}
 }
 

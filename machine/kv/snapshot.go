@@ -161,6 +161,10 @@ func (l *loader) load() error {
 		l.log.push(v)
 	}
 	l.edge, l.due = int(edge), machine.Time(due)
+	l.recentAt = l.revision + 1
+	if l.first >= 0 {
+		l.recentAt = l.first + 1 // a part of that revision may have left the log before
+	}
 	return l.check(edge, binary.LittleEndian.Uint64(want[:]))
 }
 

@@ -14,6 +14,10 @@ type state struct {
 	live, past *btree.BTreeG[*version]
 	log        changelog // the changes since the compact revision, and those before that are not scrubbed
 
+	recent    changelog // what left log last, for watchers; see recent.go
+	recentAt  int64     // all changes from this revision on are in recent and log
+	recentLen int64     // bytes in recent, about
+
 	revision  int64
 	compacted int64 // −1: never
 

@@ -123,7 +123,7 @@ func (h *hub) follow(ctx context.Context, after machine.Index) error {
 		h.mu.Unlock()
 		return nil
 	}
-	events, err := v.Events(from, 0)
+	events, err := v.Recent(from)
 	if errors.Is(err, kv.ErrCompacted) {
 		h.skip(v.Revision(), at)
 		return nil

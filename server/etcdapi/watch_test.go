@@ -297,6 +297,20 @@ func keysOf(events []*mvccpb.Event) (keys []string) {
 }
 
 // Semantics that trip re-implementers, 11.
+// TestWatchOfTheNewestSurvivesACompactionInOneBatch compacts in the batch that also wrote: a watcher
+// that had been told everything before is told the rest, as a compaction concerns the past only.
+func TestWatchOfTheNewestSurvivesACompactionInOneBatch(t *testing.T) {
+	r := newRig(t)
+	at := r.put(t, "a", "1") // 2
+	w := r.watch(t, &pb.WatchCreateRequest{Key: []byte("a")})
+	w.want("id=0 created")
+	put := func(v string) kv.Op { return kv.Op{Put: &kv.Put{Key: []byte("a"), Value: []byte(v)}} }
+	r.group.batch(t, put("2"), put("3"), put("4"), kv.Op{Compact: &kv.Compact{Revision: at + 3}})
+	w.want("id=0 put(a=2@3) put(a=3@4) put(a=4@5)")
+	w.create(&pb.WatchCreateRequest{Key: []byte("a"), StartRevision: 4})
+	w.want("id=1 created", "id=1 canceled compacted=5")
+}
+
 // TestHubTakesNoMoreThanItsWindowHolds brings a hub 20,000 revisions further at once, as a snapshot does.
 // It looks at some of them, and lets its watchers search the rest for themselves.
 func TestHubTakesNoMoreThanItsWindowHolds(t *testing.T) {
