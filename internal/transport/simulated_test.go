@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lockstep-rsm/lockstep/env"
 	"github.com/lockstep-rsm/lockstep/internal/snapshot"
 	"github.com/lockstep-rsm/lockstep/internal/transport"
 	"github.com/lockstep-rsm/lockstep/internal/wire"
@@ -239,5 +240,69 @@ func TestSimulatedHostsHearEachOtherInOrder(t *testing.T) {
 	}
 	if again, _ := run(t, seed); again != hash {
 		t.Errorf("seed %d: hash %x, then %x", seed, hash, again)
+	}
+}
+
+// slowDisk takes a whole snapshot, and then as long as a slow disk does.
+type slowDisk struct {
+	observer
+	clock env.Clock
+	pause env.Waiter
+	takes time.Duration
+	got   int64
+}
+
+func (h *slowDisk) Snapshot(_ raft.HostID, _ wire.SnapshotHeader, resume func(int64) error, r io.Reader) (err error) {
+	if err := resume(0); err != nil {
+		return err
+	}
+	h.got, err = io.Copy(io.Discard, r)
+	_ = h.pause.Wait(nil, h.clock.Now()+h.takes) // ends by time alone
+	return err
+}
+
+// TestSlowReceiverIsAlive: a disk may keep the receiver, or the throttle the sender, for longer
+// than IdleTimeout.
+func TestSlowReceiverIsAlive(t *testing.T) {
+	const idle, size = 100 * time.Millisecond, 200 << 10
+	w := world.New(1, world.Options{Hosts: 2})
+	defer w.Close()
+	peers := map[raft.HostID]string{1: w.Addr(0, 7000), 2: w.Addr(1, 7000)}
+	var slow *slowDisk
+	var took time.Duration
+	for h := range 2 {
+		w.Go(h, "main", func() {
+			e, self := w.Host(h), raft.HostID(h+1)
+			handler := &slowDisk{observer: observer{t: t, self: self, st: &stats{}}, clock: e.Clock(), pause: e.NewWaiter(), takes: 5 * idle}
+			tr, err := transport.Open(transport.Options{
+				Env: e, Listen: peers[self], Handler: handler, IdleTimeout: idle, SnapshotBytesPerSecond: 256 << 10,
+				Self: func() wire.Hello { return wire.Hello{Cluster: [16]byte{1}, Host: self, Life: uint64(self)} },
+			})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			tr.SetPeers(peers)
+			if h == 1 {
+				slow = handler
+				return
+			}
+			w.Sleep(time.Second)
+			began := w.Now()
+			hd := header(1)
+			hd.Format = wire.SnapshotFormat
+			err = tr.SendSnapshot(context.Background(), 2, hd, func(_ int64, to io.Writer) error {
+				_, err := to.Write(make([]byte, size))
+				return err
+			})
+			if took = w.Now() - began; err != nil {
+				t.Errorf("after %v: %v", took, err)
+			}
+			w.Stop()
+		})
+	}
+	w.Run(time.Minute)
+	if slow == nil || slow.got != size || took < 900*time.Millisecond {
+		t.Errorf("200 KiB at 256 KiB/s and a slow disk took %v, and arrived as %+v", took, slow)
 	}
 }
