@@ -6,8 +6,8 @@ import "fmt"
 // turn at a time (A11); it starts nothing, waits for nothing, and reads no clock.
 type Replica struct {
 	o    Options
-	now  Instant
-	wall int64
+	now  Instant // of the input that is being taken
+	wall int64   // the same moment by the wall clock, which only steers log time
 	rand random
 
 	role   Role
@@ -17,57 +17,57 @@ type Replica struct {
 	leaderHost        HostID
 	leaderIncarnation Incarnation
 
-	durable    HardState // term and vote, as the disk knows them
-	durableSeq uint64    // of the Save that brought them
-	hardDirty  bool      // hard is to be in the next Save
-	twoBatch   bool      // and is a vote
-	base       *SnapshotMeta
-	replaces   bool
-	seq        uint64
-	saving     []pendingSave
-	stuck      bool // the host said that writes stall; cleared by the next one that ends
+	durable    HardState     // term and vote, as the disk knows them
+	durableSeq uint64        // of the Save that brought them
+	hardDirty  bool          // hard is to be in the next Save
+	twoBatch   bool          // and is a vote
+	base       *SnapshotMeta // to be in the next Save: where the log is to begin; nil: where it does
+	replaces   bool          // base is an installed snapshot, which takes the whole log's place
+	seq        uint64        // of the last Save
+	saving     []pendingSave // Saves handed out and not completed, oldest first
+	stuck      bool          // the host said that writes stall; cleared by the next one that ends
 
-	log            entryLog
+	log            entryLog        // entries in memory, from the base on
 	configurations []Configuration // of the log from its base on; the last is in force
-	clock          logClock
+	clock          logClock        // log time, which a leader continues
 
-	commit   Index
+	commit   Index // as this replica knows it
 	told     Index // commit index that a leader of this or a former term has told; a snapshot is ahead of it
 	applying Index // through it, entries were given to Apply
-	applied  Index
+	applied  Index // through it, the machine has executed
 
-	electionAt Instant
-	resendAt   Instant // of vote requests
-	contact    Instant // last sign of life of the leader
-	ballots    []ballot
-	transfer   bool // this candidacy was asked for by the leader
+	electionAt Instant  // when silence makes this replica a candidate
+	resendAt   Instant  // of vote requests
+	contact    Instant  // last sign of life of the leader
+	ballots    []ballot // answers to this candidacy
+	transfer   bool     // this candidacy was asked for by the leader
 
-	verified Index // follower: through it, the log is known to equal this leader's
-	acked    Index // follower: told to this leader as durable
-	ackDue   bool
-	ackRound uint64
+	verified Index  // follower: through it, the log is known to equal this leader's
+	acked    Index  // follower: told to this leader as durable
+	ackDue   bool   // the leader is owed an acknowledgement, or a heartbeat's answer
+	ackRound uint64 // the round that it answers
 
-	followers   []*progress
-	round       uint64
-	firstOwn    Index // leader: its first entry; nothing is known committed before it is
-	heartbeatAt Instant
-	uncommitted int64
-	feedDue     bool
-	handover    handover
+	followers   []*progress // leader: how far each of the others is
+	round       uint64      // leader: of the last heartbeats
+	firstOwn    Index       // leader: its first entry; nothing is known committed before it is
+	heartbeatAt Instant     // leader: when the next is due
+	uncommitted int64       // leader: bytes of payloads beyond the commit index
+	feedDue     bool        // leader: followers are to be looked at before the next Ready
+	handover    handover    // leader: a transfer of leadership under way
 
-	reads reads
+	reads reads // that wait for a round, or for the leader's answer
 
-	own    marks // of this replica's machine
-	agreed marks
-	marker marker
+	own    marks  // of this replica's machine
+	agreed marks  // of which a majority reported one digest
+	marker marker // leader: the digests reported so far
 
-	stopped bool
-	failed  error
+	stopped bool  // its machine is quarantined: it votes and leads no more
+	failed  error // the saved log contradicts itself: nothing is done any more
 	started bool
-	asked   Instant // the deadline last told to the host
-	scratch [2][]uint64
-	former  former
-	ready   Ready
+	asked   Instant     // the deadline last told to the host
+	scratch [2][]uint64 // memory for majorities
+	former  former      // what the last check of the whole state saw
+	ready   Ready       // what has gathered for the next Ready
 }
 
 // New makes the replica that left this state behind. It panics if Options cannot be meant, and
