@@ -17,15 +17,15 @@ import (
 // A timeline is what the picture of a run shows. It listens to the world's trace for what happens to
 // hosts and messages, and to the observer for what replicas do. Times are microseconds.
 type timeline struct {
-	Title     string      `json:"title"`
-	Seed      uint64      `json:"seed"`
-	End       int64       `json:"end"`
-	Hosts     []*lane     `json:"hosts"`
-	Decisions []tlFault   `json:"decisions"`
-	Messages  [][4]int64  `json:"messages"` // time of arrival, from, to, bytes; none but the first mostMessages
-	Lost      [][3]int64  `json:"lost"`     // time, from, to
-	Calls     []tlCall    `json:"calls"`
-	Events    []tlEvent   `json:"events"`
+	Title     string     `json:"title"`
+	Seed      uint64     `json:"seed"`
+	End       int64      `json:"end"`
+	Hosts     []*lane    `json:"hosts"`
+	Decisions []tlFault  `json:"decisions"`
+	Messages  [][4]int64 `json:"messages"` // time of arrival, from, to, bytes; none but the first mostMessages
+	Lost      [][3]int64 `json:"lost"`     // time, from, to
+	Calls     []tlCall   `json:"calls"`
+	Events    []tlEvent  `json:"events"`
 
 	text []byte // of a line that is not whole yet
 }

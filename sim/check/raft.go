@@ -104,6 +104,11 @@ func (c *Checker) commitAdvanced(host int, g *group, r *replica, e *env.Event) {
 	if r.leads == e.Term && g.entries[entry{e.Term, e.Index}] != digest {
 		c.fail("R5: host %d group %d: leads term %d and commits entry %d of an older term", host, g.id, e.Term, e.Index)
 	}
+	for i := g.newest + 1; i < e.Index; i++ { // of many that are committed at once the last is reported
+		if d, ok := r.digest(i); ok {
+			g.committed[i] = d
+		}
+	}
 	g.newest, g.since = e.Index, e.Term
 	c.probes.Commits++
 	durable := 0
