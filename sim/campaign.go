@@ -169,6 +169,11 @@ func (s *Summary) Unreached() (names []string) {
 			names = append(names, p.A+" with "+p.B)
 		}
 	}
+	return append(names, s.unreached()...)
+}
+
+// unreached is Unreached without the pairs.
+func (s *Summary) unreached() (names []string) {
 	for _, c := range slices.Concat(s.Faults, s.Probes) {
 		if c.N == 0 && !optional[c.Name] {
 			names = append(names, c.Name)
@@ -225,7 +230,9 @@ func (s *Summary) brief(took time.Duration) string {
 	if faults != nil {
 		text += "; faults: " + strings.Join(faults, ", ")
 	}
-	if never := s.Unreached(); len(never) > 0 {
+	if never := s.unreached(); len(never) > few {
+		text += fmt.Sprintf("; never reached: %s, and %d more", strings.Join(never[:few], ", "), len(never)-few)
+	} else if len(never) > 0 {
 		text += "; never reached: " + strings.Join(never, ", ")
 	}
 	return text
