@@ -194,6 +194,9 @@ func (h *Host) handleTimer() {
 		if g.catchUp.retryAt <= now {
 			g.catchUp.retryAt = 0
 		}
+		if g.lingerUntil != 0 && g.lingerUntil <= now {
+			g.lingerUntil = 0
+		}
 		if g.retryAt != 0 && g.retryAt <= now {
 			g.retrySaves()
 		}

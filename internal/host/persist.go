@@ -98,7 +98,9 @@ func countCommands(entries []raft.Entry) (n int) {
 func (h *Host) handleSaved(b *batch, err error) {
 	switch {
 	case err == nil:
+		until := h.env.Clock().Now() + maxLinger
 		for i := range b.savers {
+			b.savers[i].g.lingerEnd = until
 			b.savers[i].saved()
 		}
 	case errors.Is(err, wal.ErrFull), errors.Is(err, wal.ErrGap): // a gap: what is before it waits for space

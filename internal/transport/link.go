@@ -35,8 +35,8 @@ type link struct {
 	tellDown bool // a redial that is refused has to be told
 }
 
-// maxSpareBytes is the largest frame whose memory is kept for the next.
-const maxSpareBytes = 1 << 20
+// maxSpareBytes is the largest frame whose memory is kept for the next: one with a full entry.
+const maxSpareBytes = 2 << 20
 
 func newLink(t *Transport, host raft.HostID, addr string) *link {
 	return &link{t: t, host: host, addr: addr, wake: t.o.Env.NewWaiter()}
