@@ -71,6 +71,8 @@ func TestCheckerBites(t *testing.T) {
 		{"applied before the commit", append(begun(), ev(0, env.EntriesSaved, 2, 2, 0, 0xa2), ev(0, env.EntriesApplied, 2, 2, 0, 7)), "R4"},
 		{"other results", append(committed(), ev(0, env.EntriesApplied, 2, 2, 0, 7), ev(1, env.CommitAdvanced, 2, 2, 0, 0), ev(1, env.EntriesApplied, 2, 2, 0, 8)), "chain of results"},
 		{"saved and lost", append(committed(), crash, ev(0, env.LogRecovered, 2, 1, 1, 0xa1)), "R7"},
+		{"second snapshot not durable, nor what was behind the first", append(committed(), ev(0, env.SnapshotInstalled, 2, 2, 0, 0xa2), ev(0, env.EntriesSaved, 2, 2, 0, 0xa2),
+			ev(0, env.EntryAppended, 2, 3, 0, 0xa3), ev(0, env.SnapshotInstalled, 2, 3, 0, 0xa3), crash, ev(0, env.LogRecovered, 2, 2, 1, 0xa2)), ""},
 		{"vote forgotten", append(committed(), crash, ev(0, env.LogRecovered, 1, 2, 0, 0xa2)), "R9"},
 		{"other state at a mark", append(committed(), ev(0, env.MarkReported, 0, 2, 0, 1), ev(1, env.MarkReported, 0, 2, 0, 2)), "mark 2"},
 		{"term goes back", append(begun(), ev(1, env.TermChanged, 5, 0, 0, 0), ev(1, env.TermChanged, 4, 0, 0, 0)), "term went back"},

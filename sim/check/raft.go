@@ -168,7 +168,11 @@ func (c *Checker) recovered(host int, g *group, r *replica, e *env.Event) {
 			host, g.id, e.Term, e.Peer, r.voteFor, r.voteTerm)
 	}
 	if r.old != nil && e.Index < r.base+uint64(len(r.log)) {
-		if have, ok := r.old.digest(e.Index); ok && have == e.Digest {
+		have, ok := r.old.digest(e.Index)
+		if e.Index == r.old.base { // nothing behind it was durable
+			have, ok = g.committed[e.Index]
+		}
+		if ok && have == e.Digest {
 			r.base, r.log, r.saved = r.old.base, r.old.log, r.old.saved
 		}
 	}
