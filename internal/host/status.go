@@ -121,6 +121,9 @@ func (h *Host) Status() Status {
 		if s.Why == "" && gs.State == "recovering" && h.refused() != "" {
 			s.Why = gs.Why
 		}
+		if s.Why == "" && g.id == systemGroup && gs.State == "quarantined" {
+			s.Why = "group 0, in which hosts and groups are kept: " + gs.Why // nobody else shows it
+		}
 		s.Groups = append(s.Groups, gs)
 	}
 	return s
