@@ -3,6 +3,7 @@ package raft
 import (
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/lockstep-rsm/lockstep/raft/quorum"
 )
@@ -118,4 +119,25 @@ func (r *Replica) reconfigured() {
 	if r.role == Leader {
 		r.followMembers()
 	}
+	c := r.configuration()
+	r.event(Event{Kind: evConfigured, Index: c.Index, Text: c.String()})
+}
+
+// String lists voters, outgoing voters and learners, each as replica@host.
+func (c *Configuration) String() string {
+	var text []byte
+	for i, set := range [...][]Member{c.Voters, c.Outgoing, c.Learners} {
+		if i > 0 {
+			text = append(text, '/')
+		}
+		for k, m := range set {
+			if k > 0 {
+				text = append(text, ',')
+			}
+			text = strconv.AppendUint(text, uint64(m.Replica), 10)
+			text = append(text, '@')
+			text = strconv.AppendUint(text, uint64(m.Host), 10)
+		}
+	}
+	return string(text)
 }

@@ -16,6 +16,7 @@ const (
 	evSnapshotInstalled = 13
 	evLogCompacted      = 14
 	evReplicaStopped    = 15
+	evConfigured        = 26
 )
 
 func (r *Replica) event(e Event) { r.ready.Events = append(r.ready.Events, e) }

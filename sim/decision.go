@@ -20,7 +20,7 @@ type Decision struct {
 	Hosts    []int           // whom it concerns
 	For      []time.Duration // until it ends: one for all hosts, or one for each
 	Links    [][2]int        // from, to
-	Reset    bool            // of a cut: connections on the first link break at once
+	Reset    bool            // of a cut: connections on the first link break at once; of members: who is not to vote learns
 	Amount   int64           // of what the verb counts: times slower, bytes left, parts in a million
 	By       time.Duration   // how far a calendar jumps
 	Client   int             // whose call it is

@@ -73,7 +73,7 @@ func (r *run) record(d *Decision) { r.recording.Decisions = append(r.recording.D
 var draws = map[Faults]func(*run) *Decision{
 	Crash: (*run).drawCrash, PowerLoss: (*run).drawPowerLoss, Pause: (*run).drawPause, Partition: (*run).drawPartition,
 	Messages: (*run).drawMessages, SlowDisk: (*run).drawSlowDisk, FullDisk: (*run).drawFullDisk, Clocks: (*run).drawClocks,
-	BitRot: (*run).drawRot, MachineError: (*run).drawMachineError,
+	BitRot: (*run).drawRot, MachineError: (*run).drawMachineError, Membership: (*run).drawMembers,
 }
 
 func (r *run) between(least, most time.Duration) time.Duration {

@@ -30,6 +30,7 @@ var verbs = map[string]*verb{
 	"panic":        {MachineError, (*run).sabotage},
 	"fail":         {MachineError, (*run).sabotage},
 	"differ":       {MachineError, (*run).sabotage},
+	"members":      {Membership, (*run).changeMembers},
 	"transfer":     {0, (*run).transfer},
 	"snapshot":     {0, (*run).snapshot},
 }

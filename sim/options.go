@@ -37,27 +37,27 @@ type Options struct {
 // Faults is a set of kinds of faults.
 type Faults uint32
 
-// The faults. Membership is reserved: this version does not draw it.
+// The faults.
 //
 // BitRot and MachineError damage a replica for good, as nothing mends it: never more than a minority of the
 // hosts. Such a replica has to serve nothing that is false, and is not waited for in the end.
 const (
-	Crash     Faults = 1 << iota // processes are killed, and started again
-	PowerLoss                    // hosts lose power, several at one instant too
-	Pause                        // processes stand still for a while
-	Partition                    // links are cut, both ways or one way
-	Messages                     // writes are lost, doubled, reordered and delayed
-	SlowDisk                     // disks are slow, or stuck for a while
-	FullDisk                     // disks fill up for a while
-	Clocks                       // calendars jump, clocks run fast or slow
-	BitRot                       // a bit of a batch that was promised, or of a sealed snapshot, flips
-	Membership
-	MachineError // a machine panics, gives an error, or comes to another state than the others
+	Crash        Faults = 1 << iota // processes are killed, and started again
+	PowerLoss                       // hosts lose power, several at one instant too
+	Pause                           // processes stand still for a while
+	Partition                       // links are cut, both ways or one way
+	Messages                        // writes are lost, doubled, reordered and delayed
+	SlowDisk                        // disks are slow, or stuck for a while
+	FullDisk                        // disks fill up for a while
+	Clocks                          // calendars jump, clocks run fast or slow
+	BitRot                          // a bit of a batch that was promised, or of a sealed snapshot, flips
+	Membership                      // voters are removed, learn, and come back, as other replicas
+	MachineError                    // a machine panics, gives an error, or comes to another state than the others
 
 	None    Faults = 1 << 31
-	drawn          = Crash | PowerLoss | Pause | Partition | Messages | SlowDisk | FullDisk | Clocks | BitRot | MachineError
+	drawn          = Crash | PowerLoss | Pause | Partition | Messages | SlowDisk | FullDisk | Clocks | BitRot | MachineError | Membership
 	lasting        = BitRot | MachineError // come at most a few times in a run
-	All            = drawn | Membership
+	All            = drawn
 )
 
 var faultNames = []string{"crash", "power loss", "pause", "partition", "messages", "slow disk", "full disk", "clocks", "bit rot", "membership", "machine error"}

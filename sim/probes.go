@@ -72,6 +72,14 @@ var allProbes = []probe{
 	{"snapshot installed", ofEvent(env.SnapshotInstalled)},
 	{"snapshot on request", nil},
 	{"leadership handed over", nil},
+	{"members changed", nil},
+	{"change of members refused", nil},
+	{"replica removed", func(r *run) uint64 { return r.checker.Probes().Removed }},
+	{"joint configuration", func(r *run) uint64 { return r.checker.Probes().Joint }},
+	{"learner promoted", func(r *run) uint64 { return r.checker.Probes().Promoted }},
+	{"leader removed", func(r *run) uint64 { return r.checker.Probes().LeaderRemoved }},
+	{"snapshot while joint", func(r *run) uint64 { return r.checker.Probes().JointInstalled }},
+	{"joint left by another leader", func(r *run) uint64 { return r.checker.Probes().LeftByAnother }},
 	{"link lost", ofEvent(env.LinkLost)},
 	{"call dropped by a new leader", nil},
 	{"call without a quorum", nil},
@@ -95,6 +103,7 @@ var allProbes = []probe{
 var optional = map[string]bool{
 	"call refused as busy": true, "call passed over by a snapshot": true, "start refused on a full disk": true,
 	"start refused on a damaged disk": true, "tick executed": true,
+	"snapshot while joint": true, "joint left by another leader": true,
 }
 
 func (r *run) countProbes() []Count {

@@ -36,6 +36,7 @@ type run struct {
 	timeline   *timeline // nil: nobody draws
 	core       *Decision // while only a majority is healed: who
 	healing    bool      // no more faults
+	changing   int       // decided changes of members that still run
 	done       bool
 	clients    int  // that still run
 	streams    int  // of commands started without waiting
@@ -158,7 +159,7 @@ func (r *run) main() {
 		return
 	}
 	r.heal()
-	if !r.answersAgain() {
+	if !r.restoreMembers() || !r.answersAgain() {
 		return
 	}
 	cancel()

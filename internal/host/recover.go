@@ -288,6 +288,10 @@ func (g *group) makeRaft(conf *raft.Configuration, base raft.SnapshotMeta, hard 
 	if n := len(entries); n > 0 {
 		last, sum = entries[n-1].Identity, entries[n-1].Sum
 	}
+	c := g.r.Configuration()
+	defer g.h.observe(env.Event{
+		Kind: env.Configured, Group: uint64(g.id), Replica: uint64(g.self.Replica), Index: uint64(c.Index), Text: c.String(),
+	})
 	damage := ""
 	if noVote {
 		damage = "no vote until repaired"

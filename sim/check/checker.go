@@ -5,7 +5,8 @@ import "github.com/lockstep-rsm/lockstep/env"
 // Fail is told of one broken promise, as fmt.Sprintf would be.
 type Fail func(format string, args ...any)
 
-// A Checker follows the events of all replicas of a cluster whose every host votes in every group.
+// A Checker follows the events of all replicas of a cluster. Who votes is what a replica says to be in
+// force for it.
 type Checker struct {
 	hosts  int
 	fail   Fail
@@ -22,6 +23,12 @@ type Probes struct {
 	RecoveredEmpty uint64 // lives that began with nothing but the founding entry
 	RecoveredMore  uint64 // lives that found more than had been reported saved
 	Deposed        uint64 // leaders that stepped down
+	Removed        uint64 // replicas that ended
+	Joint          uint64 // joint configurations that leaders appended
+	LeftByAnother  uint64 // of which another leader appended what follows
+	Promoted       uint64 // learners that became voters
+	LeaderRemoved  uint64 // leaders that stepped down since they vote no more
+	JointInstalled uint64 // snapshots that were installed with a joint configuration
 	Admitted       uint64 // lives of a damaged replica that said so
 	Quarantined    uint64 // damaged replicas that stopped
 }
@@ -53,18 +60,19 @@ type group struct {
 	since     uint64            // the term in which that was first known to be committed
 	chains    map[uint64]uint64 // of results, by index
 	marks     map[uint64]uint64 // digests by index
+	joint     uint64            // the term in which the newest joint configuration began
 }
 
-type vote struct {
-	term uint64
-	host int
-}
+type vote struct{ term, replica uint64 }
 
 type entry struct{ term, index uint64 }
 
 // replica is what one host's replica has reported. The log outlives its lives: entries that a crash
 // lost are written over by what is appended in their place.
 type replica struct {
+	id       uint64
+	removed  bool // it says no more: what its lane still executes is nobody's
+	inForce  configuration
 	term     uint64
 	commit   uint64
 	applied  uint64
@@ -113,7 +121,10 @@ func (c *Checker) Observe(host int, e *env.Event) {
 	}
 	g := c.group(e.Group)
 	r := &g.replicas[host]
-	if r.snapshot != 0 && e.Kind != env.SnapshotInstalled && e.Kind != env.CommitAdvanced {
+	if !r.speaks(e) {
+		return
+	}
+	if r.snapshot != 0 && e.Kind != env.SnapshotInstalled && e.Kind != env.CommitAdvanced && e.Kind != env.Configured {
 		c.fail("host %d group %d: the log was cut at %d, beyond the commit index %d, and no snapshot is there", host, g.id, r.snapshot, r.commit)
 		r.snapshot = 0
 	}
@@ -125,8 +136,7 @@ func (c *Checker) Observe(host int, e *env.Event) {
 	case env.LeaderElected:
 		c.leaderElected(host, g, r, e)
 	case env.SteppedDown:
-		c.probes.Deposed++
-		r.leads = 0
+		c.steppedDown(r, e)
 	case env.EntryAppended:
 		c.entryAppended(host, g, r, e)
 	case env.LogTruncated:
@@ -158,6 +168,10 @@ func (c *Checker) Observe(host int, e *env.Event) {
 		}
 	case env.LogRecovered:
 		c.recovered(host, g, r, e)
+	case env.Configured:
+		c.configured(g, r, e)
+	case env.ReplicaRemoved:
+		c.ended(r)
 	case env.ReplicaStopped:
 		if c.damaged[host] {
 			c.probes.Quarantined++
@@ -166,6 +180,35 @@ func (c *Checker) Observe(host int, e *env.Event) {
 		}
 		c.fail("host %d group %d: replica stopped: %s", host, g.id, e.Text)
 	}
+}
+
+// speaks says whether the event is of a replica that lives, and which that is from now on.
+func (r *replica) speaks(e *env.Event) bool {
+	switch {
+	case e.Kind == env.LogRecovered && e.Replica != r.id && r.id != 0: // another, in the place of one that was removed
+		*r = replica{}
+	case e.Kind == env.LogRecovered:
+		r.removed = false // a crash came before its end was durable
+	case r.removed:
+		return false
+	}
+	r.id = e.Replica
+	return true
+}
+
+// ended notes that a replica says no more.
+func (c *Checker) ended(r *replica) {
+	r.removed, r.leads = true, 0
+	c.probes.Removed++
+}
+
+// steppedDown counts leaderships that end, and why.
+func (c *Checker) steppedDown(r *replica, e *env.Event) {
+	c.probes.Deposed++
+	if e.Text == "no voter any more" {
+		c.probes.LeaderRemoved++
+	}
+	r.leads = 0
 }
 
 // monotone refuses a step back within one life.

@@ -19,7 +19,7 @@ func (r *replica) truncate(index uint64) {
 
 // voteGranted: one vote per term, whatever crashed in between (R1).
 func (c *Checker) voteGranted(host int, g *group, r *replica, e *env.Event) {
-	key := vote{e.Term, host}
+	key := vote{e.Term, e.Replica}
 	if before, ok := g.votes[key]; ok && before != e.Peer {
 		c.fail("R1: host %d group %d: voted for replica %d in term %d, before that for %d", host, g.id, e.Peer, e.Term, before)
 	}
@@ -37,14 +37,16 @@ func (c *Checker) leaderElected(host int, g *group, r *replica, e *env.Event) {
 	}
 	g.leaders[e.Term] = e.Replica
 	r.leads = e.Term
-	votes := 0
-	for h := range c.hosts {
-		if g.votes[vote{e.Term, h}] == e.Replica {
-			votes++
+	for _, set := range c.voters(r) {
+		votes := 0
+		for _, m := range set {
+			if g.votes[vote{e.Term, m.replica}] == e.Replica {
+				votes++
+			}
 		}
-	}
-	if votes <= c.hosts/2 {
-		c.fail("R9: host %d group %d: leads term %d with %d durable votes of %d hosts", host, g.id, e.Term, votes, c.hosts)
+		if votes <= len(set)/2 {
+			c.fail("R9: host %d group %d: leads term %d with %d durable votes of %d voters", host, g.id, e.Term, votes, len(set))
+		}
 	}
 	// Votes of an older term may come together late, when a newer leader has committed already: such a leader
 	// holds what was committed before its term, and commits nothing.
@@ -111,16 +113,18 @@ func (c *Checker) commitAdvanced(host int, g *group, r *replica, e *env.Event) {
 	}
 	g.newest, g.since = e.Index, e.Term
 	c.probes.Commits++
-	durable := 0
-	for h := range g.replicas {
-		o := &g.replicas[h]
-		have, ok := o.digest(e.Index)
-		if max(o.saved, o.under) >= e.Index && (have == digest && ok || o.base >= e.Index) {
-			durable++
+	for _, set := range c.voters(r) {
+		durable := 0
+		for _, m := range set {
+			o := &g.replicas[m.host]
+			have, ok := o.digest(e.Index)
+			if o.id == m.replica && max(o.saved, o.under) >= e.Index && (have == digest && ok || o.base >= e.Index) {
+				durable++
+			}
 		}
-	}
-	if durable <= c.hosts/2 {
-		c.fail("R5: host %d group %d: committed entry %d is durable on %d of %d hosts", host, g.id, e.Index, durable, c.hosts)
+		if durable <= len(set)/2 {
+			c.fail("R5: host %d group %d: committed entry %d is durable on %d of %d voters", host, g.id, e.Index, durable, len(set))
+		}
 	}
 }
 
@@ -137,6 +141,9 @@ func (c *Checker) entriesApplied(host int, g *group, r *replica, e *env.Event) {
 func (c *Checker) installed(host int, g *group, r *replica, e *env.Event) {
 	if want, ok := g.committed[e.Index]; ok && want != e.Digest {
 		c.fail("R5: host %d group %d: snapshot at %d is of entry %016x, committed was %016x", host, g.id, e.Index, e.Digest, want)
+	}
+	if len(r.inForce.outgoing) > 0 {
+		c.probes.JointInstalled++
 	}
 	if r.snapshot != 0 && r.snapshot != e.Index {
 		c.fail("host %d group %d: snapshot at %d, commit index %d", host, g.id, e.Index, r.snapshot)
@@ -178,6 +185,9 @@ func (c *Checker) recovered(host int, g *group, r *replica, e *env.Event) {
 	}
 	r.old = nil
 	last := r.base + uint64(len(r.log))
+	if last == 0 && e.Index == 0 {
+		return // it has joined, and got nothing yet
+	}
 	if last == 0 { // its first life with the group: the founding entry
 		c.probes.RecoveredEmpty++
 		r.log, r.saved = append(r.log, e.Digest), e.Index

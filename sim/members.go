@@ -1,0 +1,107 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"math/bits"
+	"slices"
+	"time"
+
+	"github.com/lockstep-rsm/lockstep"
+)
+
+// drawMembers draws which hosts are to vote: most of them. The others are to learn, or to hold no replica.
+func (r *run) drawMembers() *Decision {
+	d := &Decision{Verb: "members", Reset: r.rng.IntN(2) == 0, For: []time.Duration{r.between(time.Second, 8*time.Second)}}
+	d.Hosts = r.rng.Perm(len(r.hosts))[:len(r.hosts)-r.rng.IntN(len(r.hosts)/2+1)]
+	slices.Sort(d.Hosts)
+	return d
+}
+
+// changeMembers asks, from some host, for the voters that were drawn, and gives up after a while.
+// Reset: who is not among them learns.
+func (r *run) changeMembers(d *Decision) {
+	r.changing++
+	defer func() { r.changing-- }()
+	for _, h := range r.hosts {
+		if h.open != nil && h.wanted && r.reconfigure(h, d.lasts(0), d.Hosts, d.Reset) {
+			return
+		}
+		if r.healing {
+			return
+		}
+	}
+}
+
+// reconfigure makes some hosts the voters of the group. True: a change was begun, or none was needed.
+func (r *run) reconfigure(h *host, patience time.Duration, voters []int, learn bool) (begun bool) {
+	r.w.Do(h.n, func() {
+		ctx, cancel := r.w.WithTimeout(r.w.Context(), patience)
+		defer cancel()
+		begun = r.reconfigureWith(ctx, h.open.Group(groupID), voters, learn) != errNotBegun
+	})
+	return begun
+}
+
+var errNotBegun = errors.New("no change was begun")
+
+func (r *run) reconfigureWith(ctx context.Context, g *lockstep.Group, voters []int, learn bool) error {
+	conf, err := g.Configuration(ctx)
+	if err != nil {
+		return errNotBegun
+	}
+	next := lockstep.Configuration{Index: conf.Index, Settings: conf.Settings}
+	for _, h := range r.hosts {
+		id := lockstep.HostID(h.n + 1)
+		switch {
+		case slices.Contains(voters, h.n):
+			next.Voters = append(next.Voters, id)
+		case learn:
+			next.Learners = append(next.Learners, id)
+		}
+	}
+	got, err := g.Reconfigure(ctx, next)
+	switch {
+	case errors.Is(err, lockstep.ErrRefused):
+		r.probes.hit("change of members refused")
+		return errNotBegun
+	case err != nil:
+		return err
+	case !slices.Equal(got.Voters, next.Voters) && len(got.Voters) != len(next.Voters):
+		r.broken("asked for voters %v, in force are %v", next.Voters, got.Voters)
+	}
+	r.probes.hit("members changed")
+	return nil
+}
+
+// restoreMembers makes every host a voter again, once all faults have ended.
+func (r *run) restoreMembers() bool {
+	if r.faults[bits.TrailingZeros32(uint32(Membership))] == 0 {
+		return true
+	}
+	all := make([]int, len(r.hosts))
+	for n := range all {
+		all[n] = n
+	}
+	if !r.await("changes of members to end", time.Minute, func() bool { return r.changing == 0 }) {
+		return false // one that began late would undo this
+	}
+	restored := func() bool {
+		for _, h := range r.hosts {
+			if h.open == nil {
+				continue
+			}
+			done := false
+			r.w.Do(h.n, func() {
+				ctx, cancel := r.w.WithTimeout(r.w.Context(), 10*time.Second)
+				defer cancel()
+				done = r.reconfigureWith(ctx, h.open.Group(groupID), all, false) == nil
+			})
+			if done {
+				return true
+			}
+		}
+		return false
+	}
+	return r.await("every host to be a voter again after healing", 2*time.Minute, restored)
+}
