@@ -232,36 +232,6 @@ func (p *Program) printEvent(e *mvccpb.Event) error {
 	return err
 }
 
-func (p *Program) member() *cobra.Command {
-	member := &cobra.Command{
-		Use: "member", Short: "The hosts of the cluster", Args: exactly(0),
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
-	member.AddCommand(&cobra.Command{
-		Use: "list", Short: "List them", Args: exactly(0),
-		RunE: func(c *cobra.Command, _ []string) error {
-			var got *pb.MemberListResponse
-			err := p.ask(c.Context(), false, func(ctx context.Context, conn *grpc.ClientConn) (err error) {
-				got, err = pb.NewClusterClient(conn).MemberList(ctx, &pb.MemberListRequest{Linearizable: true})
-				return err
-			})
-			if err != nil {
-				return err
-			}
-			if p.output == "json" {
-				return p.json(got.Members)
-			}
-			rows := [][]string{{"ID", "NAME", "HOST", "ENDPOINT", "LEARNER"}}
-			for _, m := range got.Members {
-				rows = append(rows, []string{fmt.Sprint(m.ID), m.Name, first(m.PeerURLs), first(m.ClientURLs), fmt.Sprint(m.IsLearner)})
-			}
-			p.table(rows)
-			return nil
-		},
-	})
-	return member
-}
-
 func first(urls []string) string {
 	if len(urls) == 0 {
 		return "-"

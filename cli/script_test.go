@@ -149,7 +149,7 @@ func vanish(ts *testscript.TestScript, within string) {
 }
 
 // givePorts finds two ports that are free with all that follow from them, so that scripts may run at
-// once: CLIENT, CLIENT2, CLIENT3, HOST, HOST2, HOST3.
+// once: CLIENT, CLIENT2 to CLIENT4, HOST, HOST2 to HOST4.
 func givePorts(e *testscript.Env) error {
 	for range 50 {
 		base, err := freePort()
@@ -159,7 +159,7 @@ func givePorts(e *testscript.Env) error {
 		base = 3000 + base%20000
 		ports, ok := []string{}, true
 		for _, first := range []int{base, base + 1} {
-			for n := range 3 {
+			for n := range 4 {
 				addr := address(first, n)
 				l, err := net.Listen("tcp", addr)
 				if ok = ok && err == nil; err == nil {
@@ -172,7 +172,7 @@ func givePorts(e *testscript.Env) error {
 		if !ok {
 			continue
 		}
-		for i, name := range []string{"CLIENT", "CLIENT2", "CLIENT3", "HOST", "HOST2", "HOST3"} {
+		for i, name := range []string{"CLIENT", "CLIENT2", "CLIENT3", "CLIENT4", "HOST", "HOST2", "HOST3", "HOST4"} {
 			e.Setenv(name, ports[i])
 		}
 		e.Setenv("LOCKSTEP_ENDPOINTS", fmt.Sprintf("127.0.0.1:%s,127.0.0.1:%s,127.0.0.1:%s", ports[0], ports[1], ports[2]))

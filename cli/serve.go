@@ -31,8 +31,8 @@ func (p *Program) serve() *cobra.Command {
 	c := &cobra.Command{
 		Use: "serve", Short: "Run one replica", Args: exactly(0),
 		Long: `Run one replica, from flags, else from the environment (LOCKSTEP_ and the flag's name in capitals),
-else from a file of YAML (names with underscores). The first start needs --founders, the same list on each host;
-without it the host is a cluster of one.`,
+else from a file of YAML (names with underscores). The first start needs --founders, the same list on each host,
+or --join, a token of a running cluster; without either the host is a cluster of one.`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if p.Environ != nil {
 				if err := s.misspelt(p.Environ()); err != nil {
@@ -78,7 +78,7 @@ func (p *Program) runServer(ctx context.Context, s *settings) error {
 	}
 	o := s.options
 	o.Logger, o.Version, o.Host.Dir, o.Host.Env = log, p.Version, s.data, p.env
-	if len(o.Host.Founders) == 0 {
+	if len(o.Host.Founders) == 0 && o.Host.Join == "" {
 		o.Host.Founders = []string{o.Host.Addr}
 	}
 	running, err := server.Open(ctx, o)
@@ -131,7 +131,7 @@ func (p *Program) holdLifeline(stop func()) error {
 
 // asFlags says in a person's words what the engine says in those of lockstep.Options.
 var asFlags = strings.NewReplacer(
-	"ElectionTimeout", "--election-timeout", "Heartbeat", "--heartbeat", "Founders", "--founders", "this host's Addr", "this host's --host",
+	"ElectionTimeout", "--election-timeout", "Heartbeat", "--heartbeat", "Founders", "--founders", "Join", "--join", "Host.Token gives it", "lockstep member add prints it", "this host's Addr", "this host's --host",
 	"MaxWALBytes", "--max-wal-bytes", "WALSegmentBytes", "--wal-segment-bytes", "SnapshotAfterBytes", "--snapshot-after-bytes",
 )
 

@@ -45,6 +45,7 @@ func newSettings(c *cobra.Command) *settings {
 	s.text(&o.Host.Addr, "host", "127.0.0.1:2380", "host:port that other hosts dial", "an address: 10.0.0.1:2380")
 	s.text(&o.Host.Listen, "listen", "", "where to listen for other hosts, if not --host", "an address: 0.0.0.0:2380")
 	s.add("founders", (*list)(&o.Host.Founders), "--host of every founder, the same list on each host; ignored once --data belongs to a cluster", "a list of addresses: [10.0.0.1:2380, 10.0.0.2:2380, 10.0.0.3:2380]")
+	s.text(&o.Host.Join, "join", "", "first start only: token of a running cluster, from lockstep member add", "a token: lockstep-join-…")
 	s.text(&o.Cert, "cert", "", "file of the certificate for clients", "a file: server.pem")
 	s.text(&o.Key, "key", "", "file of its key", "a file: server.key")
 	s.text(&o.CA, "ca", "", "file of authorities whose clients are let in", "a file: ca.pem")

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -100,6 +101,7 @@ func Open(ctx context.Context, o Options) (*Server, error) {
 	s.metrics.status.Store(&hostStatus)
 	s.etcd = etcdapi.New(etcdapi.Options{
 		Group: s.group, Identity: s.identity, Status: s.protocolStatus, Members: s.members,
+		Remove: s.removeMember, Promote: s.promoteMember,
 		Env: s.env, Logger: o.Logger, ProgressInterval: o.WatchProgress,
 		Outcome: s.metrics.proposed, Read: s.metrics.read,
 	})
@@ -146,6 +148,7 @@ func (s *Server) found() {
 		what string
 		do   func() error
 	}{
+		{"vote", s.vote},
 		{"wait for the group", func() error { _, err := s.host.Create(s.ctx, keysGroup, options); return err }},
 		{"announce endpoint", func() error { return s.host.Announce(s.ctx, string(text)) }},
 	}
@@ -226,8 +229,9 @@ func (s *Server) members(ctx context.Context, linearizable bool) ([]etcdapi.Memb
 		}
 	}
 	var out []etcdapi.Member
+	learners := s.group.Status().Configuration.Learners
 	for _, p := range peers {
-		m := etcdapi.Member{ID: uint64(p.ID), PeerURLs: []string{"http://" + p.Addr}}
+		m := etcdapi.Member{Learner: slices.Contains(learners, p.ID), ID: uint64(p.ID), PeerURLs: []string{"http://" + p.Addr}}
 		if n, ok := parseNote(p.Note); ok {
 			m.Name, m.ClientURLs = n.Name, []string{n.url()}
 			if m.Name == "" {
@@ -269,7 +273,7 @@ func (s *Server) handler() http.Handler {
 	mux.Handle("/v3/", s.etcd.Gateway())
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{}))
 	mux.Handle("/", admin.Handler(admin.Options{
-		Status: s.Status,
+		Status: s.Status, Token: s.token,
 		Versions: map[string]string{
 			"lockstep": s.o.Version, "etcdserver": etcdapi.Version, "etcdcluster": etcdapi.ClusterVersion, "storage": etcdapi.StorageVersion,
 		},

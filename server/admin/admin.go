@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -37,8 +38,9 @@ type Check struct {
 
 // Options of the handler. Status, Checks and Versions are required.
 type Options struct {
-	Status   func() Status // never waits
-	Checks   []Check       // all of them make /readyz
+	Status   func() Status                                              // never waits
+	Token    func(ctx context.Context, d time.Duration) (string, error) // lets one more host join. nil: nobody
+	Checks   []Check                                                    // all of them make /readyz
 	Versions map[string]string
 	Timeout  time.Duration // of all checks of one request. Zero: 5 s
 }
@@ -52,6 +54,9 @@ func Handler(o Options) http.Handler {
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { reply(w, http.StatusOK, o.Status()) })
 	mux.HandleFunc("GET /version", func(w http.ResponseWriter, _ *http.Request) { reply(w, http.StatusOK, o.Versions) })
 	mux.HandleFunc("GET /health", o.health)
+	if o.Token != nil {
+		mux.HandleFunc("POST /members/token", o.token)
+	}
 	for _, path := range []string{"livez", "readyz"} {
 		live := path == "livez"
 		mux.HandleFunc("GET /"+path, func(w http.ResponseWriter, r *http.Request) { o.check(w, r, path, "", live) })
@@ -109,6 +114,29 @@ func (o *Options) check(w http.ResponseWriter, r *http.Request, path, name strin
 		fmt.Fprintf(w, "%s%s check passed\n", lines.String(), path)
 	default:
 		fmt.Fprint(w, "ok\n")
+	}
+}
+
+// TokenAnswer is the answer of POST /members/token?for=1h.
+type TokenAnswer struct {
+	Token string `json:"token,omitempty"`
+	Error string `json:"error,omitempty"`
+}
+
+func (o *Options) token(w http.ResponseWriter, r *http.Request) {
+	d, err := time.ParseDuration(r.URL.Query().Get("for"))
+	if err != nil {
+		reply(w, http.StatusBadRequest, TokenAnswer{Error: "for is how long the token is good: for=1h"})
+		return
+	}
+	t, err := o.Token(r.Context(), d)
+	switch {
+	case errors.Is(err, lockstep.ErrOptions):
+		reply(w, http.StatusBadRequest, TokenAnswer{Error: err.Error()})
+	case err != nil:
+		reply(w, http.StatusServiceUnavailable, TokenAnswer{Error: err.Error()})
+	default:
+		reply(w, http.StatusOK, TokenAnswer{Token: t})
 	}
 }
 

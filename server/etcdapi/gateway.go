@@ -34,6 +34,8 @@ func newGateway(s *Server) http.Handler {
 	post(s, mux, "/v3/kv/txn", keys.Txn)
 	post(s, mux, "/v3/kv/compaction", keys.Compact)
 	post(s, mux, "/v3/cluster/member/list", members.MemberList)
+	post(s, mux, "/v3/cluster/member/remove", members.MemberRemove)
+	post(s, mux, "/v3/cluster/member/promote", members.MemberPromote)
 	post(s, mux, "/v3/maintenance/status", care.Status)
 	post(s, mux, "/v3/maintenance/alarm", care.Alarm)
 	post(s, mux, "/v3/maintenance/hash", care.Hash)

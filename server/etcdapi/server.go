@@ -23,6 +23,8 @@ type Options struct {
 	Identity func() (cluster, member uint64) // ids in every header; 0 until founded
 	Status   func() Status                   // never waits
 	Members  func(ctx context.Context, linearizable bool) ([]Member, error)
+	Remove   func(ctx context.Context, id uint64) error // takes a member out; ErrNoMember. nil: cannot
+	Promote  func(ctx context.Context, id uint64) error // makes a learner a voter; ErrNoMember, ErrNotLearner. nil: cannot
 	Env      env.Env
 	Logger   *slog.Logger                             // nil: slog.Default()
 	Outcome  func(outcome string, took time.Duration) // told about each proposal: committed, refused, not_committed, unknown. nil: nobody
