@@ -83,7 +83,10 @@ type replica struct {
 	log   []uint64 // digests
 	saved uint64   // durable through here
 	under uint64   // the replica stopped when it had appended so far: what was on its way to the disk is told of no more
-	old   *replica // what the disk may still hold instead, while a snapshot's adoption is not durable
+	// What the disk may still hold instead, until an entry from oldTo on is durable: a truncation, and the
+	// adoption of a snapshot, are in memory first. It may have an older one in its turn.
+	old   *replica
+	oldTo uint64
 
 	voteTerm, voteFor uint64
 }

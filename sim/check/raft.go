@@ -1,6 +1,10 @@
 package check
 
-import "github.com/lockstep-rsm/lockstep/env"
+import (
+	"slices"
+
+	"github.com/lockstep-rsm/lockstep/env"
+)
 
 // digest of the identity at an index; false: unknown, or below the base.
 func (r *replica) digest(index uint64) (uint64, bool) {
@@ -12,7 +16,9 @@ func (r *replica) digest(index uint64) (uint64, bool) {
 
 func (r *replica) truncate(index uint64) {
 	if index > r.base && index <= r.base+uint64(len(r.log)) {
-		r.log = r.log[:index-r.base-1]
+		before := *r
+		r.old, r.oldTo = &before, index
+		r.log = slices.Clone(r.log[:index-r.base-1])
 	}
 	r.saved = min(r.saved, index-1)
 }
@@ -80,7 +86,12 @@ func (c *Checker) entriesSaved(host int, g *group, r *replica, e *env.Event) {
 		c.fail("A8: host %d group %d: saved entry %d as %016x, the log has %016x", host, g.id, e.Index, e.Digest, have)
 	}
 	r.saved = max(r.saved, e.Index)
-	r.old = nil
+	for o := r; o.old != nil; o = o.old {
+		if e.Index >= o.oldTo {
+			o.old = nil
+			break
+		}
+	}
 }
 
 // commitAdvanced: what is committed is durable on a quorum, is one entry everywhere (R5).
@@ -150,17 +161,13 @@ func (c *Checker) installed(host int, g *group, r *replica, e *env.Event) {
 	}
 	r.snapshot = 0
 	before := *r
-	before.old = nil
-	if r.old != nil {
-		before = *r.old
-	}
 	if have, ok := r.digest(e.Index); ok && have == e.Digest {
 		r.log = append([]uint64(nil), r.log[e.Index-r.base:]...) // the suffix stays
 	} else {
 		r.log, r.saved = nil, e.Index
 	}
 	r.base, r.saved = e.Index, max(r.saved, e.Index)
-	r.old = &before
+	r.old, r.oldTo = &before, e.Index
 }
 
 // recovered: what was saved is there after a restart, as the disk has it.
@@ -174,13 +181,14 @@ func (c *Checker) recovered(host int, g *group, r *replica, e *env.Event) {
 		c.fail("R9: host %d group %d: restarted in term %d with a vote for %d, had voted for %d in term %d",
 			host, g.id, e.Term, e.Peer, r.voteFor, r.voteTerm)
 	}
-	if r.old != nil && e.Index < r.base+uint64(len(r.log)) {
-		have, ok := r.old.digest(e.Index)
-		if e.Index == r.old.base { // nothing behind it was durable
+	for o := r; o != nil; o = o.old {
+		have, ok := o.digest(e.Index)
+		if e.Index == o.base { // nothing behind it was durable
 			have, ok = g.committed[e.Index]
 		}
 		if ok && have == e.Digest {
-			r.base, r.log, r.saved = r.old.base, r.old.log, r.old.saved
+			r.base, r.log, r.saved = o.base, o.log, o.saved
+			break
 		}
 	}
 	r.old = nil
