@@ -91,6 +91,7 @@ func (r *Replica) preCampaign() {
 		return
 	}
 	r.stepDown("")
+	r.giveUpUnsaved()
 	r.follow(0)
 	r.role = PreCandidate
 	r.openBallot()
@@ -103,6 +104,7 @@ func (r *Replica) preCampaign() {
 // it (bugs 24, 25 and 27). Its own vote counts when it is durable.
 func (r *Replica) campaign(transfer bool) {
 	r.stepDown("")
+	r.giveUpUnsaved()
 	r.follow(0)
 	r.role = Candidate
 	r.hard = HardState{Term: r.hard.Term + 1, Vote: r.o.Self.Replica}

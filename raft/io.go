@@ -22,6 +22,7 @@ const (
 	InHostLost                          // Host: the link closed or timed out: no hint of anything
 	InHostRefused                       // Host: the redial was refused: nobody listens there
 	InStorageStuck                      // the log's writes stall: a leader steps down
+	InStorageFull                       // the disk has no space for entries, which are tried again: a candidate gives them up
 	InTransfer                          // Replica: hand leadership to it; 0: the best placed
 	InWantMark                          // a replica here wants a mark soon (to pin a snapshot)
 	InStop                              // this replica is quarantined: lead and vote no more
@@ -110,6 +111,10 @@ type Ready struct {
 	Messages  []Message
 	Save      Save
 	AfterSave []Message
+
+	// GivenUp, if not 0: the entries from it on that earlier Saves brought are no more wanted, and their
+	// acknowledgements must not leave any more (R7). Obeyed before Save.
+	GivenUp Index
 
 	// Apply are entries that are committed and saved here, in order, each given once. Payloads
 	// may have to be read from the log.

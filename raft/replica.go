@@ -26,6 +26,7 @@ type Replica struct {
 	seq        uint64        // of the last Save
 	saving     []pendingSave // Saves handed out and not completed, oldest first
 	stuck      bool          // the host said that writes stall; cleared by the next one that ends
+	full       bool          // the disk refuses entries for lack of space; cleared by the next that are saved
 
 	log            entryLog        // entries in memory, from the base on
 	configurations []Configuration // of the log from its base on; the last is in force
@@ -202,6 +203,8 @@ func (r *Replica) handle(in *Input) {
 		r.onHostRefused(in.Host)
 	case InStorageStuck:
 		r.onStorageStuck()
+	case InStorageFull:
+		r.full = r.log.saved < r.log.last()
 	case InTransfer:
 		r.onTransfer(in.Replica)
 	case InWantMark:
@@ -226,7 +229,7 @@ func (r *Replica) ring() {
 // Pending says whether Ready has anything that the host does not know yet.
 func (r *Replica) Pending() bool {
 	rd := &r.ready
-	if len(rd.Messages)+len(rd.AfterSave)+len(rd.Proposed)+len(rd.Reads)+len(rd.Events)+len(rd.NeedSnapshot) > 0 ||
+	if rd.GivenUp > 0 || len(rd.Messages)+len(rd.AfterSave)+len(rd.Proposed)+len(rd.Reads)+len(rd.Events)+len(rd.NeedSnapshot) > 0 ||
 		rd.Install != nil || rd.Agreed != nil || rd.Diverged != nil || rd.Failed != nil {
 		return true
 	}

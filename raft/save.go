@@ -50,7 +50,7 @@ func (r *Replica) truncate(i Index) {
 
 // onSaved: every Save up to seq is durable.
 func (r *Replica) onSaved(seq uint64) {
-	n := 0
+	n, before := 0, r.log.saved
 	for ; n < len(r.saving) && r.saving[n].seq <= seq; n++ {
 		r.saved(&r.saving[n])
 	}
@@ -59,6 +59,7 @@ func (r *Replica) onSaved(seq uint64) {
 	}
 	r.saving = r.saving[:copy(r.saving, r.saving[n:])]
 	r.stuck = false
+	r.full = r.full && r.log.saved == before
 	switch r.role {
 	case Leader:
 		r.advanceCommit()

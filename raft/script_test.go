@@ -44,7 +44,7 @@ func (s *script) run(d *datadriven.TestData) {
 		"save": s.save, "propose": s.propose, "settle": s.settle, "crash": s.crash, "restart": s.restart,
 		"log": s.logs, "status": s.status, "read": s.read, "clock": s.clock, "block": s.block, "heal": s.heal,
 		"compact": s.compact, "install": s.install, "sent": s.sent, "transfer": s.transfer, "mark": s.mark,
-		"reconfigure": s.reconfigure, "refused": s.refused, "lost": s.lost, "stuck": s.stuck, "stop": s.stop, "execute": s.execute, "wipe": s.wipe,
+		"reconfigure": s.reconfigure, "refused": s.refused, "lost": s.lost, "stuck": s.stuck, "full": s.full, "stop": s.stop, "execute": s.execute, "wipe": s.wipe,
 		"forge": s.forge, "want-mark": s.wantMark, "up": s.up,
 	}
 	f, ok := commands[d.Cmd]
@@ -154,6 +154,9 @@ func (s *script) observe(h *host, rd *Ready) {
 	}
 	for _, m := range rd.Messages {
 		s.say("%s", describeMessage(m))
+	}
+	if rd.GivenUp > 0 {
+		s.say("%d gives up what is not saved, from %d on", me, rd.GivenUp)
 	}
 	if !rd.Save.Empty() {
 		s.say("%d saves %s", me, describeSave(&rd.Save))
@@ -528,7 +531,11 @@ func (s *script) mark(d *datadriven.TestData) {
 
 func (s *script) wantMark(d *datadriven.TestData) { s.w.step(s.host(d), Input{Kind: InWantMark}) }
 func (s *script) stuck(d *datadriven.TestData)    { s.w.step(s.host(d), Input{Kind: InStorageStuck}) }
-func (s *script) stop(d *datadriven.TestData)     { s.w.step(s.host(d), Input{Kind: InStop}) }
+
+func (s *script) full(d *datadriven.TestData) {
+	s.w.full(s.host(d), int(arg(s, d, "flight", uint64(0))))
+}
+func (s *script) stop(d *datadriven.TestData) { s.w.step(s.host(d), Input{Kind: InStop}) }
 
 func (s *script) onHost(d *datadriven.TestData, k InputKind) {
 	s.w.step(s.host(d), Input{Kind: k, Host: arg(s, d, "host", HostID(0))})

@@ -62,6 +62,9 @@ func (o *oracle) observe(h *host, rd *Ready) {
 			o.t.Fatalf("replica %d applies entry %d before its disk has it", h.self.Replica, e.Index)
 		}
 	}
+	if rd.GivenUp > 0 {
+		o.count["given up"]++
+	}
 	for _, m := range append(rd.Messages, rd.AfterSave...) {
 		o.message(m)
 	}
@@ -404,6 +407,12 @@ func (d *dice) fault(h *host) {
 		w.step(h, Input{Kind: InHostRefused, Host: pick(g, w.hosts).self.Host})
 	case p < 84:
 		w.step(h, Input{Kind: InStorageStuck})
+	case p < 87:
+		w.full(h, g.IntN(4))
+		if h.r != nil && h.r.full && g.IntN(2) == 0 {
+			h.r.electionAt = w.now // it campaigns while entries wait, the old leader still there
+			w.step(h, Input{Kind: InClock})
+		}
 	case p < 90:
 		w.step(h, Input{Kind: InTransfer})
 	case p < 95:
@@ -506,7 +515,7 @@ func TestSimulationKeepsThesisProperties(t *testing.T) {
 		}
 	}
 	for _, k := range []string{
-		"elected", "truncated", "installed", "read", "read failed", "changed", "learning", "promoted",
+		"elected", "truncated", "given up", "installed", "read", "read failed", "changed", "learning", "promoted",
 		"joint left", "joint left by another leader", "change in flight", "change outdated", "change without voters", "change unsettled",
 		"change to silent voters", "stepped down: no voter any more", "installed while joint", "stepped down: no quorum heard",
 	} {

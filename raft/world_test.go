@@ -72,6 +72,7 @@ type host struct {
 	r       *Replica
 	disk    disk
 	queue   []queued
+	flight  int // of queue: on their way when the disk was full; the others were refused
 	down    bool
 	apply   []Entry // given to the machine's lane, not executed
 	install *SnapshotMeta
@@ -205,6 +206,7 @@ func (w *world) pump(h *host) {
 			rd.Messages[i].Entries = h.load(rd.Messages[i].Entries)
 		}
 		w.net = append(w.net, rd.Messages...)
+		h.giveUp(rd.GivenUp)
 		if !rd.Save.Empty() {
 			h.queue = append(h.queue, queued{rd.Save, rd.AfterSave})
 		} else if len(rd.AfterSave) > 0 {
@@ -214,6 +216,30 @@ func (w *world) pump(h *host) {
 			h.install, h.apply = rd.Install, nil
 		}
 		h.apply = append(h.apply, rd.Apply...)
+	}
+}
+
+// full has the disk refuse all saves but the oldest ones, which are on their way.
+func (w *world) full(h *host, flight int) {
+	h.flight = flight
+	w.step(h, Input{Kind: InStorageFull})
+}
+
+// giveUp takes back the entries from i on that were refused, and acknowledgements of those on their way.
+func (h *host) giveUp(i Index) {
+	if i == 0 {
+		return
+	}
+	for k := range h.queue {
+		q := &h.queue[k]
+		q.after = slices.DeleteFunc(slices.Clone(q.after), func(m Message) bool {
+			return m.Type == MsgAppendReply && m.Index >= i
+		})
+		es := q.save.Entries
+		for k >= h.flight && len(es) > 0 && es[len(es)-1].Index >= i {
+			es = es[:len(es)-1]
+		}
+		q.save.Entries = es
 	}
 }
 
@@ -235,6 +261,7 @@ func (w *world) sync(h *host, told bool) {
 	}
 	q := h.queue[0]
 	h.queue = h.queue[1:]
+	h.flight = max(h.flight-1, 0)
 	h.disk.write(&q.save)
 	if told {
 		w.net = append(w.net, q.after...)

@@ -135,6 +135,9 @@ func (g *group) ready() {
 	for i := range rd.Messages {
 		g.send(&rd.Messages[i])
 	}
+	if rd.GivenUp > 0 {
+		g.saves.giveUp(rd.GivenUp)
+	}
 	g.publish() // before anybody is answered from this state
 	if rd.Install != nil {
 		g.lane.install(g, rd.Install)

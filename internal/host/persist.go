@@ -14,8 +14,7 @@ import (
 // batch is one turn's saves on their way to the disk: all groups of the turn share one write and
 // one sync.
 type batch struct {
-	savers  []saver
-	carries bool // log of any group
+	savers []saver
 }
 
 // saver is one group's part of a batch.
@@ -35,6 +34,9 @@ func (g *group) save(rd *raft.Ready) {
 	g.cache(rd.Save.Entries)
 	g.saves.add(rd.Save, rd.AfterSave, g.r.Saved())
 	g.handSaves()
+	if g.saves.blocked() {
+		g.retryLater() // what was refused may have been given up since, and this waits in its place
+	}
 }
 
 // handSaves gives the batch every save that may go now.
@@ -69,7 +71,6 @@ func (h *Host) persist() {
 	}
 	saves, b := h.saves, &batch{savers: h.savers}
 	for i := range saves {
-		b.carries = b.carries || len(saves[i].Save.Entries) > 0
 		if h.opts.Observer != nil {
 			saves[i].Commands = countCommands(saves[i].Save.Entries)
 		}
@@ -105,7 +106,7 @@ func (h *Host) handleSaved(b *batch, err error) {
 		}
 	case errors.Is(err, wal.ErrFull), errors.Is(err, wal.ErrGap): // a gap: what is before it waits for space
 		for i := range b.savers {
-			b.savers[i].full(b)
+			b.savers[i].full()
 		}
 	case h.closed.Load():
 	default:
@@ -130,11 +131,14 @@ func (s *saver) saved() {
 	g.handSaves() // what waited for this one
 }
 
-// full keeps a save that found no space. One without log has only been refused in the company of
-// others, and goes again at once: votes go on while a disk is full (H15).
-func (s *saver) full(b *batch) {
+// full keeps a save that found no space. One that needs none for entries may have been refused in the
+// company of others, and goes again at once: votes go on while a disk is full (H15).
+func (s *saver) full() {
 	g := s.g
-	g.saves.refuse(s.seq, !b.carries)
+	g.saves.refuse(s.seq)
+	if g.saves.writing() {
+		g.step(raft.Input{Kind: raft.InStorageFull})
+	}
 	g.handSaves()
 	g.touch()
 	if g.saves.blocked() {
@@ -172,12 +176,17 @@ func (g *group) retrySaves() {
 	if g.stopped != nil || !g.saves.blocked() {
 		return
 	}
-	if g.h.wal.Full() {
+	full := g.h.wal.Full()
+	if full {
 		g.relieve()
-		g.retryLater()
-		return
+		if g.saves.writing() {
+			g.step(raft.Input{Kind: raft.InStorageFull})
+		}
 	}
-	g.saves.retry()
+	g.saves.retry(!full)
 	g.handSaves()
 	g.touch()
+	if g.saves.blocked() {
+		g.retryLater()
+	}
 }

@@ -1,6 +1,11 @@
 package host
 
-import "github.com/lockstep-rsm/lockstep/raft"
+import (
+	"slices"
+
+	"github.com/lockstep-rsm/lockstep/internal/wal"
+	"github.com/lockstep-rsm/lockstep/raft"
+)
 
 // saveQueue orders one group's saves on their way to the log, which may refuse any of them for lack
 // of space while others are on their way. What the log holds must be a prefix of what raft asked
@@ -10,23 +15,30 @@ import "github.com/lockstep-rsm/lockstep/raft"
 //   - one that replaces log, by a truncation or a snapshot, goes alone: had what is before it been
 //     refused, or were it refused itself, the log would take what comes after for a continuation;
 //   - terms, votes and compactions pass those that wait, or a full disk would never clear. What then
-//     comes later writes the newer term again, never an older one.
+//     comes later writes the newer term again, never an older one;
+//   - empty entries, for which a full disk has room, wait only for what is before them. So what waits
+//     and is no more wanted, since a later truncation replaces it or raft has given it up, is taken
+//     back. What an acknowledgement of it would say is of the past, and never leaves.
 //
-// Completions are reported in order: InSaved speaks for every save up to its Seq (H9).
+// Completions are reported in order: InSaved speaks for every save up to its Seq (H9). Acknowledgements of
+// log leave with that report and not before, so that raft gives up nothing that was acknowledged (R7).
 type saveQueue struct {
 	queue []queuedSave
 	last  raft.Index // of the log, once all of queue is done
 	hard  raft.Save  // the newest that was handed out and sets term and vote
-	full  bool       // refused for lack of space: what carries log waits for retry
+	full  bool       // refused for lack of space: what carries more than empty entries waits for retry
 }
 
 type queuedSave struct {
 	save      raft.Save
 	afterSave []raft.Message
 	state     saveState
-	carries   bool // log: entries or a snapshot
-	alone     bool // replaces log
-	refused   bool // on its own: waits for retry even if it carries no log
+	carries   bool       // log: entries or a snapshot
+	alone     bool       // replaces log
+	empty     bool       // carries empty entries alone: finds room where others find none
+	unwanted  raft.Index // if not 0: its entries from here on do not go again, should they be refused
+	again     bool       // has been refused, and gone again at once
+	refused   bool       // waits for retry even if it needs no space for entries
 }
 
 type saveState uint8
@@ -40,8 +52,9 @@ const (
 // add puts a save at the end. Saved is what raft knows to be durable.
 func (q *saveQueue) add(s raft.Save, afterSave []raft.Message, saved raft.Index) {
 	n := queuedSave{save: s, afterSave: afterSave, carries: len(s.Entries) > 0}
+	n.empty = n.carries && wal.OnlyEmpty(s.Entries)
 	if s.Base != nil && (s.Replaces || s.Base.Index() > saved) {
-		n.carries, n.alone = true, true
+		n.carries, n.alone, n.empty = true, true, false
 		q.last = max(q.last, s.Base.Index())
 		if s.Replaces {
 			q.last = s.Base.Index()
@@ -56,13 +69,14 @@ func (q *saveQueue) add(s raft.Save, afterSave []raft.Message, saved raft.Index)
 
 // next hands out the saves that may go now, in order.
 func (q *saveQueue) next(give func(raft.Save)) {
+	q.takeBack()
 	q.bringAlong()
 	var waits, going, alone bool // before: a waiting save with log, one on its way, one that goes alone
 	two := false                 // before: a vote that is not known to be in two batches yet
 	for i := range q.queue {
 		n := &q.queue[i]
 		if n.state == saveWaits && !n.refused &&
-			(!n.carries || !q.full && !waits && !alone && !(n.alone && going)) {
+			(!n.carries || (!q.full || n.empty) && !waits && !alone && !(n.alone && going)) {
 			n.state = saveGoes
 			if n.save.HardSet {
 				n.save.TwoBatch = n.save.TwoBatch || two
@@ -84,11 +98,74 @@ func (q *saveQueue) next(give func(raft.Save)) {
 func (q *saveQueue) bringAlong() {
 	log := false
 	for i := range q.queue {
-		log = log || q.queue[i].carries && q.queue[i].state == saveWaits && !q.full
+		if n := &q.queue[i]; n.carries && n.state == saveWaits {
+			log = !q.full || n.empty && !n.refused
+			break // what is behind it waits for it
+		}
 	}
 	for i := range q.queue {
 		q.queue[i].refused = q.queue[i].refused && !log
 	}
+}
+
+// takeBack cuts from saves that wait what later truncations replace.
+func (q *saveQueue) takeBack() {
+	from := ^raft.Index(0)
+	for i := len(q.queue) - 1; i >= 0; i-- {
+		n := &q.queue[i]
+		n.cut(from)
+		if len(n.save.Entries) > 0 {
+			from = min(from, n.save.Entries[0].Index)
+		}
+	}
+}
+
+// giveUp takes back the entries from i on where they wait, and what would acknowledge them wherever
+// they are: on their way to the disk, too.
+func (q *saveQueue) giveUp(i raft.Index) {
+	for k := range q.queue {
+		q.queue[k].silence(i)
+		q.queue[k].cut(i)
+	}
+}
+
+// cut takes the entries from i on out of a save that waits, or will wait again. One of which nothing is
+// left claims no entry any more: raft lowered what it stands for when it truncated (R3).
+func (n *queuedSave) cut(i raft.Index) {
+	es := n.save.Entries
+	if n.state == saveDone || len(es) == 0 || es[len(es)-1].Index < i {
+		return
+	}
+	if n.state == saveGoes {
+		if n.unwanted == 0 || i < n.unwanted {
+			n.unwanted = i
+		}
+		return
+	}
+	n.silence(i)
+	keep := 0
+	for keep < len(es) && es[keep].Index < i {
+		keep++
+	}
+	n.save.Entries = es[:keep:keep]
+	if keep > 0 {
+		n.empty = n.save.Base == nil && wal.OnlyEmpty(n.save.Entries)
+		return
+	}
+	if n.save.Base != nil {
+		return
+	}
+	n.carries, n.alone, n.empty = false, false, false
+	if !n.save.HardSet {
+		n.afterSave, n.state = nil, saveDone
+	}
+}
+
+// silence drops acknowledgements of the entries from i on.
+func (n *queuedSave) silence(i raft.Index) {
+	n.afterSave = slices.DeleteFunc(n.afterSave, func(m raft.Message) bool {
+		return m.Type == raft.MsgAppendReply && m.Index >= i
+	})
 }
 
 // idle says whether a save is nothing but a term or vote that waits since there was no space for it.
@@ -115,12 +192,15 @@ func (q *saveQueue) settleHard(s *raft.Save) {
 	q.hard = raft.Save{Seq: s.Seq, Hard: s.Hard, TwoBatch: s.TwoBatch}
 }
 
-// done takes a durable save's messages, and says through which Seq all are durable; 0: no further
-// than before.
+// done takes the messages that waited for a durable save, or for those before it, and says through which
+// Seq all are durable; 0: no further than before.
 func (q *saveQueue) done(seq uint64) (afterSave []raft.Message, through uint64) {
 	for i := range q.queue {
 		if n := &q.queue[i]; n.save.Seq == seq {
-			afterSave, n.afterSave, n.state = n.afterSave, nil, saveDone
+			n.state = saveDone
+			if !n.carries {
+				afterSave, n.afterSave = n.afterSave, nil
+			}
 			if n.save.HardSet {
 				q.supersede(i)
 			}
@@ -129,6 +209,7 @@ func (q *saveQueue) done(seq uint64) (afterSave []raft.Message, through uint64) 
 	k := 0
 	for k < len(q.queue) && q.queue[k].state == saveDone {
 		through = q.queue[k].save.Seq
+		afterSave = append(afterSave, q.queue[k].afterSave...)
 		k++
 	}
 	n := copy(q.queue, q.queue[k:])
@@ -137,14 +218,18 @@ func (q *saveQueue) done(seq uint64) (afterSave []raft.Message, through uint64) 
 	return afterSave, through
 }
 
-// refuse takes back a save that found no space. Alone: nothing with it carried log, so that there
-// is no room even for votes.
-func (q *saveQueue) refuse(seq uint64, alone bool) {
+// refuse takes back a save that found no space. Where it needs no space for entries it may have been
+// refused for those of others, and goes again at once; but only once, for no company may have it go
+// round and round: then it waits for retry.
+func (q *saveQueue) refuse(seq uint64) {
 	for i := range q.queue {
 		if n := &q.queue[i]; n.save.Seq == seq && n.state == saveGoes {
 			n.state = saveWaits
-			n.refused = alone && !n.carries
+			n.refused, n.again = n.again, true
 			q.full = q.full || n.carries
+			if n.unwanted > 0 {
+				n.cut(n.unwanted)
+			}
 		}
 	}
 }
@@ -169,10 +254,10 @@ func (q *saveQueue) writing() bool {
 	return false
 }
 
-// retry lets everything that was refused go again.
-func (q *saveQueue) retry() {
-	q.full = false
+// retry lets everything that was refused go again; without space, what needs none for entries.
+func (q *saveQueue) retry(space bool) {
+	q.full = q.full && !space
 	for i := range q.queue {
-		q.queue[i].refused = false
+		q.queue[i].refused, q.queue[i].again = false, false
 	}
 }

@@ -2,6 +2,7 @@ package host
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,9 +14,19 @@ import (
 func entriesSave(seq uint64, term raft.Term, first, last raft.Index) raft.Save {
 	s := raft.Save{Seq: seq}
 	for i := first; i <= last; i++ {
-		s.Entries = append(s.Entries, raft.Entry{Identity: raft.Identity{Term: term, Index: i}})
+		s.Entries = append(s.Entries, raft.Entry{Identity: raft.Identity{Kind: raft.KindCommands, Term: term, Index: i}})
 	}
 	return s
+}
+
+func emptySave(seq uint64, term raft.Term, index raft.Index) raft.Save {
+	s := entriesSave(seq, term, index, index)
+	s.Entries[0].Kind = raft.KindEmpty
+	return s
+}
+
+func ack(index raft.Index) raft.Message {
+	return raft.Message{Type: raft.MsgAppendReply, Index: index}
 }
 
 func hardSave(seq uint64, term raft.Term, vote raft.ReplicaID) raft.Save {
@@ -72,12 +83,12 @@ func TestRefusedSavesGoAgainInOrder(t *testing.T) {
 	q.add(entriesSave(1, 5, 10, 12), nil, 9)
 	q.add(entriesSave(2, 5, 13, 13), nil, 9)
 	wantHanded(t, q, "1 2")
-	q.refuse(1, false)
+	q.refuse(1)
 	q.add(entriesSave(3, 5, 14, 14), nil, 9)
 	wantHanded(t, q, "")
-	q.refuse(2, false)
+	q.refuse(2)
 	wantHanded(t, q, "")
-	q.retry()
+	q.retry(true)
 	wantHanded(t, q, "1 2 3")
 }
 
@@ -90,12 +101,10 @@ func TestTruncationWaitsForWhatItReplaces(t *testing.T) {
 	q.add(entriesSave(2, 6, 10, 10), nil, 9)
 	q.add(entriesSave(3, 6, 11, 11), nil, 9)
 	wantHanded(t, q, "")
-	q.refuse(1, false)
+	q.refuse(1)
 	wantHanded(t, q, "")
-	q.retry()
-	wantHanded(t, q, "1")
-	wantThrough(t, q, 1, 1)
-	wantHanded(t, q, "2")
+	q.retry(true)
+	wantHanded(t, q, "2") // 1 is no more wanted
 	// Were 2 refused, 3 would continue what 2 was to replace.
 	wantHanded(t, q, "")
 	wantThrough(t, q, 2, 2)
@@ -110,10 +119,10 @@ func TestTermsPassWhatWaitsAndAreNeverFollowedByOlderOnes(t *testing.T) {
 	wantHanded(t, q, "1h5!")
 	q.add(hardSave(2, 6, 0), nil, 9) // while 1 is in flight
 	wantHanded(t, q, "2h6!")         // 1 may be refused, and the vote with it
-	q.refuse(1, false)
+	q.refuse(1)
 	wantHanded(t, q, "")
 	wantThrough(t, q, 2, 0) // InSaved speaks for 1 too
-	q.retry()
+	q.retry(true)
 	wantHanded(t, q, "1h6!") // not the older term
 	after, through := q.done(1)
 	if through != 2 || len(after) != 1 {
@@ -125,7 +134,7 @@ func TestCompactionPassesWhatWaitsForSpace(t *testing.T) {
 	q := &saveQueue{last: 9}
 	q.add(entriesSave(1, 5, 10, 12), nil, 9)
 	wantHanded(t, q, "1")
-	q.refuse(1, false)
+	q.refuse(1)
 	q.add(baseSave(2, 8, false), nil, 9)
 	wantHanded(t, q, "2")
 	if !q.blocked() {
@@ -154,15 +163,93 @@ func TestVotesWithoutRoomWaitForRetry(t *testing.T) {
 	q := &saveQueue{last: 9}
 	q.add(hardSave(1, 6, 0), nil, 9)
 	wantHanded(t, q, "1h6")
-	q.refuse(1, false) // in a batch with another group's entries: again at once
+	q.refuse(1) // in a batch with another group's entries: again at once
 	wantHanded(t, q, "1h6")
-	q.refuse(1, true) // on its own: again at once would spin
+	q.refuse(1) // on its own: again at once would spin
 	wantHanded(t, q, "")
 	if !q.blocked() {
 		t.Fatal("a term waits, and nothing says so")
 	}
-	q.retry()
+	q.retry(true)
 	wantHanded(t, q, "1h6")
+}
+
+// A full disk has room for empty entries, not for what waits before them: that is given up first.
+func TestEmptyEntryGoesOnceWhatWaitsForSpaceIsGivenUp(t *testing.T) {
+	q := &saveQueue{last: 9}
+	q.add(entriesSave(1, 5, 10, 12), []raft.Message{ack(12)}, 9)
+	q.add(entriesSave(2, 5, 13, 13), []raft.Message{ack(13)}, 9)
+	wantHanded(t, q, "1 2")
+	q.refuse(1)
+	q.refuse(2)
+	q.giveUp(11)
+	q.add(emptySave(3, 6, 11), nil, 9)
+	wantHanded(t, q, "") // 10 is before it
+	q.retry(false)
+	wantHanded(t, q, "")
+	q.giveUp(10)
+	q.add(emptySave(4, 7, 10), nil, 9)
+	wantHanded(t, q, "4")
+	q.refuse(4) // in a batch with another group's entries: again at once
+	wantHanded(t, q, "4")
+	q.refuse(4) // once
+	wantHanded(t, q, "")
+	q.retry(false)
+	wantHanded(t, q, "4")
+	if after, through := q.done(4); through != 4 || len(after) != 0 {
+		t.Fatalf("durable through %d, want 4; acknowledged %v, given up", through, after)
+	}
+}
+
+// What is on its way to the disk may get there though raft has given it up. Nobody is told.
+func TestGivenUpEntriesAreNotAcknowledged(t *testing.T) {
+	q := &saveQueue{last: 9}
+	q.add(entriesSave(1, 5, 10, 10), []raft.Message{ack(10)}, 9)
+	q.add(entriesSave(2, 5, 11, 12), []raft.Message{{Type: raft.MsgHeartbeatReply, Index: 9}, ack(12)}, 9)
+	wantHanded(t, q, "1 2")
+	q.giveUp(11)
+	q.add(emptySave(3, 6, 11), nil, 9)
+	wantHanded(t, q, "") // it replaces what may be on disk by then
+	if after, _ := q.done(1); len(after) != 1 {
+		t.Fatalf("%v leave with entry 10, want its acknowledgement", after)
+	}
+	if after, _ := q.done(2); len(after) != 1 || after[0].Index != 9 {
+		t.Fatalf("%v leave with entries that were given up", after)
+	}
+	wantHanded(t, q, "3")
+}
+
+// What was on its way when raft gave it up, and is refused, does not come back to wait: what is before it
+// never comes, and a snapshot behind it would wait with it for ever.
+func TestGivenUpEntriesThatAreRefusedDoNotWait(t *testing.T) {
+	q := &saveQueue{last: 9}
+	q.add(entriesSave(1, 5, 10, 10), nil, 9)
+	q.add(entriesSave(2, 5, 11, 11), nil, 9)
+	wantHanded(t, q, "1 2")
+	q.refuse(1)
+	q.giveUp(10)
+	q.refuse(2)
+	q.add(baseSave(3, 20, true), nil, 9)
+	q.retry(true)
+	wantHanded(t, q, "3")
+	wantThrough(t, q, 3, 3)
+}
+
+// A term that found no room is before entries that did: raft has not heard of these yet and may give
+// them up, so nobody is told of them either.
+func TestEntriesAreAcknowledgedOnlyWithTheReportOfThem(t *testing.T) {
+	q := &saveQueue{last: 9}
+	q.add(hardSave(1, 5, 0), nil, 9)
+	q.add(entriesSave(2, 5, 10, 10), []raft.Message{ack(10)}, 9)
+	wantHanded(t, q, "1h5 2")
+	q.refuse(1)
+	if after, through := q.done(2); through != 0 || len(after) != 0 {
+		t.Fatalf("durable through %d, want 0; %v leave", through, after)
+	}
+	wantHanded(t, q, "1h5")
+	if after, through := q.done(1); through != 2 || len(after) != 1 {
+		t.Fatalf("durable through %d, want 2; %d acknowledgements, want 1", through, len(after))
+	}
 }
 
 // diskModel is a log that refuses at random, as internal/wal does: entries without space, and
@@ -196,67 +283,164 @@ func (d *diskModel) write(s *raft.Save, full bool) bool {
 	return true
 }
 
-// Whatever is refused whenever, what is reported as durable is what raft asked for.
+// holds says whether the disk has what raft asked for with save seq, but for entries at its end that
+// later saves replace: those are taken back where they wait.
+func (d *diskModel) holds(at *diskModel, seq uint64, replaced map[uint64]raft.Index) bool {
+	least := at.last() + 1
+	for k, from := range replaced {
+		if k > seq {
+			least = min(least, from)
+		}
+	}
+	n := len(d.log)
+	return d.base == at.base && n <= len(at.log) && d.last()+1 >= least && slices.Equal(d.log, at.log[:n])
+}
+
+// acks are acknowledgements on their way out, by the save that they wait for.
+type acks struct {
+	of    map[uint64]raft.Index
+	never map[uint64]bool // given up
+}
+
+func (a *acks) add(s *raft.Save) []raft.Message {
+	i := s.Entries[len(s.Entries)-1].Index
+	a.of[s.Seq] = i
+	return []raft.Message{{Type: raft.MsgAppendReply, Index: i, Round: s.Seq}}
+}
+
+func (a *acks) giveUp(i raft.Index) {
+	for seq, of := range a.of {
+		a.never[seq] = a.never[seq] || of >= i
+	}
+}
+
+func (a *acks) left(t *rapid.T, ms []raft.Message, through uint64) {
+	for _, m := range ms {
+		if m.Round > through || a.never[m.Round] {
+			t.Fatalf("R7: entry %d of save %d is acknowledged; reported through %d, given up: %v", m.Index, m.Round, through, a.never[m.Round])
+		}
+		delete(a.of, m.Round)
+	}
+}
+
+// refusals is a queue between a raft, of which only what it wants is known, and a disk that refuses at random.
+type refusals struct {
+	t             *rapid.T
+	q             saveQueue
+	disk, want    diskModel
+	states        map[uint64]diskModel
+	replaced      map[uint64]raft.Index // by later saves: from where on
+	acks          acks
+	flying        []raft.Save
+	seq, reported uint64
+	term          raft.Term
+}
+
+func (r *refusals) saved() raft.Index {
+	at := r.states[r.reported]
+	return min(at.last(), r.want.last())
+}
+
+func (r *refusals) add(s raft.Save, afterSave []raft.Message) {
+	r.want.write(&s, false)
+	r.q.add(s, afterSave, r.saved())
+}
+
+func (r *refusals) extend(n int) {
+	r.seq++
+	s := entriesSave(r.seq, r.term, r.want.last()+1, r.want.last()+raft.Index(n))
+	r.add(s, r.acks.add(&s))
+}
+
+// truncate is a new term, perhaps with a truncation.
+func (r *refusals) truncate() {
+	r.term++
+	r.seq++
+	s := hardSave(r.seq, r.term, raft.ReplicaID(rapid.IntRange(0, 1).Draw(r.t, "vote")))
+	if rapid.Bool().Draw(r.t, "truncate") && len(r.want.log) > 0 {
+		first := r.want.last() - raft.Index(rapid.IntRange(0, len(r.want.log)-1).Draw(r.t, "back"))
+		s.Entries = entriesSave(r.seq, r.term, first, first).Entries
+		r.replaced[r.seq] = first
+	}
+	r.add(s, nil)
+}
+
+// campaign gives up what is not saved; perhaps it is won, and an empty entry comes in its place.
+func (r *refusals) campaign() {
+	r.term++
+	r.seq++
+	i := r.saved() + 1 + raft.Index(rapid.IntRange(0, 3).Draw(r.t, "given up behind"))
+	if i > r.want.base && i <= r.want.last() {
+		r.want.log = slices.Clip(r.want.log[:i-r.want.base-1])
+		r.q.giveUp(i)
+		r.acks.giveUp(i)
+		r.replaced[r.seq] = i
+	}
+	s := hardSave(r.seq, r.term, 1)
+	if rapid.Bool().Draw(r.t, "won") {
+		s.Entries = emptySave(r.seq, r.term, r.want.last()+1).Entries
+	}
+	r.add(s, nil)
+}
+
+func (r *refusals) answer(full bool) {
+	if len(r.flying) == 0 {
+		return
+	}
+	s := r.flying[0]
+	r.flying = r.flying[1:]
+	if !r.disk.write(&s, full) {
+		r.q.refuse(s.Seq)
+		return
+	}
+	at := r.states[s.Seq]
+	if (len(s.Entries) > 0 || s.Base != nil) && !r.disk.holds(&at, s.Seq, r.replaced) {
+		r.t.Fatalf("save %d makes the disk hold %v, raft asked for %v", s.Seq, r.disk, at)
+	}
+	after, through := r.q.done(s.Seq)
+	r.reported = max(r.reported, through)
+	r.acks.left(r.t, after, r.reported)
+}
+
+// next is what follows every step: the queue hands out what may go.
+func (r *refusals) next() {
+	r.states[r.seq] = diskModel{r.want.base, slices.Clone(r.want.log), r.want.hard}
+	r.q.next(func(s raft.Save) { r.flying = append(r.flying, s) })
+	if at := r.states[r.reported].hard.Term; r.disk.hard.Term < at {
+		r.t.Fatalf("disk is in term %d, reported was %d", r.disk.hard.Term, at)
+	}
+}
+
+// Whatever is refused and given up whenever, what is reported as durable is what raft asked for, and
+// nothing that was given up is acknowledged.
 func TestDiskHoldsWhatIsReportedUnderAnyRefusals(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		var q saveQueue
-		var disk, want diskModel
-		states := map[uint64]diskModel{}
-		var flying []raft.Save
-		var seq, reported uint64
-		var term raft.Term = 1
-		saved := func() raft.Index { at := states[reported]; return min(at.last(), want.last()) }
-		pump := func() { q.next(func(s raft.Save) { flying = append(flying, s) }) }
-		for range rapid.IntRange(1, 60).Draw(t, "steps") {
-			switch rapid.IntRange(0, 6).Draw(t, "what") {
-			case 0, 1: // extend
-				seq++
-				s := entriesSave(seq, term, want.last()+1, want.last()+raft.Index(rapid.IntRange(1, 3).Draw(t, "n")))
-				want.write(&s, false)
-				q.add(s, nil, saved())
-			case 2: // a new term, perhaps with a truncation
-				term++
-				seq++
-				s := hardSave(seq, term, raft.ReplicaID(rapid.IntRange(0, 1).Draw(t, "vote")))
-				if rapid.Bool().Draw(t, "truncate") && len(want.log) > 0 {
-					first := want.last() - raft.Index(rapid.IntRange(0, len(want.log)-1).Draw(t, "back"))
-					s.Entries = entriesSave(seq, term, first, first).Entries
-				}
-				want.write(&s, false)
-				q.add(s, nil, saved())
-			case 3: // a snapshot
-				seq++
-				s := baseSave(seq, want.last()+raft.Index(rapid.IntRange(0, 2).Draw(t, "ahead")), true)
-				want.write(&s, false)
-				q.add(s, nil, saved())
-			case 4: // time to retry
-				q.retry()
-			default: // the log answers
-				if len(flying) > 0 {
-					s := flying[0]
-					flying = flying[1:]
-					if disk.write(&s, rapid.Bool().Draw(t, "full")) {
-						at := states[s.Seq]
-						if (len(s.Entries) > 0 || s.Base != nil) && fmt.Sprint(at.base, at.log) != fmt.Sprint(disk.base, disk.log) {
-							t.Fatalf("save %d makes the disk hold %v, raft asked for %v", s.Seq, disk, at)
-						}
-						if _, through := q.done(s.Seq); through > 0 {
-							reported = through
-						}
-					} else {
-						q.refuse(s.Seq, len(s.Entries) == 0)
-					}
-				}
-			}
-			states[seq] = diskModel{want.base, append([]raft.Term(nil), want.log...), want.hard}
-			pump()
-			if disk.hard.Term < states[reported].hard.Term {
-				t.Fatalf("disk is in term %d, reported was %d", disk.hard.Term, states[reported].hard.Term)
-			}
+		r := refusals{
+			t: t, term: 1, states: map[uint64]diskModel{}, replaced: map[uint64]raft.Index{},
+			acks: acks{map[uint64]raft.Index{}, map[uint64]bool{}},
 		}
-		reported = drain(&q, &disk, flying, seq, reported)
-		if reported != seq || fmt.Sprint(disk) != fmt.Sprint(want) {
-			t.Fatalf("reported %d of %d; disk holds %v, raft asked for %v", reported, seq, disk, want)
+		for range rapid.IntRange(1, 60).Draw(t, "steps") {
+			switch rapid.IntRange(0, 8).Draw(t, "what") {
+			case 0, 1:
+				r.extend(rapid.IntRange(1, 3).Draw(t, "n"))
+			case 2:
+				r.truncate()
+			case 3: // a snapshot
+				r.seq++
+				r.add(baseSave(r.seq, r.want.last()+raft.Index(rapid.IntRange(0, 2).Draw(t, "ahead")), true), nil)
+			case 4: // time to retry
+				r.q.retry(rapid.Bool().Draw(t, "space"))
+			case 5:
+				r.campaign()
+			default: // the log answers
+				r.answer(rapid.Bool().Draw(t, "full"))
+			}
+			r.next()
+		}
+		r.extend(1) // over what was given up and got to the disk all the same
+		r.reported = drain(&r.q, &r.disk, r.flying, r.seq, r.reported)
+		if r.reported != r.seq || fmt.Sprint(r.disk) != fmt.Sprint(r.want) {
+			t.Fatalf("reported %d of %d; disk holds %v, raft asked for %v", r.reported, r.seq, r.disk, r.want)
 		}
 	})
 }
@@ -264,11 +448,11 @@ func TestDiskHoldsWhatIsReportedUnderAnyRefusals(t *testing.T) {
 // drain is space coming back: everything gets there.
 func drain(q *saveQueue, disk *diskModel, flying []raft.Save, seq, reported uint64) uint64 {
 	for range 4 * (int(seq) + 1) {
-		q.retry()
+		q.retry(true)
 		q.next(func(s raft.Save) { flying = append(flying, s) })
 		for _, s := range flying {
 			if !disk.write(&s, false) {
-				q.refuse(s.Seq, len(s.Entries) == 0)
+				q.refuse(s.Seq)
 			} else if _, through := q.done(s.Seq); through > 0 {
 				reported = through
 			}

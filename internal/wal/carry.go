@@ -67,7 +67,7 @@ func (l *Log) carryDue() bool {
 
 // carryRoom is how many blocks a carried batch may have: it takes half of the reserve too, as it
 // is what makes a segment free.
-func (l *Log) carryRoom() int { return l.room(false) - int(l.current().blocks)/16 }
+func (l *Log) carryRoom() int { return l.room(claimState) - int(l.current().blocks)/16 }
 
 // carryRolls says whether carrying has to go on in another segment by itself: entries, which else
 // lead there, are refused until it has freed one. Where the disk is what lacks space, nothing could

@@ -86,13 +86,13 @@ type repeat struct {
 
 // request is one Append on its way.
 type request struct {
-	saves   []GroupSave
-	done    func(error)
-	size    int  // of its records, at most
-	entries bool // carries entries: may be refused for lack of space
-	two     bool
-	need    uint64 // batches that must be durable
-	err     error
+	saves []GroupSave
+	done  func(error)
+	size  int   // of its records, at most
+	claim claim // on the space that is left
+	two   bool
+	need  uint64 // batches that must be durable
+	err   error
 }
 
 // Append queues saves, which become durable together, in their order. It never blocks. It
@@ -106,7 +106,9 @@ func (l *Log) Append(saves []GroupSave, done func(err error)) {
 		s := &r.saves[i]
 		s.Save.Entries = append([]raft.Entry(nil), s.Save.Entries...)
 		r.two = r.two || s.Save.TwoBatch && !s.Destroy
-		r.entries = r.entries || len(s.Save.Entries) > 0 && !s.Destroy
+		if !s.Destroy {
+			r.claim = max(r.claim, claimOf(s.Save.Entries))
+		}
 		r.size += saveSize(s)
 	}
 	l.queueing.Lock()

@@ -17,7 +17,7 @@ func (l *Log) turn() {
 	l.batch.Write(l.scratch)
 	l.batch.Write(l.repeat.records)
 	l.next = repeat{records: l.next.records[:0]}
-	if room := l.room(false); l.batch.Blocks() > room {
+	if room := l.room(claimState); l.batch.Blocks() > room {
 		if err := l.roll(l.batch.Blocks(), false); err != nil {
 			l.stop(err)
 		}
@@ -30,7 +30,7 @@ func (l *Log) turn() {
 			if bearing && l.batch.Len() > maxBatchBytes {
 				break
 			}
-			if wire.BlocksFor(l.batch.Len()+r.size) > l.room(r.entries) {
+			if wire.BlocksFor(l.batch.Len()+r.size) > l.room(r.claim) {
 				if !bearing {
 					l.makeRoom(r) // the next turn begins with room, or without r
 					return
@@ -126,13 +126,49 @@ func (l *Log) stranger(id raft.GroupID) *group {
 // current is the segment that is written to.
 func (l *Log) current() *segment { return l.chain[len(l.chain)-1] }
 
+// claim is what a request may use of the space that is left (W9).
+type claim uint8
+
+const (
+	claimState   claim = iota // votes, hard states and compactions: all of it
+	claimEmpty                // empty entries: part of the reserve
+	claimEntries              // all others: nothing of the reserve
+)
+
+func claimOf(entries []raft.Entry) claim {
+	switch {
+	case len(entries) == 0:
+		return claimState
+	case OnlyEmpty(entries):
+		return claimEmpty
+	}
+	return claimEntries
+}
+
+// OnlyEmpty says whether entries are admitted while others are refused with ErrFull: a leader needs an
+// empty one of its term before it can commit, or answer a linearizable read.
+func OnlyEmpty(entries []raft.Entry) bool {
+	for i := range entries {
+		if entries[i].Kind != raft.KindEmpty {
+			return false
+		}
+	}
+	return true
+}
+
 // room is how many blocks a batch may have in the current segment. Entries leave the reserve
-// alone, so that votes, hard states and compactions go on while there is no space (W9).
-func (l *Log) room(entries bool) int {
+// alone, so that votes, hard states and compactions go on while there is no space; empty ones leave
+// half of it, and half of the last segment that there is: elections must not use up what votes need.
+func (l *Log) room(c claim) int {
 	s := l.current()
 	limit := s.mirror
-	if entries {
+	switch {
+	case c == claimEntries:
 		limit -= uint64(s.blocks) / 8
+	case c == claimEmpty && l.lastSegment():
+		limit -= uint64(s.blocks) / 2
+	case c == claimEmpty:
+		limit -= uint64(s.blocks) / 16
 	}
 	if limit <= s.end {
 		return 0
@@ -140,10 +176,17 @@ func (l *Log) room(entries bool) int {
 	return int(limit - s.end)
 }
 
+// lastSegment says whether no other can follow the current one now.
+func (l *Log) lastSegment() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.spares) == 0 && l.dead() == 0 && (l.trouble != nil || !l.mayGrow())
+}
+
 // makeRoom rolls to the next segment for r; while there is none, entries are refused.
 func (l *Log) makeRoom(r *request) {
 	need := wire.BlocksFor(l.batch.Len() + r.size)
-	err := l.roll(need, r.entries)
+	err := l.roll(need, r.claim == claimEntries)
 	if errors.Is(err, ErrFull) && l.mayFree() {
 		err = l.roll(1, false) // the next turn has the space of the dead ones
 	}

@@ -1,0 +1,58 @@
+package wal
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lockstep-rsm/lockstep/raft"
+)
+
+// Full, the log takes empty entries, so that a new leader can commit, and not so many that votes find
+// no room any more.
+func TestEmptyEntriesLeaveVotesTheirPart(t *testing.T) {
+	s := newScript(t)
+	s.mustOpen()
+	s.w.idle(time.Second)
+	s.d.free = 0
+	saved := s.fill(func() GroupSave { return s.entry(1, strings.Repeat("x", 3000)) })
+	empty := s.fill(func() GroupSave { return s.empty(1) })
+	if empty < 3 {
+		t.Fatalf("a full log has taken %d empty entries", empty)
+	}
+	saved += empty
+	for term := range raft.Term(3) {
+		s.mustSave(hardState(1, term+2, 1, term%2 == 0))
+	}
+	s.d.free = 1 << 20 // a start takes a segment
+	if err := s.restart(true); err != nil {
+		t.Fatal(err)
+	}
+	if g := s.rec.Groups[1]; g.Condition != Normal || len(g.Entries) != saved || g.Hard.Term != 4 {
+		t.Fatalf("recovered %v, %d entries of %d, term %d", g.Condition, len(g.Entries), saved, g.Hard.Term)
+	}
+}
+
+// fill saves until the log is full, and says how many saves it took.
+func (s *script) fill(next func() GroupSave) (n int) {
+	for ; n < 1000; n++ {
+		before := s.last[1]
+		if err := s.save(next()); err != nil {
+			if !errors.Is(err, ErrFull) {
+				s.t.Fatal(err)
+			}
+			s.last[1] = before
+			return n
+		}
+	}
+	s.t.Fatal("never full")
+	return n
+}
+
+// empty is the next entry of a group, an empty one.
+func (s *script) empty(g raft.GroupID) GroupSave {
+	e := makeEntry(g, 9, raft.KindEmpty, 1, s.last[g], nil)
+	s.last[g] = e.Identity
+	return GroupSave{Group: g, Birth: 9, Save: raft.Save{Entries: []raft.Entry{e}}}
+}
