@@ -1,7 +1,9 @@
 package host
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"slices"
 
@@ -29,16 +31,16 @@ func (h *Host) foundedDir() string { return h.opts.Dir + "/founded" }
 // loadFounded reads which groups have begun here, and notes those that the log holds and whose note a
 // killed process did not live to write.
 func (h *Host) loadFounded(found *wal.Recovered) error {
-	fs := h.env.FS()
-	if err := fs.MkdirAll(h.foundedDir()); err != nil {
+	disk := h.env.FS()
+	if err := disk.MkdirAll(h.foundedDir()); err != nil {
 		return fmt.Errorf("%w: make %s: %w", ErrDir, h.foundedDir(), err)
 	}
 	for _, dir := range []string{h.opts.Dir, h.foundedDir()} { // no power loss may take back what is read
-		if err := fs.SyncDir(dir); err != nil {
+		if err := disk.SyncDir(dir); err != nil {
 			return fmt.Errorf("%w: sync %s: %w", ErrDir, dir, err)
 		}
 	}
-	infos, err := fs.ReadDir(h.foundedDir())
+	infos, err := disk.ReadDir(h.foundedDir())
 	if err != nil {
 		return fmt.Errorf("%w: list %s: %w", ErrDir, h.foundedDir(), err)
 	}
@@ -71,8 +73,11 @@ func (h *Host) noteBegun(n replicaName) error { return h.note(n.file()) }
 func (h *Host) note(name string) error {
 	path := h.foundedDir() + "/" + name
 	f, err := h.env.FS().Open(path, env.Read|env.Write|env.Create)
-	if err == nil {
+	switch {
+	case err == nil:
 		err = f.Close()
+	case errors.Is(err, fs.ErrExist):
+		err = nil // noted by a life that ended before it could act on it, or sync the name
 	}
 	if err == nil {
 		err = h.env.FS().SyncDir(h.foundedDir())

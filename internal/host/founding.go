@@ -351,6 +351,8 @@ func (h *Host) answerFounding(req *wire.FoundingRequest) wire.FoundingReply {
 // refuseToBind says why this host does not bind itself to the founding that req asks for.
 func (h *Host) refuseToBind(req *wire.FoundingRequest) string {
 	switch {
+	case len(h.opts.Founders) == 0:
+		return fmt.Sprintf("%s founds no cluster: it joins one", h.opts.Addr)
 	case !slices.Equal(req.Founders, h.opts.Founders):
 		return fmt.Sprintf("%s was told other founders: %v, not %v", h.opts.Addr, h.opts.Founders, req.Founders)
 	case req.From != h.opts.Founders[0]:

@@ -239,10 +239,12 @@ func (h *Host) handlePackets(from raft.HostID, packets []wire.Packet) {
 
 func (g *group) receive(from raft.HostID, m *raft.Message) {
 	m.FromHost = from
-	if m.Type == raft.MsgAppend || m.Type == raft.MsgHeartbeat {
+	g.step(raft.Input{Kind: raft.InMessage, Message: m})
+	// What is for another replica of this host, or from a leader that is none any more, tells nothing.
+	if (m.Type == raft.MsgAppend || m.Type == raft.MsgHeartbeat) && m.To == g.self.Replica &&
+		m.ToIncarnation == g.self.Incarnation && m.Term == g.r.Term() && m.From == g.r.Leader() {
 		g.heard = g.h.env.Clock().Now()
 	}
-	g.step(raft.Input{Kind: raft.InMessage, Message: m})
 }
 
 // trim lets payloads leave memory once the disk has them and the cache is over its bound: a dead or

@@ -249,7 +249,11 @@ func (h *Host) Remove(ctx context.Context, id raft.HostID) error {
 			return fmt.Errorf("take host %d out of group %d: %w", id, group, err)
 		}
 	}
-	// The registry before group 0: until it says so, a host is taken back into group 0.
+	// Group 0 before the registry: once that says so, nobody hears the host any more, and its vote may be
+	// one that the majority needs. And again behind it: until then a host that asks is taken back.
+	if err := h.leave(ctx, systemGroup, id); err != nil {
+		return fmt.Errorf("take host %d out of group 0: %w", id, err)
+	}
 	if _, err := h.register(ctx, h.patience(ctx), registryCommand{Remove: &removeCommand{Host: id, Founders: h.founders()}}); err != nil {
 		return err
 	}

@@ -13,7 +13,6 @@ import (
 // event is one thing that a turn handles. Which fields mean something depends on kind.
 type event struct {
 	kind    eventKind
-	group   raft.GroupID
 	g       *group
 	call    *Call
 	err     error

@@ -74,6 +74,7 @@ func (r *readCall) done() bool { return r.state.Load() == callDone }
 func (r *readCall) late(now time.Duration) bool {
 	if r.deadline != 0 && r.deadline <= now {
 		r.fail(ErrNoQuorum)
+		return true // it has ended, and may be another's by now
 	}
 	return r.done()
 }

@@ -126,6 +126,7 @@ func (h *Host) reconfigureStep(ctx context.Context, id raft.GroupID, t *Target, 
 	})
 	switch why := raft.Refusal(reply.Refused); {
 	case err != nil:
+		*begun = true // it may have been appended: nobody's refusal says that it was not, from here on
 		return nil, err
 	case reply.Reason != "":
 		return nil, &RefusedError{Reason: reply.Reason, InForce: reply.InForce}
@@ -194,6 +195,8 @@ func (h *Host) askLeader(ctx context.Context, req *wire.ChangeRequest) (wire.Cha
 		asked[to] = true
 		reply, err := h.askHost(ctx, to, req)
 		switch {
+		case err != nil && !req.Ask:
+			return wire.ChangeReply{}, err // it may have been heard: the next one would refuse what is under way
 		case err != nil:
 			last = err
 		case reply.State == wire.ChangeLeads:

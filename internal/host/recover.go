@@ -33,12 +33,22 @@ func (h *Host) recover(found *wal.Recovered) error {
 			continue
 		}
 		if state.BaseIdentity.Index == 0 && len(state.Entries) == 0 && state.Condition == wal.Normal {
+			h.mu.Lock()
 			h.dormant[n] = state.Hard // it joined, and got no entry yet: it begins when it is spoken to
+			h.mu.Unlock()
 			continue
 		}
 		g, err := h.recoverGroup(state)
 		if errors.Is(err, errRemoved) {
-			h.tasks.run("end", func() { h.clear(g) })
+			h.mu.Lock()
+			h.entering[id] = true // no other replica of it begins before what this one leaves is gone
+			h.mu.Unlock()
+			h.tasks.run("end", func() {
+				h.clear(g)
+				h.mu.Lock()
+				delete(h.entering, id)
+				h.mu.Unlock()
+			})
 			continue
 		}
 		if errors.Is(err, ErrNoMachine) {
@@ -162,12 +172,18 @@ func (h *Host) startGroup(r groupRecord) {
 // found1 begins a group here with its founding entry, durable before the replica acts.
 func (h *Host) found1(id raft.GroupID, birth raft.Birth, c *raft.Configuration) {
 	h.mu.Lock()
-	busy := h.replicas[id] != nil || h.starting[id]
+	busy := h.replicas[id] != nil || h.starting[id] || h.entering[id]
 	h.starting[id] = true
+	h.entering[id] = h.entering[id] || !busy // no replica that joined begins meanwhile
 	h.mu.Unlock()
 	if busy {
 		return
 	}
+	defer func() {
+		h.mu.Lock()
+		delete(h.entering, id)
+		h.mu.Unlock()
+	}()
 	if _, ended := h.joined(replicaName{id, birth}); ended != 0 {
 		return
 	}

@@ -190,6 +190,7 @@ func (g *group) end() {
 	g.step(raft.Input{Kind: raft.InStop})
 	g.stopped = errRemoved
 	g.lane.stop()
+	g.endChanges()
 	g.failCalls(fmt.Errorf("%w: group %d: it was removed", ErrNoReplica, g.id))
 	g.publish()
 	delete(h.groups, g.id)
@@ -207,7 +208,8 @@ func (h *Host) clear(g *group) {
 		// Behind all that its turns have given to the log.
 		w := h.env.NewWaiter()
 		h.post(event{kind: evDo, fn: w.Wake})
-		_ = w.Wait(nil, h.env.Clock().Now()+foundingSlow) //nolint:staticcheck // the turn answers, or the host closes
+		for !h.closed.Load() && w.Wait(nil, h.env.Clock().Now()+foundingSlow) != nil { //nolint:staticcheck // the turn answers, however busy it is, or the host closes
+		}
 		err = h.saveNow(wal.GroupSave{Group: g.id, Birth: g.birth, Destroy: true})
 	}
 	if err == nil {
