@@ -148,7 +148,7 @@ func (h *Host) handleLink(e *event) {
 		kind = raft.InHostRefused
 	}
 	h.linked[e.host] = e.err == nil
-	h.observe(env.Event{Kind: linkEvent(e.err == nil), Peer: uint64(e.host), Text: linkText(e)})
+	h.tell(env.Event{Kind: linkEvent(e.err == nil), Peer: uint64(e.host), Text: linkText(e)})
 	for _, g := range h.order {
 		g.step(raft.Input{Kind: kind, Host: e.host})
 	}

@@ -63,8 +63,10 @@ func (h *Host) joined(n replicaName) (lives, ended raft.ReplicaID) {
 // invite looks at a message for a replica that is not here. If it is for one that this directory
 // would hold, and a leader's, that replica is about to begin.
 func (h *Host) invite(m *raft.Message) {
-	if m.Type != raft.MsgAppend && m.Type != raft.MsgHeartbeat ||
-		m.ToIncarnation != replicaIncarnation(h.identity.is.Incarnation, m.Birth, m.To) || h.closed.Load() || !h.recovered.Load() {
+	if m.Type != raft.MsgAppend && m.Type != raft.MsgHeartbeat || h.closed.Load() || !h.recovered.Load() {
+		return // the identity is still being written before the log has begun
+	}
+	if m.ToIncarnation != replicaIncarnation(h.identity.is.Incarnation, m.Birth, m.To) {
 		return
 	}
 	n := replicaName{m.Group, m.Birth}
