@@ -259,7 +259,7 @@ func (r *Replica) becomeLeader() {
 	}
 	r.startMarks()
 	r.firstOwn = r.log.last() + 1
-	r.heartbeatAt = r.now + Instant(r.o.Heartbeat)
+	r.heartbeatAt = r.nextBeat()
 	r.append(KindEmpty, nil, emptyPayload)
 }
 

@@ -294,6 +294,29 @@ func TestDeadFollowerCostsFixedBytes(t *testing.T) {
 	}
 }
 
+// Whatever moment a leadership begins at, its heartbeats are due at multiples of the interval by the host's
+// clock: those of all groups that lead there leave together.
+func TestHeartbeatsOfAHostAreDueTogether(t *testing.T) {
+	w := lead(t, 3)
+	w.step(w.hosts[0], Input{Kind: InTransfer, Replica: 2})
+	w.settle(testHeartbeat / 3)
+	beats := 0
+	w.seen = func(h *host, rd *Ready) {
+		for _, m := range rd.Messages {
+			if m.Type == MsgHeartbeat && m.Round > 0 {
+				beats++
+				if late := h.r.now % testHeartbeat; late > testHeartbeat/10 { // a world goes on in steps
+					t.Errorf("heartbeat %d is sent %d ns after a multiple of the interval", m.Round, late)
+				}
+			}
+		}
+	}
+	w.settle(10 * testHeartbeat)
+	if beats < 2*9 {
+		t.Errorf("%d heartbeats in ten intervals to two followers", beats)
+	}
+}
+
 // One replica given equal inputs does equal things: two worlds of one seed are one.
 func TestEqualInputsGiveEqualOutputs(t *testing.T) {
 	run := func() []Digest {

@@ -3,7 +3,7 @@ package raft
 // ringLeader does what is due while leading.
 func (r *Replica) ringLeader() {
 	if r.now >= r.heartbeatAt {
-		r.heartbeatAt = r.now + Instant(r.o.Heartbeat)
+		r.heartbeatAt = r.nextBeat()
 		if !r.quorumHeard() {
 			r.becomeFollower(r.hard.Term, "no quorum heard")
 			return
@@ -15,6 +15,13 @@ func (r *Replica) ringLeader() {
 	r.ringTransfer()
 	r.ringMarks()
 	r.ringMembers()
+}
+
+// nextBeat is when heartbeats are due again: at a multiple of the interval by the host's clock, so that
+// all groups led from one host speak in one frame per host.
+func (r *Replica) nextBeat() Instant {
+	every := Instant(r.o.Heartbeat)
+	return (r.now/every + 1) * every
 }
 
 func (r *Replica) leaderDeadline() Instant {
