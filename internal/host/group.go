@@ -163,6 +163,10 @@ func (g *group) ready() {
 
 // arm tells the host when this group wants the clock.
 func (g *group) arm() {
+	if g.stopped != nil { // it wants nothing any more but to know whether it still belongs to the group
+		g.h.deadlines.set(g, g.lonelyAt())
+		return
+	}
 	at := g.raftAt
 	for _, t := range [...]time.Duration{g.sweepAt, g.tickAt, g.retryAt, g.heldUntil, g.lingerUntil, g.catchUp.retryAt, g.lonelyAt()} {
 		if t != 0 && (at == 0 || t < at) {
@@ -222,6 +226,8 @@ func (h *Host) handlePackets(from raft.HostID, packets []wire.Packet) {
 		case p.Raft != nil:
 			if g := h.groups[p.Raft.Group]; g == nil {
 				h.invite(p.Raft)
+			} else if g.birth == p.Raft.Birth && g.succeeded(p.Raft) {
+				g.end()
 			} else if g.birth == p.Raft.Birth {
 				g.receive(from, p.Raft)
 			}
@@ -292,6 +298,7 @@ func (g *group) stop(err error) {
 	g.endChanges()
 	g.failCalls(fault)
 	g.publish()
+	g.arm()
 }
 
 // failCalls ends every call and read of the group, and lets none in any more.

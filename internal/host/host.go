@@ -63,17 +63,18 @@ type Host struct {
 	awaited string // of the founding task alone: the founders it last told of as not there
 
 	// What other goroutines see.
-	mu        sync.Mutex
-	replicas  map[raft.GroupID]*group
-	starting  map[raft.GroupID]bool
-	begun     map[string]bool // replicaName.file and joined of those that have ever begun, or ended, here
-	entering  map[raft.GroupID]bool
-	dormant   map[replicaName]raft.HardState // of those that began and got no entry
-	directory directory
-	refusals  map[raft.HostID]string
-	notes     []hostNote
-	why       string       // why the host does not serve; empty: it does
-	watchers  []env.Waiter // of replicas, why and founding
+	mu          sync.Mutex
+	replicas    map[raft.GroupID]*group
+	starting    map[raft.GroupID]bool
+	begun       map[string]bool // replicaName.file and joined of those that have ever begun, or ended, here
+	entering    map[raft.GroupID]bool
+	dormant     map[replicaName]raft.HardState // of those that began and got no entry
+	unrecovered map[replicaName]string         // of which the log holds something that no replica could be made of: why
+	directory   directory
+	refusals    map[raft.HostID]string
+	notes       []hostNote
+	why         string       // why the host does not serve; empty: it does
+	watchers    []env.Waiter // of replicas, why and founding
 }
 
 // Open locks the directory, recovers what is in it, and begins to serve. ctx bounds the recovery.
@@ -85,19 +86,20 @@ func Open(ctx context.Context, opts Options) (*Host, error) {
 		return nil, err
 	}
 	h := &Host{
-		opts:     opts,
-		env:      opts.Env,
-		log:      opts.Logger,
-		opened:   opts.Env.Clock().Now(),
-		life:     opts.Env.Rand().Uint64() | 1,
-		groups:   make(map[raft.GroupID]*group),
-		linked:   make(map[raft.HostID]bool),
-		replicas: make(map[raft.GroupID]*group),
-		starting: make(map[raft.GroupID]bool),
-		begun:    make(map[string]bool),
-		entering: make(map[raft.GroupID]bool),
-		dormant:  make(map[replicaName]raft.HardState),
-		refusals: make(map[raft.HostID]string),
+		opts:        opts,
+		env:         opts.Env,
+		log:         opts.Logger,
+		opened:      opts.Env.Clock().Now(),
+		life:        opts.Env.Rand().Uint64() | 1,
+		groups:      make(map[raft.GroupID]*group),
+		linked:      make(map[raft.HostID]bool),
+		replicas:    make(map[raft.GroupID]*group),
+		starting:    make(map[raft.GroupID]bool),
+		begun:       make(map[string]bool),
+		entering:    make(map[raft.GroupID]bool),
+		dormant:     make(map[replicaName]raft.HardState),
+		unrecovered: make(map[replicaName]string),
+		refusals:    make(map[raft.HostID]string),
 	}
 	h.directory.groups = make(map[raft.GroupID]groupRecord)
 	h.lanes.env, h.tasks.env = h.env, h.env

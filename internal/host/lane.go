@@ -28,6 +28,7 @@ type lane struct {
 	readers   []*readCall
 	waiters   []laneWaiter
 	scheduled bool
+	busy      bool // a turn runs
 	stopped   bool
 
 	machine   machine.StateMachine
@@ -163,6 +164,7 @@ func (l *lane) turn(g *group) {
 		err = nil
 	}
 	if err != nil {
+		l.rest()
 		g.h.post(event{kind: evStopped, g: g, err: err})
 		return // stays scheduled: this lane runs no more
 	}
@@ -176,17 +178,31 @@ func (l *lane) turn(g *group) {
 		err = l.serve(g)
 	}
 	if err != nil {
+		l.rest()
 		g.h.post(event{kind: evStopped, g: g, err: err})
 		return
 	}
 
 	l.mu.Lock()
-	l.scheduled = false
+	l.scheduled, l.busy = false, false
 	if len(l.entries) == 0 && l.pending == nil && !l.servable() {
 		l.mu.Unlock()
 		return
 	}
 	l.unlockAndSchedule(g)
+}
+
+func (l *lane) rest() {
+	l.mu.Lock()
+	l.busy = false
+	l.mu.Unlock()
+}
+
+// isBusy says whether the machine may be at work. Once that is over on a stopped lane, it is for good.
+func (l *lane) isBusy() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.busy
 }
 
 // guard keeps a machine's panic from being more than this replica's end (H18).
@@ -224,6 +240,7 @@ func (l *lane) askTick(g *group) {
 func (l *lane) take() (*raft.SnapshotMeta, []raft.Entry) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.busy = true
 	if install := l.pending; install != nil {
 		l.pending = nil
 		return install, nil

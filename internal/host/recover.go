@@ -57,7 +57,11 @@ func (h *Host) recover(found *wal.Recovered) error {
 		if err != nil {
 			// Its place stays taken, so that nobody founds it anew; the other groups serve.
 			h.log.Error("group not recovered", "host", h.identity.is.Host, "group", id, "err", err, "do", "replace this host's replica; the others serve on")
-			h.setWhy(fmt.Sprintf("group %d is not recovered: %v. The other hosts serve on; replace this one", id, err))
+			why := fmt.Sprintf("group %d is not recovered: %v. The other hosts serve on; replace this one, or take it out of the group and put it back", id, err)
+			h.mu.Lock()
+			h.unrecovered[n] = why
+			h.mu.Unlock()
+			h.setWhy(why)
 			continue
 		}
 		h.publishReplica(g)
@@ -87,12 +91,12 @@ func (h *Host) recoverGroup(state *wal.GroupState) (*group, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := g.recoverSelf(&base, state.Entries); err != nil {
+		return g, err // before its snapshots are looked for: they may be gone
+	}
 	newest, err := g.restoreNewest(state, conf)
 	if err != nil {
 		return nil, err
-	}
-	if err := g.recoverSelf(&base, state.Entries); err != nil {
-		return g, err
 	}
 	var applied raft.Index
 	if newest != nil {
@@ -265,13 +269,19 @@ func (g *group) makeMachine(c *raft.Configuration) error {
 		return fmt.Errorf("%w: group %d runs version %d of machine %q, this binary has %d to %d",
 			ErrNoMachine, g.id, version, c.Settings.Machine, max(kind.Oldest, 1), max(kind.Newest, 1))
 	}
-	dir := fmt.Sprintf("%s/machines/%d-%016x", g.h.opts.Dir, g.id, uint64(g.birth))
-	m, err := kind.New(&machine.Place{Dir: dir, Version: version})
+	m, err := kind.New(&machine.Place{Dir: g.h.machineDir(replicaName{g.id, g.birth}), Version: version})
 	if err != nil {
 		return fmt.Errorf("make machine %q of group %d: %w", c.Settings.Machine, g.id, err)
 	}
 	g.lane.machine = m
 	return nil
+}
+
+func (h *Host) machinesDir() string { return h.opts.Dir + "/machines" }
+
+// machineDir is the one that a replica's machine is given. It goes with the replica.
+func (h *Host) machineDir(n replicaName) string {
+	return fmt.Sprintf("%s/%d-%016x", h.machinesDir(), n.group, uint64(n.birth))
 }
 
 // findSelf finds this host's replica in the configuration. The incarnation is this directory's: if

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strconv"
 	"strings"
@@ -63,11 +64,8 @@ func (h *Host) joined(n replicaName) (lives, ended raft.ReplicaID) {
 // invite looks at a message for a replica that is not here. If it is for one that this directory
 // would hold, and a leader's, that replica is about to begin.
 func (h *Host) invite(m *raft.Message) {
-	if m.Type != raft.MsgAppend && m.Type != raft.MsgHeartbeat || h.closed.Load() || !h.recovered.Load() {
+	if h.closed.Load() || !h.recovered.Load() || !h.isOurs(m) {
 		return // the identity is still being written before the log has begun
-	}
-	if m.ToIncarnation != replicaIncarnation(h.identity.is.Incarnation, m.Birth, m.To) {
-		return
 	}
 	n := replicaName{m.Group, m.Birth}
 	h.mu.Lock()
@@ -94,6 +92,19 @@ func (h *Host) invite(m *raft.Message) {
 	})
 }
 
+// isOurs says whether a leader speaks to a replica that this directory holds, or would hold.
+func (h *Host) isOurs(m *raft.Message) bool {
+	return (m.Type == raft.MsgAppend || m.Type == raft.MsgHeartbeat) &&
+		m.ToIncarnation == replicaIncarnation(h.identity.is.Incarnation, m.Birth, m.To)
+}
+
+// succeeded says whether a leader speaks to a later replica of this host. A host gets another one only
+// in a change that is made from a committed configuration without it: this one has been outlived, and
+// may never hear of that, quarantined as it may be.
+func (g *group) succeeded(m *raft.Message) bool {
+	return m.To > g.self.Replica && g.h.isOurs(m)
+}
+
 // enter begins a replica that knows nothing yet. What it is comes with the log: until a configuration
 // there names it, it neither votes nor campaigns.
 func (h *Host) enter(n replicaName, id raft.ReplicaID) error {
@@ -106,8 +117,17 @@ func (h *Host) enter(n replicaName, id raft.ReplicaID) error {
 			return nil // its beginning is its founding, which it may have forgotten (H13)
 		}
 	}
-	if lives, _ := h.joined(n); lives != 0 && lives != id {
-		return fmt.Errorf("replica %d of it is here, not %d", lives, id)
+	if lives, _ := h.joined(n); lives > id {
+		return nil // late mail
+	} else if why := h.unrecoverable(n); why != "" || lives != 0 && lives < id {
+		// What is here is of a replica that this one succeeds: see succeeded.
+		if err := h.noteRemoved(n, id-1); err != nil {
+			return err
+		}
+		if err := h.discard(n); err != nil {
+			return err
+		}
+		h.unsetWhy(why)
 	}
 	if h.hasBegunAs(n, id) && h.lastState(n) == nil {
 		h.forgotten(n.group)
@@ -205,17 +225,17 @@ func (g *group) end() {
 // clear removes what a replica leaves behind. That it has ended is durable before anything goes.
 func (h *Host) clear(g *group) {
 	n := replicaName{g.id, g.birth}
-	err := h.whileFull(g.id, func() error { return h.note(n.joined(g.self.Replica) + removedSuffix) })
+	err := h.noteRemoved(n, g.self.Replica)
 	if err == nil {
-		// Behind all that its turns have given to the log.
+		// Behind all that its turns have given to the log, and when its machine is at rest.
 		w := h.env.NewWaiter()
 		h.post(event{kind: evDo, fn: w.Wake})
 		for !h.closed.Load() && w.Wait(nil, h.env.Clock().Now()+foundingSlow) != nil { //nolint:staticcheck // the turn answers, however busy it is, or the host closes
 		}
-		err = h.saveNow(wal.GroupSave{Group: g.id, Birth: g.birth, Destroy: true})
-	}
-	if err == nil {
-		err = h.snaps.RemoveGroup(g.id, g.birth)
+		for !h.closed.Load() && g.lane.isBusy() {
+			_ = h.pause(nil, foundingEvery) //nolint:staticcheck // nobody waits for it but Close
+		}
+		err = h.discard(n)
 	}
 	if err != nil && !h.closed.Load() {
 		h.log.Warn("replica's data stays", "host", g.self.Host, "group", g.id, "err", err, "do", "see the disk; it goes at the next start")
@@ -227,9 +247,45 @@ func (h *Host) clear(g *group) {
 	if h.replicas[g.id] == g {
 		delete(h.replicas, g.id)
 	}
-	delete(h.dormant, n)
 	h.mu.Unlock()
 	h.wakeWatchers()
+}
+
+// noteRemoved makes durable that this replica of the group, and all before it, have ended here.
+func (h *Host) noteRemoved(n replicaName, id raft.ReplicaID) error {
+	return h.whileFull(n.group, func() error { return h.note(n.joined(id) + removedSuffix) })
+}
+
+// discard removes all that is here of a group. The log's part goes last: as long as it is there, the
+// next start finds that something is left, and does this again.
+func (h *Host) discard(n replicaName) error {
+	if h.closed.Load() {
+		return ErrClosed // the machine may be at work
+	}
+	if err := h.snaps.RemoveGroup(n.group, n.birth); err != nil {
+		return err
+	}
+	if err := h.env.FS().RemoveAll(h.machineDir(n)); err != nil {
+		return fmt.Errorf("remove the machine's directory: %w", err)
+	}
+	if err := h.env.FS().SyncDir(h.machinesDir()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove the machine's directory: %w", err)
+	}
+	if err := h.saveNow(wal.GroupSave{Group: n.group, Birth: n.birth, Destroy: true}); err != nil {
+		return err
+	}
+	h.mu.Lock()
+	delete(h.dormant, n)
+	delete(h.unrecovered, n)
+	h.mu.Unlock()
+	return nil
+}
+
+// unrecoverable says why a start could make no replica of what is here of the group; empty: it could.
+func (h *Host) unrecoverable(n replicaName) string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.unrecovered[n]
 }
 
 func (h *Host) outText() string {
@@ -242,7 +298,10 @@ const lonelyAfter = 4
 
 // lonelyAt is when it asks; 0: never.
 func (g *group) lonelyAt() time.Duration {
-	if g.stopped != nil || g.r.Role() == raft.Leader || g.h.net.Load() == nil {
+	switch {
+	case g.h.net.Load() == nil, g.h.failed != nil, g.stopped == errRemoved:
+		return 0
+	case g.stopped == nil && g.r.Role() == raft.Leader:
 		return 0
 	}
 	return max(g.heard+lonelyAfter*g.h.opts.ElectionTimeout, g.asksAt)
@@ -256,6 +315,9 @@ func (g *group) askLonely(now time.Duration) {
 	g.asksAt = now + 2*lonelyAfter*g.h.opts.ElectionTimeout
 	birth, self := g.birth, g.self
 	g.h.tasks.run("ask", func() { g.h.lookAround(g.id, birth, self, g.lookAt) })
+	if g.stopped != nil {
+		g.arm() // raft does not
+	}
 }
 
 // lookAround asks each of the others what it knows to be committed.
