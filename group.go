@@ -132,7 +132,9 @@ func (g *Group) Snapshot(ctx context.Context) (Index, error) {
 	return Index(index), fault("Snapshot", g.id, err)
 }
 
-// TransferLeader returns when to leads; proposals wait meanwhile, none is lost. 0: the best placed.
+// TransferLeader has the leader, which this host must be, hand over to the host to, and returns when that
+// leads; 0: the best placed voter. Proposals wait meanwhile, each time for at most an election timeout; none is
+// lost or done twice. Errors: ErrOptions where to is no voter, ErrNoQuorum, the end of ctx, ErrClosed.
 func (g *Group) TransferLeader(ctx context.Context, to HostID) error {
 	if err := g.refuse("TransferLeader"); err != nil {
 		return err

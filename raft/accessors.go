@@ -11,6 +11,10 @@ func (r *Replica) Term() Term { return r.hard.Term }
 // Leader of the term; 0: unknown.
 func (r *Replica) Leader() ReplicaID { return r.leader }
 
+// HandingOver says whether a leader waits for another replica to take its place: it refuses proposals, for an
+// election timeout at most.
+func (r *Replica) HandingOver() bool { return r.handover.target != 0 }
+
 // Commit is the highest index known to be committed.
 func (r *Replica) Commit() Index { return r.commit }
 

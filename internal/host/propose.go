@@ -94,8 +94,8 @@ func (g *group) submit() {
 // delayed by it, for no commit of a leader is executed before its own disk has it (R4). They gather on
 // while a majority's answer is near: see lingers.
 func (g *group) append() {
-	if len(g.queued) == 0 && len(g.inbound) == 0 || g.heldUntil != 0 && g.heldTerm == g.r.Term() {
-		return
+	if len(g.queued) == 0 && len(g.inbound) == 0 || g.r.HandingOver() {
+		return // what waits for a handover is in no log: it goes to whoever leads then, from its own host (H6)
 	}
 	if g.h.wal.Full() {
 		g.refuseAll(notCommitted(ErrNoSpace))
@@ -203,9 +203,9 @@ func (f *filling) emit() {
 	f.b, f.p = wire.PayloadBuilder{}, proposing{}
 }
 
-// gathering says whether the queue waits for the end of a write, which is a turn.
+// gathering says whether the queue waits for the end of a write, or of a handover, which is a turn.
 func (g *group) gathering() bool {
-	return g.r.Role() == raft.Leader && (g.saves.writing() || g.lingerUntil != 0) && !g.h.wal.Full()
+	return g.r.Role() == raft.Leader && (g.saves.writing() || g.lingerUntil != 0 || g.r.HandingOver()) && !g.h.wal.Full()
 }
 
 // maxLinger bounds how long an entry fills after the disk is free.
@@ -242,10 +242,6 @@ func (g *group) proposed(p *raft.Proposed) {
 	}
 	for _, f := range of.forwards {
 		g.refuseForward(f.from, f.origin, f.count, p.Refused)
-	}
-	if p.Refused == raft.Transferring {
-		// Proposing again at once would keep this turn busy for as long as the handover takes.
-		g.heldTerm, g.heldUntil = g.r.Term(), g.h.env.Clock().Now()+holdForwards
 	}
 	for _, c := range of.calls {
 		switch p.Refused {
@@ -373,7 +369,7 @@ func (g *group) forward() {
 
 // refused is the leader's word that a forward was not appended: it may go to the next leader.
 func (g *group) refused(r *wire.ForwardReply) {
-	calls := g.waiting.takeForwards(r.Seq, uint64(r.Count))
+	term, calls := g.waiting.takeForwards(r.Seq, uint64(r.Count))
 	for _, c := range calls {
 		switch r.Refused {
 		case raft.Overloaded:
@@ -384,8 +380,9 @@ func (g *group) refused(r *wire.ForwardReply) {
 			g.requeue(c)
 		}
 	}
-	// It may not lead, or hand over: give it, or its successor, a moment.
-	g.heldTerm, g.heldUntil = g.r.Term(), g.h.env.Clock().Now()+holdForwards
+	// Who leads the term that they were addressed to cannot take them: it, or its successor, gets a moment. A
+	// leader of a later term was not asked yet.
+	g.heldTerm, g.heldUntil = term, g.h.env.Clock().Now()+holdForwards
 	g.expectSweep()
 	g.touch()
 }

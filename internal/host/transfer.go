@@ -3,6 +3,8 @@ package host
 import (
 	"context"
 	"fmt"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/lockstep-rsm/lockstep/env"
@@ -16,6 +18,8 @@ func (h *Host) TransferLeader(ctx context.Context, id raft.GroupID, to raft.Host
 		return notCommitted(fmt.Errorf("%w: group %d", ErrNoReplica, id))
 	}
 	until := h.patience(ctx)
+	var begun atomic.Bool   // a handover, which ends by itself
+	var again time.Duration // what waits for it gets an election timeout before the next one
 	for {
 		s := g.status()
 		if to != 0 && s.Leader == to || to == 0 && s.Leader != 0 && s.Leader != h.ID() {
@@ -24,19 +28,30 @@ func (h *Host) TransferLeader(ctx context.Context, id raft.GroupID, to raft.Host
 		if h.closed.Load() {
 			return unknown(ErrClosed)
 		}
-		h.post(event{kind: evDo, fn: func() { g.handOver(to) }})
-		if until != 0 && h.env.Clock().Now() > until {
+		if to != 0 && !slices.ContainsFunc(g.conf.Load().Voters, func(m raft.Member) bool { return m.Host == to }) {
+			return notCommitted(fmt.Errorf("%w: host %d is no voter of group %d", ErrOptions, to, id))
+		}
+		now := h.env.Clock().Now()
+		if !begun.Load() || now >= again {
+			again = now + 2*h.opts.ElectionTimeout
+			h.post(event{kind: evDo, fn: func() { begun.Store(g.handOver(to)) }})
+		}
+		if until != 0 && now > until {
 			return unknown(ErrNoQuorum)
 		}
-		if err := h.pause(ctx, h.opts.Heartbeat); err != nil {
+		if err := h.pause(ctx, lookEvery); err != nil {
 			return unknown(err)
 		}
 	}
 }
 
-func (g *group) handOver(to raft.HostID) {
+// lookEvery is how often a caller looks whether another replica leads.
+const lookEvery = 5 * time.Millisecond
+
+// handOver begins a transfer; false: this replica does not lead, or the other one cannot.
+func (g *group) handOver(to raft.HostID) bool {
 	if g.stopped != nil || g.r.Role() != raft.Leader {
-		return
+		return false
 	}
 	var target raft.ReplicaID
 	for _, m := range g.r.Configuration().Voters {
@@ -44,7 +59,11 @@ func (g *group) handOver(to raft.HostID) {
 			target = m.Replica
 		}
 	}
+	if to != 0 && target == 0 {
+		return false
+	}
 	g.step(raft.Input{Kind: raft.InTransfer, Replica: target})
+	return g.r.HandingOver()
 }
 
 // HandOver gives all leaderships of this host away, as far as others take them until ctx ends, and

@@ -57,23 +57,22 @@ func (w *waiting) addForward(term raft.Term, from uint64, calls []*Call) {
 }
 
 // takeForwards removes those of the sequences from..from+count-1 that wait: the leader refused them,
-// they are in no log. Count is another host's word.
-func (w *waiting) takeForwards(from, count uint64) []*Call {
+// they are in no log. Count is another host's word. Term is the one that the last of them was addressed to.
+func (w *waiting) takeForwards(from, count uint64) (term raft.Term, calls []*Call) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	var calls []*Call
 	for i := range w.terms {
 		t := w.terms[i]
 		for seq := max(from, t.from); seq < t.from+t.count && seq-from < count; seq++ {
 			if c := w.forwards[seq]; c != nil {
 				delete(w.forwards, seq)
 				w.terms[i].open--
-				calls = append(calls, c)
+				term, calls = t.term, append(calls, c)
 			}
 		}
 	}
 	w.prune()
-	return calls
+	return term, calls
 }
 
 // after says whether a call that came after order is open, or has been met in an applied entry.

@@ -97,9 +97,10 @@ func TestRefusedForwardsAreTakenOnceAndBoundedByWhatWaits(t *testing.T) {
 	c := newCalls(4)
 	w.addForward(5, 1, c[:2])
 	w.addForward(5, 3, c[2:])
-	wantCalls(t, "refused", w.takeForwards(2, 2), c[1], c[2])
-	wantCalls(t, "refused again", w.takeForwards(2, 2))
-	wantCalls(t, "refused to the end of numbers", w.takeForwards(0, 1<<63), c[0], c[3])
+	take := func(from, count uint64) []*Call { _, calls := w.takeForwards(from, count); return calls }
+	wantCalls(t, "refused", take(2, 2), c[1], c[2])
+	wantCalls(t, "refused again", take(2, 2))
+	wantCalls(t, "refused to the end of numbers", take(0, 1<<63), c[0], c[3])
 	if len(w.terms)+len(w.forwards) != 0 {
 		t.Errorf("%d terms and %d forwards are kept", len(w.terms), len(w.forwards))
 	}
@@ -192,6 +193,12 @@ func TestEndedCallIsNotProposedAgain(t *testing.T) {
 	}
 }
 
+// refused is the call that was forwarded as seq, taken back.
+func refused(g *group, seq uint64) *Call {
+	_, calls := g.waiting.takeForwards(seq, 1)
+	return calls[0]
+}
+
 // Commands of one goroutine that commit keep its order, also where a leader refuses one and takes
 // the next.
 func TestRefusedCallsKeepTheirOrder(t *testing.T) {
@@ -207,11 +214,11 @@ func TestRefusedCallsKeepTheirOrder(t *testing.T) {
 	g, c := newGroup()
 	g.queued = c[3:]
 	g.waiting.addForward(5, 1, c[:3])
-	g.requeue(g.waiting.takeForwards(2, 1)[0])
+	g.requeue(refused(g, 2))
 	if g.mayGo() {
 		t.Error("call 2 goes while 3 is open: it could come to stand behind it")
 	}
-	g.requeue(g.waiting.takeForwards(3, 1)[0])
+	g.requeue(refused(g, 3))
 	if !g.mayGo() { // 1 may stay open: it stands before them wherever it is
 		t.Error("nothing after call 2 is open, and it waits")
 	}
@@ -221,7 +228,7 @@ func TestRefusedCallsKeepTheirOrder(t *testing.T) {
 
 	g, c = newGroup()
 	g.waiting.addForward(5, 1, c[:3])
-	g.requeue(g.waiting.takeForwards(2, 1)[0])
+	g.requeue(refused(g, 2))
 	g.waiting.takeForward(3) // applied
 	if !g.mayGo() || len(g.queued) != 0 || !c[1].Done() {
 		t.Fatal("call 2 may come to stand behind 3")
@@ -234,7 +241,7 @@ func TestRefusedCallsKeepTheirOrder(t *testing.T) {
 	g.h.opts.ElectionTimeout = 0 // nobody ever hears of 3
 	c[1].hold = 1
 	g.waiting.addForward(5, 1, c[:3])
-	g.requeue(g.waiting.takeForwards(2, 1)[0])
+	g.requeue(refused(g, 2))
 	if !g.mayGo() || !c[1].Done() {
 		t.Error("call 2 waits for ever")
 	}
