@@ -10,8 +10,8 @@ import (
 // messageVersion 1: the first. docs/formats/message.md.
 const messageVersion = 1
 
-// Presence bits of a message: a field is in the bytes iff it is not zero. Reject and Transfer are
-// their bits.
+// Presence bits of a message: a field is in the bytes iff it is not zero. Reject, Transfer and WantMark
+// are their bits.
 const (
 	hasPrev = 1 << iota
 	hasPrevSum
@@ -25,6 +25,7 @@ const (
 	hasToken
 	hasMark
 	hasAgreed
+	hasWantMark
 	knownFields = 1<<iota - 1
 )
 
@@ -104,6 +105,7 @@ func messageFields(m *raft.Message) (fields uint16) {
 	set(m.Token != 0, hasToken)
 	set(m.Mark != raft.Mark{}, hasMark)
 	set(m.Agreed != raft.Mark{}, hasAgreed)
+	set(m.WantMark, hasWantMark)
 	return fields
 }
 
@@ -187,6 +189,7 @@ func (c *cursor) message(m *raft.Message) {
 	}
 	m.Reject = fields&hasReject != 0
 	m.Transfer = fields&hasTransfer != 0
+	m.WantMark = fields&hasWantMark != 0
 	if fields&hasHint != 0 {
 		m.Hint = c.position("hint")
 	}
