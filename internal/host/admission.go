@@ -59,6 +59,7 @@ var (
 	errManyHosts    = &machine.Refusal{Code: 104, Text: "cluster has as many hosts as it can"}
 	errNoHost       = &machine.Refusal{Code: 105, Text: "no such host"}
 	errWasRemoved   = &machine.Refusal{Code: 106, Text: "host was removed: a directory does not come back"}
+	errForeignVoter = &machine.Refusal{Code: 109, Text: "a voter of the group to be is no host of the cluster, or not any more"}
 	errOneHostStays = &machine.Refusal{Code: 108, Text: "the last host stays"}
 )
 
@@ -78,6 +79,21 @@ func (s *registry) found(founders []hostRecord) {
 	if len(s.Hosts) == 0 {
 		s.Hosts = founders
 	}
+}
+
+// allBelong says whether voters, under their hosts' incarnations, are hosts of the cluster.
+func (s *registry) allBelong(voters []raft.Member) bool {
+	if len(s.Hosts) == 0 {
+		return true // all there ever were
+	}
+	for _, m := range voters {
+		if !slices.ContainsFunc(s.Hosts, func(r hostRecord) bool {
+			return r.ID == m.Host && r.Incarnation == uint64(m.Incarnation) && !r.Removed
+		}) {
+			return false
+		}
+	}
+	return true
 }
 
 func (s *registry) issue(c *issueCommand, at *machine.Command) error {

@@ -40,6 +40,12 @@ func (g *group) change(a *changing) {
 		a.end()
 		return
 	}
+	if applied := raft.Index(g.lane.applied.Load()); g.id == systemGroup && applied < g.r.Commit() {
+		// Who was removed by what is committed must not come back into group 0 for want of having read it.
+		a.reply.Refused = uint8(raft.Unsettled)
+		a.end()
+		return
+	}
 	next, why := g.target(a.req)
 	if why != "" {
 		a.reply.Reason = why

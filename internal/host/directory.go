@@ -11,8 +11,9 @@ import (
 // directory is what this host knows of the others, from the registry's last word. It is in the
 // host's identity too: a host that was away must find who has come meanwhile, to learn of them.
 type directory struct {
-	hosts   []wire.FoundingHost  // that belong to the cluster; nil: those of the mint
-	removed map[raft.HostID]bool // that did
+	hosts   []wire.FoundingHost    // that belong to the cluster; nil: those of the mint
+	removed map[raft.HostID]uint64 // that did, and their incarnations
+	tokens  []tokenRecord          // that may still be used
 	groups  map[raft.GroupID]groupRecord
 }
 
@@ -40,23 +41,23 @@ func (h *Host) member(id raft.HostID) (wire.FoundingHost, bool) {
 	return all[i], true
 }
 
-// setHosts takes the registry's list. It runs on the lane.
-func (h *Host) setHosts(records []hostRecord) {
+// setHosts takes the registry's lists. It runs on the lane.
+func (h *Host) setHosts(records []hostRecord, tokens []tokenRecord) {
 	if len(records) == 0 {
 		return
 	}
 	var hosts []wire.FoundingHost
-	removed := make(map[raft.HostID]bool)
+	removed := make(map[raft.HostID]uint64)
 	for _, r := range records {
 		if r.Removed {
-			removed[r.ID] = true
+			removed[r.ID] = r.Incarnation
 		} else {
 			hosts = append(hosts, wire.FoundingHost{Host: r.ID, Addr: r.Addr, Incarnation: r.Incarnation})
 		}
 	}
 	h.mu.Lock()
 	same := slices.Equal(h.directory.hosts, hosts) && len(h.directory.removed) == len(removed)
-	h.directory.hosts, h.directory.removed = hosts, removed
+	h.directory.hosts, h.directory.removed, h.directory.tokens = hosts, removed, tokens
 	h.mu.Unlock()
 	if !same {
 		h.tasks.run("hosts", h.followHosts)
@@ -100,7 +101,12 @@ func (h *Host) connect() {
 func (h *Host) isOut() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.directory.removed[h.identity.is.Host]
+	return h.wasRemovedLocked(h.identity.is.Host)
+}
+
+func (h *Host) wasRemovedLocked(id raft.HostID) bool {
+	_, ok := h.directory.removed[id]
+	return ok
 }
 
 // rememberGroups keeps what a replica that is invited to a group has to know of it. It runs on the
@@ -134,7 +140,7 @@ func (h *Host) admitLocked(id raft.HostID, incarnation uint64) error {
 			return nil
 		}
 	}
-	if h.directory.removed[id] {
+	if h.wasRemovedLocked(id) {
 		return fmt.Errorf("host %d was removed from this cluster: empty its directory, and join with a token", id)
 	}
 	return fmt.Errorf("host %d is not of this cluster", id)

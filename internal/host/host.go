@@ -71,6 +71,7 @@ type Host struct {
 	dormant     map[replicaName]raft.HardState // of those that began and got no entry
 	unrecovered map[replicaName]string         // of which the log holds something that no replica could be made of: why
 	directory   directory
+	knocks      knocks
 	refusals    map[raft.HostID]string
 	notes       []hostNote
 	why         string       // why the host does not serve; empty: it does

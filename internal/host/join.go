@@ -64,19 +64,24 @@ func (h *Host) answerJoin(req *wire.JoinRequest) wire.JoinReply {
 	case h.Replica(systemGroup) == nil:
 		return later(errors.New("this host has no part in group 0 yet"))
 	}
-	reply, err := h.registerOnce(registryCommand{Join: &joinCommand{
-		Secret: secretOf(req.Secret), Addr: req.Addr, Incarnation: req.Incarnation,
-	}})
+	joined, err := h.vet(req)
+	if err == nil && joined == nil {
+		var reply registryReply
+		reply, err = h.registerOnce(registryCommand{Join: &joinCommand{
+			Secret: secretOf(req.Secret), Addr: req.Addr, Incarnation: req.Incarnation,
+		}})
+		joined = reply.Joined
+	}
 	var no *machine.Refusal
 	switch {
 	case errors.As(err, &no):
 		return refuse(no)
 	case err != nil:
 		return later(err)
-	case reply.Joined == nil:
+	case joined == nil:
 		return later(errors.New("registry did not answer"))
 	}
-	host := reply.Joined.ID
+	host := joined.ID
 	if err := h.include(host); err != nil {
 		return later(fmt.Errorf("host %d is registered, and not in group 0 yet: %w", host, err))
 	}
@@ -117,7 +122,12 @@ func (h *Host) include(host raft.HostID) error {
 	} else {
 		learners = append(learners, host)
 	}
-	reply, err = h.askLeader(context.Background(), &wire.ChangeRequest{
+	return h.beginChange(c, voters, learners)
+}
+
+// beginChange asks group 0's leader once for other members than those of c.
+func (h *Host) beginChange(c *raft.Configuration, voters, learners []raft.HostID) error {
+	reply, err := h.askLeader(context.Background(), &wire.ChangeRequest{
 		Group: systemGroup, After: c.Index, Voters: voters, Learners: learners,
 		MaxEntryBytes: c.Settings.MaxEntryBytes, MachineVersion: c.Settings.Version,
 	})
@@ -244,10 +254,9 @@ func (h *Host) Remove(ctx context.Context, id raft.HostID) error {
 	if id == h.ID() {
 		return notCommitted(fmt.Errorf("%w: another host has to remove this one", ErrOptions))
 	}
-	for _, group := range h.knownGroups() {
-		if err := h.leave(ctx, group, id); err != nil {
-			return fmt.Errorf("take host %d out of group %d: %w", id, group, err)
-		}
+	left := make(map[raft.GroupID]bool)
+	if err := h.leaveGroups(ctx, id, left); err != nil {
+		return err
 	}
 	// Group 0 before the registry: once that says so, nobody hears the host any more, and its vote may be
 	// one that the majority needs. And again behind it: until then a host that asks is taken back.
@@ -260,12 +269,48 @@ func (h *Host) Remove(ctx context.Context, id raft.HostID) error {
 	if err := h.leave(ctx, systemGroup, id); err != nil {
 		return fmt.Errorf("take host %d out of group 0: %w", id, err)
 	}
+	if err := h.leaveGroups(ctx, id, left); err != nil { // those that were created meanwhile
+		return err
+	}
+	if err := h.fillSystem(ctx); err != nil {
+		h.log.Warn("no other host votes in group 0 instead", "removed", id, "err", err, "do", "nothing, or have one vote: reconfigure group 0")
+	}
 	return nil
 }
 
-// leave takes a host out of one group.
+// leaveGroups takes a host out of all groups that are known here, but those that it has left.
+func (h *Host) leaveGroups(ctx context.Context, id raft.HostID, left map[raft.GroupID]bool) error {
+	for _, group := range h.knownGroups() {
+		if left[group] {
+			continue
+		}
+		if err := h.leave(ctx, group, id); err != nil {
+			return fmt.Errorf("take host %d out of group %d: %w", id, group, err)
+		}
+		left[group] = true
+	}
+	return nil
+}
+
+// fillSystem lets another host vote in group 0 in place of one that has left, if there is one that
+// only learns, and speaks: a silent one would stay a voter to be.
+func (h *Host) fillSystem(ctx context.Context) error {
+	c, err := h.Configuration(ctx, systemGroup)
+	if err != nil {
+		return err
+	}
+	voters := votersToBe(&c)
+	linked := h.linkedHosts(learnersOnly(&c))
+	if len(voters) >= systemVoters || len(linked) == 0 {
+		return nil
+	}
+	learners := slices.DeleteFunc(learnersOnly(&c), func(id raft.HostID) bool { return id == linked[0] })
+	return h.beginChange(&c, append(voters, linked[0]), learners)
+}
+
+// leave takes a host out of one group. Each group has its time.
 func (h *Host) leave(ctx context.Context, group raft.GroupID, id raft.HostID) error {
-	for {
+	for until := h.patience(ctx); ; {
 		c, err := h.Configuration(ctx, group)
 		if err != nil {
 			return err
@@ -276,9 +321,6 @@ func (h *Host) leave(ctx context.Context, group raft.GroupID, id raft.HostID) er
 			return nil
 		}
 		voters, learners = slices.DeleteFunc(voters, is), slices.DeleteFunc(learners, is)
-		for group == systemGroup && len(voters) < systemVoters && len(learners) > 0 {
-			voters, learners = append(voters, learners[0]), learners[1:]
-		}
 		_, err = h.Reconfigure(ctx, group, &Target{
 			Index: c.Index, Voters: voters, Learners: learners,
 			MaxEntryBytes: c.Settings.MaxEntryBytes, MachineVersion: c.Settings.Version,
@@ -287,8 +329,8 @@ func (h *Host) leave(ctx context.Context, group raft.GroupID, id raft.HostID) er
 		if err == nil || !errors.As(err, &no) || !no.passes {
 			return err
 		}
-		if err := h.pause(ctx, foundingEvery); err != nil {
-			return notCommitted(err)
+		if end := h.pauseUntil(ctx, until, no); end != nil {
+			return notCommitted(end)
 		}
 	}
 }

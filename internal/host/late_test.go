@@ -33,7 +33,7 @@ func TestHostThatJoinsBindsToNoFounding(t *testing.T) {
 	h.opts.Join = "token"
 	h.identity.is.State = stateEmpty
 	ask := wire.AppendFoundingRequest(nil, &wire.FoundingRequest{Kind: wire.FoundingAsk, From: "x:1", Nonce: 7})
-	(*links)(h).Call(ask)
+	(*links)(h).Call(wire.Hello{}, ask)
 	if h.identity.is.State != stateEmpty {
 		t.Errorf("the host is in state %d", h.identity.is.State)
 	}

@@ -17,7 +17,7 @@ type links Host
 func (l *links) Receive(from raft.HostID, packets []wire.Packet, bytes int) {
 	h := (*Host)(l)
 	h.mu.Lock()
-	removed := h.directory.removed[from]
+	removed := h.wasRemovedLocked(from)
 	h.mu.Unlock()
 	if removed {
 		return // its link is older than that
@@ -80,7 +80,8 @@ func (l *links) Refused(host raft.HostID, reason string) {
 }
 
 // Call answers questions of founding, of joining, and about configurations. Its first byte says which.
-func (l *links) Call(p []byte) []byte {
+// Anybody may ask; who joins shows a token, and only hosts of the cluster change a configuration.
+func (l *links) Call(from wire.Hello, p []byte) []byte {
 	h := (*Host)(l)
 	switch {
 	case len(p) > 0 && p[0] == wire.CallJoin:
@@ -93,7 +94,13 @@ func (l *links) Call(p []byte) []byte {
 		return wire.AppendJoinReply(nil, &r)
 	case len(p) > 0 && p[0] == wire.CallChange:
 		r := wire.ChangeReply{State: wire.ChangeUnknown}
-		if req, err := wire.DecodeChangeRequest(p); err == nil {
+		req, err := wire.DecodeChangeRequest(p)
+		if err == nil && !req.Ask {
+			err = l.Admit(from)
+		}
+		if err != nil {
+			r.Reason = err.Error()
+		} else {
 			r = h.answerChange(&req)
 		}
 		return wire.AppendChangeReply(nil, &r)

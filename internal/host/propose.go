@@ -337,6 +337,7 @@ func (g *group) refuseForward(to raft.HostID, o wire.Origin, count uint32, why r
 // What cannot be sent now stays queued: it is in no log.
 func (g *group) forward() {
 	leader, term := g.leaderHost(), g.r.Term()
+	g.queued = slices.DeleteFunc(g.queued, (*Call).Done) // their commands are gone
 	if leader == 0 || len(g.queued) == 0 || !g.h.linked[leader] || term == g.heldTerm && g.heldUntil != 0 || !g.mayGo() {
 		return
 	}

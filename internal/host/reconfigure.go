@@ -76,6 +76,9 @@ func (h *Host) Configuration(ctx context.Context, id raft.GroupID) (raft.Configu
 // Reconfigure brings a group to t, and returns what is in force once that is through. Asked anew
 // about a change that is under way, it waits for that.
 func (h *Host) Reconfigure(ctx context.Context, id raft.GroupID, t *Target) (raft.Configuration, error) {
+	if n := len(t.Voters) + len(t.Learners); n > raft.MaxMembers {
+		return raft.Configuration{}, notCommitted(&RefusedError{Reason: fmt.Sprintf("it names %d hosts, at most %d", n, raft.MaxMembers)})
+	}
 	until := h.patience(ctx)
 	begun := false
 	for {

@@ -62,7 +62,7 @@ var (
 var registryKind = &machine.Typed[registry, registryCommand, registryReply, registryQuery, registry]{
 	Apply: applyRegistry,
 	Query: func(s *registry, q registryQuery) (registry, error) {
-		return registry{Groups: s.Groups[min(max(q.From, 0), len(s.Groups)):], Notes: s.Notes, Hosts: s.Hosts}, nil
+		return registry{Groups: s.Groups[min(max(q.From, 0), len(s.Groups)):], Notes: s.Notes, Hosts: s.Hosts, Tokens: s.Tokens}, nil
 	},
 	Clone: func(s *registry) *registry { c := *s; return &c },
 }
@@ -94,6 +94,9 @@ func (s *registry) create(want *groupRecord, at *machine.Command) (registryReply
 			}
 			return registryReply{groupRecord: *g}, nil
 		}
+	}
+	if !s.allBelong(want.Voters) {
+		return registryReply{}, errForeignVoter
 	}
 	g := *want
 	birth, _ := at.Seed()
@@ -133,7 +136,7 @@ func (r *registryReplica) changed(h *Host) {
 	}
 	r.seen += len(s.Groups)
 	h.setNotes(s.Notes)
-	h.setHosts(s.Hosts)
+	h.setHosts(s.Hosts, s.Tokens)
 	h.rememberGroups(s.Groups)
 	for _, g := range s.Groups {
 		h.tasks.run("create", func() { h.startGroup(g) })
@@ -221,10 +224,14 @@ func (h *Host) create(ctx context.Context, id raft.GroupID, voters []raft.HostID
 		return notCommitted(fmt.Errorf("%w: GroupOptions.Voters names hosts of this cluster: %v", ErrOptions, voters))
 	}
 	_, err := h.register(ctx, 0, registryCommand{Create: record})
-	if errors.Is(err, errGroupExists) {
+	var no *machine.Refusal
+	switch {
+	case !errors.As(err, &no):
+		return err
+	case no.Code == errGroupExists.Code:
 		return notCommitted(fmt.Errorf("%w: group %d", ErrExists, id))
 	}
-	return err
+	return notCommitted(fmt.Errorf("%w: %s", ErrOptions, no.Text))
 }
 
 // register runs an idempotent command on the registry until it is known to have run, or ctx ends.

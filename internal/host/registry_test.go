@@ -177,4 +177,14 @@ func TestRegistryAdmitsHosts(t *testing.T) {
 		issue(fmt.Sprint(i), nil)
 	}
 	issue("one too many", errManyTokens)
+	for voter, want := range map[raft.Member]error{
+		{Replica: 1, Host: 4, Incarnation: 5}: nil, // the one that stayed
+		{Replica: 1, Host: 4, Incarnation: 6}: errForeignVoter,
+		{Replica: 1, Host: 3, Incarnation: 3}: errForeignVoter, // removed
+		{Replica: 1, Host: 9, Incarnation: 9}: errForeignVoter,
+	} {
+		if _, err := run(registryCommand{Create: &groupRecord{ID: raft.GroupID(10*voter.Host) + raft.GroupID(voter.Incarnation), Voters: []raft.Member{voter}}}); err != nil && err != want || err == nil && want != nil {
+			t.Errorf("create a group with voter %+v: %v, want %v", voter, err, want)
+		}
+	}
 }

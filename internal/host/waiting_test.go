@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/lockstep-rsm/lockstep/env"
+	"github.com/lockstep-rsm/lockstep/machine"
+	"github.com/lockstep-rsm/lockstep/machine/counter"
 	"github.com/lockstep-rsm/lockstep/raft"
 )
 
@@ -197,6 +199,29 @@ func TestEndedCallIsNotProposedAgain(t *testing.T) {
 func refused(g *group, seq uint64) *Call {
 	_, calls := g.waiting.takeForwards(seq, 1)
 	return calls[0]
+}
+
+// TestEndedCallIsNotForwarded: nobody waits for it, and its command is gone.
+func TestEndedCallIsNotForwarded(t *testing.T) {
+	self, lead := raft.Member{Replica: 1, Host: 1, Incarnation: 11}, raft.Member{Replica: 2, Host: 2, Incarnation: 12}
+	conf := &raft.Configuration{Voters: []raft.Member{self, lead}, NextReplica: 3, Settings: defaultSettings("counter")}
+	g := &group{h: &Host{env: env.OS(), linked: map[raft.HostID]bool{2: true}}, id: 1, birth: 1, self: self}
+	g.h.opts = Options{Dir: "data", Addr: "h1:7000", Insecure: true, Founders: []string{"h1:7000", "h2:7000"}, Env: env.OS(), Machines: map[string]machine.Kind{"counter": counter.Machine.Kind()}}
+	if err := g.h.opts.fill(); err != nil {
+		t.Fatal(err)
+	}
+	g.makeRaft(conf, raft.SnapshotMeta{}, raft.HardState{Term: 2}, []raft.Entry{foundingEntry(1, 1, conf)}, 0, false)
+	g.r.Step(raft.Input{Kind: raft.InMessage, Message: &raft.Message{
+		Type: raft.MsgHeartbeat, Group: 1, Birth: 1, Term: 2, From: 2, FromIncarnation: 12, To: 1, ToIncarnation: 11,
+	}})
+	if g.leaderHost() != 2 {
+		t.Fatal("no leader")
+	}
+	c := newCalls(3)
+	c[1].fail(notCommitted(ErrContext))
+	g.queued = append(g.queued, c...)
+	g.forward() // there is no link: what could be sent is queued again
+	wantCalls(t, "to be forwarded", g.queued, c[0], c[2])
 }
 
 // Commands of one goroutine that commit keep its order, also where a leader refuses one and takes

@@ -93,7 +93,7 @@ func (t *Transport) exchange(k *call, addr string, req []byte) ([]byte, error) {
 }
 
 // serveCall answers one request.
-func (t *Transport) serveCall(c *conn, mine *wire.Hello) error {
+func (t *Transport) serveCall(c *conn, mine, theirs *wire.Hello) error {
 	if err := c.reply(mine, nil); err != nil {
 		return err
 	}
@@ -102,7 +102,7 @@ func (t *Transport) serveCall(c *conn, mine *wire.Hello) error {
 		return err
 	}
 	c.setLimit(0) // the handler takes its time
-	reply := t.o.Handler.Call(req)
+	reply := t.o.Handler.Call(*theirs, req)
 	if reply == nil {
 		return nil
 	}

@@ -92,7 +92,7 @@ func (t *Transport) serve(c *conn) {
 	case wire.PurposeSnapshot:
 		err = t.serveSnapshot(c, &mine, theirs.Host)
 	case wire.PurposeCall:
-		err = t.serveCall(c, &mine)
+		err = t.serveCall(c, &mine, &theirs)
 	}
 	if err != nil && !t.isClosing() {
 		t.o.Logger.Warn("connection ended", "from", c.addr, "host", uint64(theirs.Host), "purpose", theirs.Purpose, "error", err)

@@ -56,8 +56,9 @@ type Handler interface {
 	Admit(h wire.Hello) error
 	// Refused says that the peer refused our hello, and why.
 	Refused(host raft.HostID, reason string)
-	// Call answers one request. It may park. A nil reply closes the connection without an answer.
-	Call(req []byte) (reply []byte)
+	// Call answers one request of whoever said hello so; nothing was checked but that its cluster, if
+	// it has one, is ours. It may park. A nil reply closes the connection without an answer.
+	Call(from wire.Hello, req []byte) (reply []byte)
 	// Snapshot takes an incoming stream. header has no Sessions: they are in the stream. The
 	// callee calls resume once, with the offset it wants bytes from, before it reads r; without
 	// that call its error refuses the stream. r ends with io.EOF only after the sender's last

@@ -48,9 +48,9 @@ func (h *observer) LinkLost(_ raft.HostID, refused bool) {
 		h.st.losts++
 	}
 }
-func (h *observer) Admit(wire.Hello) error      { return nil }
-func (h *observer) Refused(raft.HostID, string) { h.t.Error("refused") }
-func (h *observer) Call(req []byte) []byte      { return req }
+func (h *observer) Admit(wire.Hello) error               { return nil }
+func (h *observer) Refused(raft.HostID, string)          { h.t.Error("refused") }
+func (h *observer) Call(_ wire.Hello, req []byte) []byte { return req }
 func (h *observer) Snapshot(from raft.HostID, hd wire.SnapshotHeader, resume func(int64) error, r io.Reader) error {
 	id := hd.Meta.Identity
 	off := h.snap.Offset(id.Group, id.Birth, id.Index)

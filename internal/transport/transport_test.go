@@ -83,7 +83,7 @@ func (h *handler) Admit(hello wire.Hello) error {
 
 func (h *handler) Refused(host raft.HostID, reason string) { h.event("told %d: %s", host, reason) }
 
-func (h *handler) Call(req []byte) []byte { return h.call(req) }
+func (h *handler) Call(_ wire.Hello, req []byte) []byte { return h.call(req) }
 
 func (h *handler) Snapshot(_ raft.HostID, header wire.SnapshotHeader, resume func(int64) error, r io.Reader) error {
 	return h.snapshot(header, resume, r)
