@@ -107,7 +107,9 @@ func (h *Host) Remove(ctx context.Context, id HostID) error {
 	return fault("Remove", 0, h.h.Remove(ctx, raft.HostID(id)))
 }
 
-// Shutdown hands leaderships over, lets open calls finish until ctx ends, then closes the host.
+// Shutdown hands leaderships over and lets open calls finish, for four election timeouts and until ctx ends
+// at most, then closes the host. Calls that are made meanwhile return ErrClosed. The group pauses for
+// milliseconds; after Close, or the end of a process, it does for an election timeout.
 func (h *Host) Shutdown(ctx context.Context) error {
 	h.h.HandOver(ctx)
 	return h.Close()

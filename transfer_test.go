@@ -34,10 +34,10 @@ func (c *island) load(hosts ...int) *load {
 					began := c.w.Now()
 					if _, err := add.Propose(c.w.Context(), counter.Add{N: 1}); err != nil {
 						l.failed = append(l.failed, err)
-						continue
+					} else {
+						l.acked++
+						l.longest = max(l.longest, c.w.Now()-began)
 					}
-					l.acked++
-					l.longest = max(l.longest, c.w.Now()-began)
 					c.w.Sleep(time.Millisecond)
 				}
 			})

@@ -71,6 +71,8 @@ func (r *Replica) ringElection() {
 		} else {
 			r.resetElection()
 		}
+	case r.role == Candidate && r.resendAt != 0 && r.now >= r.resendAt && r.durable != r.hard:
+		r.resendAt = r.now + Instant(r.o.Heartbeat) // they wait for the disk, each would bring one more save
 	case r.role != Follower && r.resendAt != 0 && r.now >= r.resendAt:
 		r.askVotes() // requests are lost; asking again is harmless
 	}

@@ -107,7 +107,13 @@ func (r *Replica) onHardSaved(seq uint64) {
 // the save of them (bugs 23 and 24). Questions about a vote and refusals promise nothing, so they
 // wait for nothing.
 func (r *Replica) send(m Message) {
-	if r.durable != r.hard && !m.Reject && m.Type != MsgPreVote && m.Type != MsgPreVoteReply {
+	switch {
+	case r.durable == r.hard:
+	case m.Reject && r.hard.Vote == r.o.Self.Replica:
+		// A term that this replica has begun is nobody's before it is durable. If its disk stands still,
+		// it would depose, by refusing, every leader that can write. Whoever wants to know asks again.
+		return
+	case !m.Reject && m.Type != MsgPreVote && m.Type != MsgPreVoteReply:
 		r.sendAfterSave(m)
 		return
 	}

@@ -5,6 +5,7 @@ type handover struct {
 	target   ReplicaID // 0: none
 	deadline Instant   // given up then, and proposals are taken again
 	resend   Instant
+	failed   ReplicaID // of an earlier one: it did not take over
 }
 
 // onTransfer begins to hand leadership to a voter; 0: to the best placed one.
@@ -17,7 +18,7 @@ func (r *Replica) onTransfer(id ReplicaID) {
 		if p.learner || !r.recent(p) || id != 0 && p.member.Replica != id || !r.configuration().votes(p.member) {
 			continue
 		}
-		if best == nil || p.match > best.match {
+		if best == nil || r.betterPlaced(p, best) {
 			best = p
 		}
 	}
@@ -29,6 +30,15 @@ func (r *Replica) onTransfer(id ReplicaID) {
 	r.ringTransfer()
 }
 
+// betterPlaced compares two targets of a transfer: who did not take over is asked last. Its log may be
+// complete and its machine quarantined.
+func (r *Replica) betterPlaced(p, than *progress) bool {
+	if failed := r.handover.failed; failed != 0 && (p.member.Replica == failed) != (than.member.Replica == failed) {
+		return than.member.Replica == failed
+	}
+	return p.match > than.match
+}
+
 // ringTransfer tells the target to campaign once its disk has everything (bug 69), and gives up in
 // time: a group must not refuse proposals because one replica does not answer.
 func (r *Replica) ringTransfer() {
@@ -38,7 +48,7 @@ func (r *Replica) ringTransfer() {
 	}
 	p := r.follower(h.target)
 	if p == nil || r.now >= h.deadline {
-		r.handover = handover{}
+		r.handover = handover{failed: h.target}
 		return
 	}
 	if p.match == r.log.last() && r.now >= h.resend {

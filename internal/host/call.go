@@ -152,7 +152,7 @@ func (h *Host) Start(id raft.GroupID, cmd []byte, call *Call) error {
 
 // start gives a call to its group.
 func (h *Host) start(id raft.GroupID, c *Call) error {
-	if h.closed.Load() {
+	if h.closed.Load() || h.leaving.Load() {
 		return notCommitted(ErrClosed)
 	}
 	if c.g = h.Replica(id); c.g == nil {

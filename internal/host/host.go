@@ -42,6 +42,7 @@ type Host struct {
 	reads      sync.Pool // of Read and View: see readCall
 	lanes      lanes
 	tasks      tasks
+	leaving    atomic.Bool // no new calls: it closes soon
 	closed     atomic.Bool
 	recovered  atomic.Bool // the log is open, and what it holds has begun
 	closeOnce  sync.Once

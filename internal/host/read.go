@@ -153,7 +153,7 @@ func (h *Host) View(ctx context.Context, id raft.GroupID, opts ReadOptions) (mac
 func (h *Host) await(ctx context.Context, id raft.GroupID, opts ReadOptions, own bool, query int64) (*readCall, error) {
 	g := h.Replica(id)
 	switch {
-	case h.closed.Load():
+	case h.closed.Load(), h.leaving.Load():
 		return nil, ErrClosed
 	case g == nil:
 		return nil, fmt.Errorf("%w: group %d", ErrNoReplica, id)

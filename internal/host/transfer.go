@@ -66,9 +66,10 @@ func (g *group) handOver(to raft.HostID) bool {
 	return g.r.HandingOver()
 }
 
-// HandOver gives all leaderships of this host away, as far as others take them until ctx ends, and
-// lets open calls finish.
+// HandOver takes no more calls, gives all leaderships of this host away, as far as others take them until
+// ctx ends, and lets open calls finish; four election timeouts at most.
 func (h *Host) HandOver(ctx context.Context) {
+	h.leaving.Store(true)
 	h.mu.Lock()
 	var groups []*group
 	for _, g := range h.replicas {
@@ -80,7 +81,8 @@ func (h *Host) HandOver(ctx context.Context) {
 	for {
 		busy := h.inboxBytes.held.Load() > 0
 		for _, g := range groups {
-			if c := g.conf.Load(); g.status().Role == raft.Leader.String() && len(c.Voters) > 1 {
+			s := g.status()
+			if len(s.Configuration.Voters) > 1 && s.Role == raft.Leader.String() {
 				busy = true
 				h.post(event{kind: evDo, fn: func() { g.handOver(0) }})
 			}
@@ -88,7 +90,7 @@ func (h *Host) HandOver(ctx context.Context) {
 		if !busy || h.env.Clock().Now() > limit {
 			return
 		}
-		if err := h.env.NewWaiter().Wait(ctx, h.env.Clock().Now()+5*time.Millisecond); err != env.ErrTimeout {
+		if err := h.env.NewWaiter().Wait(ctx, h.env.Clock().Now()+lookEvery); err != env.ErrTimeout {
 			return
 		}
 	}
