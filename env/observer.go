@@ -56,4 +56,5 @@ const (
 	ReplicaRemoved                         // its group goes on without it: it ends, and its data go
 	EntriesReadBack                        // payloads that had left memory were read from the log, through Index; Count entries; Text: for the machine, or to be sent
 	Configured                             // another configuration is in force here, of the entry at Index; Text: voters, outgoing voters and learners, each replica@host
+	WentQuiet                              // this leader and its followers send no heartbeats until something stirs: Term
 )

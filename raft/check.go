@@ -30,6 +30,7 @@ func (r *Replica) check() {
 		r.checkLeader()
 	}
 	r.checkReads()
+	r.checkRest()
 	r.former.hard, r.former.role = r.hard, r.role
 	r.former.commit, r.former.applied = r.commit, r.applied
 }

@@ -11,6 +11,7 @@ type ballot struct {
 // resetElection draws the moment at which silence becomes an election: in [T, 2T), so that one
 // replica wakes before the others (thesis §3.4).
 func (r *Replica) resetElection() {
+	r.rest.quiet = false
 	t := r.o.ElectionTimeout
 	r.electionAt = r.now + Instant(t+r.rand.below(t))
 }
@@ -58,13 +59,14 @@ func (r *Replica) sole() bool {
 // votes is cut off from it, removed, or early (thesis §4.2.3). A leader that lost its quorum steps
 // down by itself; until then it is its own proof.
 func (r *Replica) sticky() bool {
-	return r.role == Leader ||
+	return r.role == Leader || r.rest.quiet ||
 		r.leader != 0 && r.now-r.contact < Instant(r.o.ElectionTimeout)
 }
 
 // ringElection does what is due while this replica does not lead.
 func (r *Replica) ringElection() {
 	switch {
+	case r.rest.quiet:
 	case r.now >= r.electionAt:
 		if r.mayCampaign() {
 			r.preCampaign()
@@ -80,7 +82,7 @@ func (r *Replica) ringElection() {
 
 func (r *Replica) electionDeadline() Instant {
 	at := r.resendAt
-	if r.mayCampaign() {
+	if r.mayCampaign() && !r.rest.quiet {
 		at = earlier(at, r.electionAt)
 	}
 	return at
@@ -260,6 +262,7 @@ func (r *Replica) becomeLeader() {
 		r.uncommitted += e.size()
 	}
 	r.startMarks()
+	r.rest = rest{busy: r.now}
 	r.firstOwn = r.log.last() + 1
 	r.heartbeatAt = r.nextBeat()
 	r.append(KindEmpty, nil, emptyPayload)

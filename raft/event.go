@@ -17,6 +17,7 @@ const (
 	evLogCompacted      = 14
 	evReplicaStopped    = 15
 	evConfigured        = 26
+	evWentQuiet         = 27
 )
 
 func (r *Replica) event(e Event) { r.ready.Events = append(r.ready.Events, e) }

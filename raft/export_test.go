@@ -7,6 +7,6 @@ func EventKinds() map[string]uint8 {
 		"LeaderKnown": evLeaderKnown, "SteppedDown": evSteppedDown, "EntryAppended": evEntryAppended,
 		"LogTruncated": evLogTruncated, "EntriesSaved": evEntriesSaved, "CommitAdvanced": evCommitAdvanced,
 		"MarkReported": evMarkReported, "SnapshotInstalled": evSnapshotInstalled,
-		"LogCompacted": evLogCompacted, "ReplicaStopped": evReplicaStopped, "Configured": evConfigured,
+		"LogCompacted": evLogCompacted, "ReplicaStopped": evReplicaStopped, "Configured": evConfigured, "WentQuiet": evWentQuiet,
 	}
 }

@@ -15,6 +15,8 @@ func (r *Replica) onHeartbeat(m *Message) {
 	r.report(&a)
 	a.Index = min(r.log.saved, r.verified)
 	a.Round = m.Round
+	a.Quiet = r.mayRest(m)
+	r.rest.quiet = a.Quiet
 	r.acked = max(r.acked, a.Index)
 	r.send(a)
 }

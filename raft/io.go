@@ -21,6 +21,7 @@ const (
 	InHostUp                            // Host: a link to it is up
 	InHostLost                          // Host: the link closed or timed out: no hint of anything
 	InHostRefused                       // Host: the redial was refused: nobody listens there
+	InHostSilent                        // Host, Since: nothing came from it since then; quiet replicas wait for it again
 	InStorageStuck                      // the log's writes stall: a leader steps down
 	InStorageFull                       // the disk has no space for entries, which are tried again: a candidate gives them up
 	InTransfer                          // Replica: hand leadership to it; 0: the best placed
@@ -43,6 +44,7 @@ type Input struct {
 	Snapshot *SnapshotMeta
 	Replica  ReplicaID
 	Host     HostID
+	Since    Instant
 	Failed   bool
 }
 
@@ -171,6 +173,7 @@ type Options struct {
 	MarkEvery       Index  // entries between marks
 	MarkInterval    int64  // at the latest, if there were entries
 	Seed            uint64 // of election timeouts
+	Quiet           bool   // followers of idle leaders need no heartbeats: the host tells of silent ones (InHostSilent)
 	Campaign        bool   // the sole voter, or founder: do not wait for the first timeout
 	NoVote          bool   // the head of the log or the hard state is uncertain: never vote, never campaign
 

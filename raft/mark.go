@@ -79,7 +79,10 @@ func (k *marker) appended(e *Entry, now Instant) {
 }
 
 // onWantMark: a snapshot here waits for a mark. A follower's wish travels in its replies.
-func (r *Replica) onWantMark() { r.marker.want(r) }
+func (r *Replica) onWantMark() {
+	r.marker.want(r)
+	r.stirLeader()
+}
 
 func (k *marker) want(r *Replica) {
 	if !k.wanted {

@@ -126,6 +126,9 @@ func (r *Replica) follow(id ReplicaID) {
 	if r.leader == id {
 		return
 	}
+	if r.rest.quiet {
+		r.wake()
+	}
 	r.leader = id
 	r.verified, r.acked, r.ackDue, r.ackRound = 0, 0, false, 0
 	r.failReads()
@@ -164,6 +167,7 @@ func (r *Replica) stepDown(why string) {
 	if was != Leader {
 		return
 	}
+	r.rest = rest{}
 	r.followers = nil
 	r.handover = handover{}
 	r.feedDue = false

@@ -50,6 +50,7 @@ type progress struct {
 	caughtUp bool    // the last one was short
 
 	marks marks // it reported
+	quiet bool  // it has agreed to be, in the round that asks for it
 }
 
 // window is the flow control of one follower: appends sent and not known to be durable there.

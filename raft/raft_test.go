@@ -14,7 +14,7 @@ func TestEventKindsAreThoseOfEnv(t *testing.T) {
 		"LeaderKnown": env.LeaderKnown, "SteppedDown": env.SteppedDown, "EntryAppended": env.EntryAppended,
 		"LogTruncated": env.LogTruncated, "EntriesSaved": env.EntriesSaved, "CommitAdvanced": env.CommitAdvanced,
 		"MarkReported": env.MarkReported, "SnapshotInstalled": env.SnapshotInstalled,
-		"LogCompacted": env.LogCompacted, "ReplicaStopped": env.ReplicaStopped, "Configured": env.Configured,
+		"LogCompacted": env.LogCompacted, "ReplicaStopped": env.ReplicaStopped, "Configured": env.Configured, "WentQuiet": env.WentQuiet,
 	}
 	for name, number := range raft.EventKinds() {
 		if want[name] != env.EventKind(number) {

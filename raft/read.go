@@ -35,6 +35,9 @@ type reads struct {
 func (r *Replica) onRead(token uint64) { r.takeRead(read{token: token}) }
 
 func (r *Replica) takeRead(q read) {
+	if r.rest.quiet {
+		r.wake() // the question itself wakes the leader
+	}
 	if r.reads.count >= maxReads {
 		r.failRead(q)
 		return

@@ -62,6 +62,8 @@ type Replica struct {
 	agreed marks  // of which a majority reported one digest
 	marker marker // leader: the digests reported so far
 
+	rest rest
+
 	stopped bool  // its machine is quarantined: it votes and leads no more
 	failed  error // the saved log contradicts itself: nothing is done any more
 	started bool
@@ -149,6 +151,9 @@ func (r *Replica) Step(in Input) {
 	if !r.started {
 		r.start()
 	}
+	if r.role == Leader && r.stirs(&in) {
+		r.wake()
+	}
 	r.handle(&in)
 	if r.failed == nil {
 		r.ring()
@@ -201,6 +206,8 @@ func (r *Replica) handle(in *Input) {
 		r.onHostLost(in.Host)
 	case InHostRefused:
 		r.onHostRefused(in.Host)
+	case InHostSilent:
+		r.onHostSilent(in.Host, in.Since)
 	case InStorageStuck:
 		r.onStorageStuck()
 	case InStorageFull:

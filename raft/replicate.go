@@ -2,7 +2,7 @@ package raft
 
 // ringLeader does what is due while leading.
 func (r *Replica) ringLeader() {
-	if r.now >= r.heartbeatAt {
+	if !r.rest.quiet && r.now >= r.heartbeatAt {
 		r.heartbeatAt = r.nextBeat()
 		if !r.quorumHeard() {
 			r.becomeFollower(r.hard.Term, "no quorum heard")
@@ -25,12 +25,16 @@ func (r *Replica) nextBeat() Instant {
 }
 
 func (r *Replica) leaderDeadline() Instant {
-	return earlier(earlier(r.heartbeatAt, r.handover.deadline), r.marksDeadline())
+	at := earlier(r.handover.deadline, r.marksDeadline())
+	if r.rest.quiet {
+		return at
+	}
+	return earlier(at, r.heartbeatAt)
 }
 
 // recent says whether a follower has spoken within an election timeout.
 func (r *Replica) recent(p *progress) bool {
-	return r.now-p.heard <= Instant(r.o.ElectionTimeout)
+	return r.rest.quiet && !p.down || r.now-p.heard <= Instant(r.o.ElectionTimeout)
 }
 
 // quorumHeard: a leader that hears no majority is cut off; those who can elect another should not
@@ -52,14 +56,21 @@ func (r *Replica) quorumHeard() bool {
 // of it proves that its sender had nothing of a later term when it came (thesis §6.4), and had
 // received what was sent before it, unless that was lost.
 func (r *Replica) heartbeat() {
+	r.rest.round = 0
+	ask := r.mayAsk()
 	r.round++
+	if ask {
+		r.rest.round, r.rest.agreed = r.round, r.agreed.newest()
+	}
 	for _, p := range r.followers {
+		p.quiet = false
 		if p.pace == replicating && p.round >= p.expectRound {
 			p.expectRound, p.expectIndex = r.round, p.next-1
 		}
 		r.sendHeartbeat(p, r.round)
 	}
 	r.feedDue = true
+	r.restIfAgreed() // nobody has to be asked
 }
 
 // sendHeartbeat carries a commit index of at most what the follower is known to hold: further on
@@ -69,6 +80,7 @@ func (r *Replica) sendHeartbeat(p *progress, round uint64) {
 	m.Round = round
 	m.Commit = min(r.commit, p.match)
 	m.Agreed = r.agreed.newest()
+	m.Quiet = round != 0 && round == r.rest.round
 	p.told = max(p.told, m.Commit)
 	r.send(m)
 }
@@ -239,6 +251,7 @@ func (r *Replica) onHeartbeatReply(m *Message) {
 		return
 	}
 	r.matched(p, m.Index)
+	r.agreedToRest(p, m)
 	switch p.pace {
 	case probing:
 		r.feedDue = true
@@ -268,6 +281,9 @@ func (r *Replica) onHostUp(host HostID) {
 // onHostLost: what was in flight to that host may be lost. No hint of anything else: links close
 // for many reasons.
 func (r *Replica) onHostLost(host HostID) {
+	if r.rest.quiet && r.role != Leader && r.leaderHost == host {
+		r.wake()
+	}
 	for _, p := range r.followers {
 		if p.member.Host == host {
 			p.down = true

@@ -45,7 +45,7 @@ func (s *script) run(d *datadriven.TestData) {
 		"log": s.logs, "status": s.status, "read": s.read, "clock": s.clock, "block": s.block, "heal": s.heal,
 		"compact": s.compact, "install": s.install, "sent": s.sent, "transfer": s.transfer, "mark": s.mark,
 		"reconfigure": s.reconfigure, "refused": s.refused, "lost": s.lost, "stuck": s.stuck, "full": s.full, "stop": s.stop, "execute": s.execute, "wipe": s.wipe,
-		"forge": s.forge, "want-mark": s.wantMark, "up": s.up,
+		"forge": s.forge, "want-mark": s.wantMark, "up": s.up, "silent": s.silent,
 	}
 	f, ok := commands[d.Cmd]
 	if !ok {
@@ -104,6 +104,7 @@ func (s *script) group(d *datadriven.TestData) {
 	o.MaxUncommitted = int64(arg(s, d, "max-uncommitted", uint64(o.MaxUncommitted)))
 	o.MaxAppendBytes = int64(arg(s, d, "max-append", uint64(o.MaxAppendBytes)))
 	o.MarkEvery = arg(s, d, "mark-every", Index(1000))
+	o.Quiet = d.HasArg("quiet")
 	c.NextReplica = ReplicaID(n + 1)
 	s.w = newWorld(n, c, o)
 	for range arg(s, d, "spare", uint64(0)) {
@@ -234,6 +235,8 @@ func describeEvent(me ReplicaID, e Event) string {
 		return fmt.Sprintf("%d installs the snapshot of %d@%d", me, e.Index, e.Term)
 	case evLogCompacted:
 		return fmt.Sprintf("%d's log begins at %d", me, e.Index)
+	case evWentQuiet:
+		return fmt.Sprintf("%d sends no heartbeats any more: all are quiet", me)
 	case evReplicaStopped:
 		return fmt.Sprintf("%d has failed: %s", me, e.Text)
 	}
@@ -282,8 +285,14 @@ func describeContent(m *Message) string {
 		if m.Round == 0 {
 			return fmt.Sprintf("commit is %d", m.Commit)
 		}
+		if m.Quiet {
+			return fmt.Sprintf("heartbeat of term %d, commit %d, and the last for now: be quiet", m.Term, m.Commit)
+		}
 		return fmt.Sprintf("heartbeat of term %d, commit %d", m.Term, m.Commit)
 	case MsgHeartbeatReply:
+		if m.Quiet {
+			return "alive, and quiet from now on"
+		}
 		return fmt.Sprintf("alive, durable through %d, received through %d", m.Index, m.Hint.Index)
 	case MsgReadIndex:
 		return "what is the read index?"
@@ -543,6 +552,12 @@ func (s *script) onHost(d *datadriven.TestData, k InputKind) {
 func (s *script) refused(d *datadriven.TestData) { s.onHost(d, InHostRefused) }
 func (s *script) lost(d *datadriven.TestData)    { s.onHost(d, InHostLost) }
 func (s *script) up(d *datadriven.TestData)      { s.onHost(d, InHostUp) }
+
+// silent: a host of a replica has said nothing for=MS by now to another's.
+func (s *script) silent(d *datadriven.TestData) {
+	since := s.w.now - Instant(arg(s, d, "for", uint64(0)))*1_000_000
+	s.w.step(s.host(d), Input{Kind: InHostSilent, Host: member(arg(s, d, "host", ReplicaID(0))).Host, Since: since})
+}
 
 func (s *script) execute(d *datadriven.TestData) {
 	h := s.host(d)

@@ -146,6 +146,8 @@ func (o *oracle) event(h *host, e Event) {
 			o.t.Fatalf("log matching: entry %v is %v and %v", p, was, e.Digest)
 		}
 		o.entries[p] = e.Digest
+	case evWentQuiet:
+		o.count["quiet"]++
 	case evLogTruncated:
 		o.count["truncated"]++
 	case evCommitAdvanced:
@@ -251,6 +253,7 @@ func simulate(t *testing.T, seed uint64, steps int) map[string]int {
 	opt := testOptions()
 	opt.Seed = seed
 	opt.MarkEvery = Index(2 + g.IntN(16))
+	opt.Quiet = g.IntN(2) == 0
 	w := &world{options: opt, cut: map[[2]ReplicaID]bool{}, now: 1}
 	o := newOracle(t, w)
 	founding := makeEntry(nil, 1, KindConfiguration, encodeConfiguration(&c))
@@ -305,6 +308,8 @@ func (d *dice) throw() {
 		d.read(h)
 	case p < 960:
 		d.change()
+	case p < 961:
+		w.settle(2 * testElection) // nobody asks for anything
 	default:
 		d.fault(h)
 	}
@@ -415,6 +420,8 @@ func (d *dice) fault(h *host) {
 		}
 	case p < 90:
 		w.step(h, Input{Kind: InTransfer})
+	case p < 92:
+		w.step(h, Input{Kind: InHostSilent, Host: pick(g, w.hosts).self.Host, Since: w.now - Instant(g.IntN(testElection))})
 	case p < 95:
 		if h.r != nil {
 			w.step(h, Input{Kind: InTrim, Index: h.r.log.saved})
@@ -448,6 +455,11 @@ func (d *dice) heal() {
 	for _, h := range w.hosts {
 		if h.down {
 			w.start(h)
+		}
+	}
+	for _, h := range w.hosts {
+		for _, other := range w.hosts { // a word to be quiet, or to wake, may have been lost
+			w.step(h, Input{Kind: InHostSilent, Host: other.self.Host, Since: w.now})
 		}
 	}
 	for range 100 {
@@ -517,7 +529,7 @@ func TestSimulationKeepsThesisProperties(t *testing.T) {
 	for _, k := range []string{
 		"elected", "truncated", "given up", "installed", "read", "read failed", "changed", "learning", "promoted",
 		"joint left", "joint left by another leader", "change in flight", "change outdated", "change without voters", "change unsettled",
-		"change to silent voters", "stepped down: no voter any more", "installed while joint", "stepped down: no quorum heard",
+		"change to silent voters", "stepped down: no voter any more", "installed while joint", "stepped down: no quorum heard", "quiet",
 	} {
 		if total[k] == 0 {
 			t.Errorf("no seed has reached %q: the dice are loaded", k)

@@ -182,8 +182,8 @@ const (
 	MsgVoteReply                             // Reject
 	MsgAppend                                // Prev, PrevSum, Entries, Commit, Round, Agreed
 	MsgAppendReply                           // Index: match (or, with Reject, the refused Prev.Index); Hint: the same in memory; Round, Mark, WantMark
-	MsgHeartbeat                             // Commit (at most what the follower is known to match), Round (0: a notice, not answered), Agreed
-	MsgHeartbeatReply                        // Round, Index: saved and verified; Hint: the same in memory; Mark, WantMark
+	MsgHeartbeat                             // Commit (at most what the follower is known to match), Round (0: a notice, not answered), Agreed, Quiet: expect no more of them
+	MsgHeartbeatReply                        // Round (0: unasked, the group is to wake), Index: saved and verified; Hint: the same in memory; Mark, WantMark, Quiet: agreed
 	MsgReadIndex                             // Token: a follower asks the leader for a read index
 	MsgReadIndexReply                        // Token, Index; Reject: ask again later
 	MsgSnapshotOffer                         // Index, Sum of a snapshot about to be streamed to a follower
@@ -221,6 +221,7 @@ type Message struct {
 	Reject   bool
 	Transfer bool
 	WantMark bool     // in replies: a snapshot waits there for a mark
+	Quiet    bool     // the group goes quiet
 	Hint     Position // what is verified in memory; with Reject: the last position whose term is at most Prev's
 	Token    uint64
 	Mark     Mark // the sender's newest mark

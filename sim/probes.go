@@ -72,6 +72,7 @@ var allProbes = []probe{
 	{"snapshot installed", ofEvent(env.SnapshotInstalled)},
 	{"snapshot on request", nil},
 	{"leadership handed over", nil},
+	{"group gone quiet", ofEvent(env.WentQuiet)},
 	{"members changed", nil},
 	{"change of members refused", nil},
 	{"replica removed", func(r *run) uint64 { return r.checker.Probes().Removed }},

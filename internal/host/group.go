@@ -50,6 +50,8 @@ type group struct {
 	asked      []askedReads
 	spareReads []*readCall
 	heard      time.Duration // when a leader was last heard, or we led
+	quieted    []raft.HostID // whose replicas were last told to be quiet, by us as leader
+	quietBy    raft.HostID   // whose replica, as leader, last told us so; 0: none
 	asksAt     time.Duration // when the others are asked again whether we belong to them
 
 	cached    int64 // bytes of payloads that raft holds
@@ -138,6 +140,9 @@ func (g *group) ready() {
 	if rd.GivenUp > 0 {
 		g.saves.giveUp(rd.GivenUp)
 	}
+	if g.r.Role() != raft.Leader {
+		g.speakNoMore()
+	}
 	g.publish() // before anybody is answered from this state
 	if rd.Install != nil {
 		g.lane.install(g, rd.Install)
@@ -185,7 +190,7 @@ func (g *group) send(m *raft.Message) {
 			return
 		}
 	}
-	g.h.send(m.ToHost, &wire.Packet{Raft: m})
+	g.told(m, g.h.send(m.ToHost, &wire.Packet{Raft: m}))
 }
 
 // sendLater reads the payloads on a task of its own: the turn never waits for a disk. The window
@@ -220,6 +225,7 @@ func (h *Host) send(to raft.HostID, p *wire.Packet) bool {
 
 // handlePackets gives what a link brought to the groups it names.
 func (h *Host) handlePackets(from raft.HostID, packets []wire.Packet) {
+	h.pair(from).heard = h.env.Clock().Now()
 	for i := range packets {
 		p := &packets[i]
 		switch {
@@ -235,6 +241,10 @@ func (h *Host) handlePackets(from raft.HostID, packets []wire.Packet) {
 			if g := h.groups[p.Forward.Group]; g != nil && g.birth == p.Forward.Birth {
 				g.arrive(from, p.Forward)
 			}
+		case p.Vouch != nil:
+			h.handleVouch(from, p.Vouch)
+		case p.Wake != nil:
+			h.handleWake(from, p.Wake)
 		case p.Reply != nil:
 			if g := h.groups[p.Reply.Group]; g != nil && g.birth == p.Reply.Birth && p.Reply.Life == h.life {
 				g.refused(p.Reply)
@@ -245,6 +255,9 @@ func (h *Host) handlePackets(from raft.HostID, packets []wire.Packet) {
 
 func (g *group) receive(from raft.HostID, m *raft.Message) {
 	m.FromHost = from
+	if fromLeader(m) {
+		g.heardWord(from, m.Quiet)
+	}
 	g.step(raft.Input{Kind: raft.InMessage, Message: m})
 	// What is for another replica of this host, or from a leader that is none any more, tells nothing.
 	if (m.Type == raft.MsgAppend || m.Type == raft.MsgHeartbeat) && m.To == g.self.Replica &&
@@ -288,6 +301,7 @@ func (g *group) stop(err error) {
 	}
 	g.step(raft.Input{Kind: raft.InStop})
 	g.stopped = err
+	g.speakNoMore()
 	g.lane.stop()
 	if errors.Is(err, errDiverged) {
 		g.h.observe(env.Event{Kind: env.ReplicaDiverged, Group: uint64(g.id), Replica: uint64(g.self.Replica), Text: err.Error()})

@@ -59,6 +59,8 @@ type Host struct {
 	saves     []wal.GroupSave
 	savers    []saver
 	linked    map[raft.HostID]bool
+	pairs     []*pair       // by host
+	beatAt    time.Duration // when hosts next speak for quiet groups
 	failed    error // the log failed: nothing is written or sent any more
 
 	awaited string // of the founding task alone: the founders it last told of as not there

@@ -176,6 +176,7 @@ func (h *Host) handleTimer() {
 	now := h.env.Clock().Now()
 	h.timerAt = 0
 	h.checkDisk(now)
+	h.ringPairs(now)
 	for {
 		g := h.deadlines.due(now)
 		if g == nil {
@@ -248,6 +249,9 @@ func (h *Host) flush() {
 // arm sets the timer to the earliest deadline.
 func (h *Host) arm() {
 	at := h.deadlines.next()
+	if p := h.pairsAt(); p != 0 && (at == 0 || p < at) {
+		at = p
+	}
 	if at == 0 || h.closed.Load() || h.timerAt != 0 && h.timerAt <= at {
 		return
 	}

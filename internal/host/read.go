@@ -252,7 +252,7 @@ func (g *group) age() time.Duration {
 	if g.r.Role() == raft.Leader {
 		return 0
 	}
-	return now - g.heard
+	return now - g.lastHeard()
 }
 
 // askedReads wait for one read index.

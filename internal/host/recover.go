@@ -304,7 +304,7 @@ func (g *group) makeRaft(conf *raft.Configuration, base raft.SnapshotMeta, hard 
 		Self: g.self, Group: g.id, Birth: g.birth, Hard: hard, Base: base, Entries: entries, Applied: applied,
 		Heartbeat: int64(o.Heartbeat), ElectionTimeout: int64(o.ElectionTimeout),
 		MaxAppendBytes: 1 * mib, MaxWindow: 64, MaxWindowBytes: o.MaxInFlightBytes / 2, MaxUncommitted: o.MaxInboxBytes,
-		MarkEvery: markEvery, MarkInterval: int64(markInterval), Seed: g.h.env.Rand().Uint64(),
+		MarkEvery: markEvery, MarkInterval: int64(markInterval), Seed: g.h.env.Rand().Uint64(), Quiet: true,
 		Campaign: len(conf.Voters) == 1 || hard.Term == 1 && g.self.Replica == 1, NoVote: noVote,
 		DecodeConfiguration: wire.DecodeConfiguration, EncodeConfiguration: encodeConfiguration, Check: o.Check,
 	})

@@ -211,6 +211,8 @@ func (g *group) end() {
 	h.log.Info("replica ends", "host", g.self.Host, "group", g.id, "replica", uint64(g.self.Replica), "reason", "removed from the group")
 	g.step(raft.Input{Kind: raft.InStop})
 	g.stopped = errRemoved
+	g.speakNoMore()
+	g.heardWord(0, false)
 	g.lane.stop()
 	g.endChanges()
 	g.failCalls(fmt.Errorf("%w: group %d: it was removed", ErrNoReplica, g.id))
@@ -301,10 +303,10 @@ func (g *group) lonelyAt() time.Duration {
 	switch {
 	case g.h.net.Load() == nil, g.h.failed != nil, g.stopped == errRemoved:
 		return 0
-	case g.stopped == nil && g.r.Role() == raft.Leader:
+	case g.stopped == nil && (g.r.Role() == raft.Leader || g.r.Quiet()):
 		return 0
 	}
-	return max(g.heard+lonelyAfter*g.h.opts.ElectionTimeout, g.asksAt)
+	return max(g.lastHeard()+lonelyAfter*g.h.opts.ElectionTimeout, g.asksAt)
 }
 
 // askLonely asks them now and then. It runs with the clock.

@@ -116,7 +116,7 @@ func FuzzMessage(f *testing.F) {
 func FuzzPacket(f *testing.F) {
 	a, b := sampleAppend(), sampleHeartbeat()
 	seeds := [][]byte{}
-	for _, p := range []Packet{{Raft: &a}, {Raft: &b}, {Forward: sampleForward()}, {Reply: sampleForwardReply()}} {
+	for _, p := range []Packet{{Raft: &a}, {Raft: &b}, {Forward: sampleForward()}, {Reply: sampleForwardReply()}, {Vouch: sampleVouch()}, {Wake: &Wake{Group: 7, Birth: 0xb}}} {
 		seeds = append(seeds, AppendPacket(nil, &p))
 		f.Add(AppendPacket([]byte{0xff, 1, 0, 0, 0, 0}, &p)) // behind one to ignore
 	}

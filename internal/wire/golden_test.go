@@ -36,6 +36,8 @@ func TestGolden(t *testing.T) {
 		{"packet_raft_v1", AppendPacket(nil, &Packet{Raft: &heartbeat})},
 		{"packet_forward_v1", AppendPacket(nil, &Packet{Forward: sampleForward()})},
 		{"packet_forward_reply_v1", AppendPacket(nil, &Packet{Reply: sampleForwardReply()})},
+		{"packet_vouch_v1", AppendPacket(nil, &Packet{Vouch: sampleVouch()})},
+		{"packet_wake_v1", AppendPacket(nil, &Packet{Wake: &Wake{Group: 7, Birth: 0xb}})},
 		{"frame_v1", sampleFrame()},
 		{"hello_v1", AppendHello(nil, &hello)},
 		{"hello_reply_v1", AppendHelloReply(nil, &HelloReply{OK: true, Reason: "none", Hello: hello})},

@@ -10,8 +10,8 @@ import (
 // messageVersion 1: the first. docs/formats/message.md.
 const messageVersion = 1
 
-// Presence bits of a message: a field is in the bytes iff it is not zero. Reject, Transfer and WantMark
-// are their bits.
+// Presence bits of a message: a field is in the bytes iff it is not zero. Reject, Transfer,
+// WantMark and Quiet are their bits.
 const (
 	hasPrev = 1 << iota
 	hasPrevSum
@@ -26,6 +26,7 @@ const (
 	hasMark
 	hasAgreed
 	hasWantMark
+	hasQuiet
 	knownFields = 1<<iota - 1
 )
 
@@ -106,6 +107,7 @@ func messageFields(m *raft.Message) (fields uint16) {
 	set(m.Mark != raft.Mark{}, hasMark)
 	set(m.Agreed != raft.Mark{}, hasAgreed)
 	set(m.WantMark, hasWantMark)
+	set(m.Quiet, hasQuiet)
 	return fields
 }
 
@@ -190,6 +192,7 @@ func (c *cursor) message(m *raft.Message) {
 	m.Reject = fields&hasReject != 0
 	m.Transfer = fields&hasTransfer != 0
 	m.WantMark = fields&hasWantMark != 0
+	m.Quiet = fields&hasQuiet != 0
 	if fields&hasHint != 0 {
 		m.Hint = c.position("hint")
 	}

@@ -13,6 +13,8 @@ const (
 	packetRaft         = 1
 	packetForward      = 2
 	packetForwardReply = 3
+	packetVouch        = 4
+	packetWake         = 5
 	packetMayIgnore    = 0x80
 )
 
@@ -27,6 +29,8 @@ type Packet struct {
 	Raft    *raft.Message
 	Forward *Forward
 	Reply   *ForwardReply
+	Vouch   *Vouch
+	Wake    *Wake
 }
 
 // Forward carries commands to the host of the leader they are addressed to, in Term. Commands hold
@@ -53,6 +57,16 @@ type ForwardReply struct {
 	Ordinal uint32
 }
 
+// contents is how many fields are set.
+func (p *Packet) contents() (n int) {
+	for _, set := range [...]bool{p.Raft != nil, p.Forward != nil, p.Reply != nil, p.Vouch != nil, p.Wake != nil} {
+		if set {
+			n++
+		}
+	}
+	return n
+}
+
 // PacketBound is at least the length that AppendPacket adds for p, in bytes.
 func PacketBound(p *Packet) int {
 	n := PacketHeaderSize + messageSizeMost
@@ -71,8 +85,7 @@ func PacketBound(p *Packet) int {
 
 // AppendPacket appends p. It panics unless exactly one field of p is set.
 func AppendPacket(dst []byte, p *Packet) []byte {
-	assertf((p.Raft != nil) != (p.Forward != nil) != (p.Reply != nil) && (p.Raft == nil || p.Forward == nil || p.Reply == nil),
-		"packet with other than one content")
+	assertf(p.contents() == 1, "packet with other than one content")
 	start := len(dst)
 	dst = append(dst, 0, 0, 0, 0, 0)
 	switch {
@@ -82,6 +95,12 @@ func AppendPacket(dst []byte, p *Packet) []byte {
 	case p.Forward != nil:
 		dst[start] = packetForward
 		dst = appendForward(dst, p.Forward)
+	case p.Vouch != nil:
+		dst[start] = packetVouch
+		dst = appendVouch(dst, p.Vouch)
+	case p.Wake != nil:
+		dst[start] = packetWake
+		dst = appendWake(dst, p.Wake)
 	default:
 		dst[start] = packetForwardReply
 		dst = appendForwardReply(dst, p.Reply)
@@ -140,7 +159,7 @@ func DecodePacket(p []byte) (Packet, []byte, error) {
 		if c.err != nil {
 			return Packet{}, nil, c.err
 		}
-		if kind > packetForwardReply && kind&packetMayIgnore != 0 {
+		if kind > packetWake && kind&packetMayIgnore != 0 {
 			continue
 		}
 		packet, err := decodePacketBody(kind, body)
@@ -165,6 +184,12 @@ func decodePacketBody(kind uint8, body []byte) (p Packet, err error) {
 	case packetForwardReply:
 		c = cursor{what: "forward reply", p: body}
 		p.Reply = c.forwardReply()
+	case packetVouch:
+		c = cursor{what: "vouch", p: body}
+		p.Vouch = c.vouch()
+	case packetWake:
+		c = cursor{what: "wake", p: body}
+		p.Wake = c.wake()
 	default:
 		return p, &CorruptError{What: "packet's kind", Expected: "a known kind", Found: fmt.Sprint(kind)}
 	}

@@ -92,6 +92,8 @@ func sampleForwardReply() *ForwardReply {
 	return &ForwardReply{Group: 200, Birth: 0xb1b2b3b4b5b6b7b8, Term: 9, Life: 0x1122334455667788, Seq: 41, Count: 3, Refused: raft.Overloaded, Index: 1001, Ordinal: 130}
 }
 
+func sampleVouch() *Vouch { return &Vouch{Call: true, Groups: 300, Sum: 0xc1c2c3c4c5c6c7c8} }
+
 func sampleHello() Hello {
 	return Hello{Protocol: Protocol, Cluster: sampleCluster(), Epoch: 2, Host: 3, Incarnation: 0x103, FeatureLevel: 4, Purpose: PurposeLink, Life: 0x1122334455667788, To: 5}
 }

@@ -34,7 +34,7 @@ func TestSamplesRoundTrip(t *testing.T) {
 		same(t, "message", got, m, err)
 		same(t, "bytes behind it", rest, []byte{1, 2, 3}, nil)
 	}
-	for _, p := range []Packet{{Forward: sampleForward()}, {Reply: sampleForwardReply()}} {
+	for _, p := range []Packet{{Forward: sampleForward()}, {Reply: sampleForwardReply()}, {Vouch: sampleVouch()}, {Wake: &Wake{Group: 7, Birth: 0xb}}} {
 		got, _, err := DecodePacket(AppendPacket(nil, &p))
 		same(t, "packet", got, p, err)
 	}

@@ -11,7 +11,7 @@ type Checker struct {
 	hosts  int
 	fail   Fail
 	groups map[uint64]*group // looked up, never iterated
-	counts [env.LogRecovered + 1]uint64
+	counts [env.WentQuiet + 1]uint64
 	probes Probes
 
 	damaged []bool // by host: its disk or its machine was spoilt

@@ -28,7 +28,7 @@ type MessageFaults struct {
 }
 
 // Traffic counts what happened to Writes between hosts.
-type Traffic struct{ Sent, Dropped, Doubled, Reordered, Delayed, Held, Resets uint64 }
+type Traffic struct{ Sent, Bytes, Dropped, Doubled, Reordered, Delayed, Held, Resets uint64 }
 
 func (n *network) start(w *World) {
 	n.rng = w.stream(5, 0, 0)
@@ -150,6 +150,7 @@ func (n *network) send(w *World, to *stream, kind unitKind, data []byte) {
 		return
 	}
 	n.sent.Sent++
+	n.sent.Bytes += uint64(len(data))
 	if kind == unitData && n.faults != (MessageFaults{}) {
 		f := &n.faults
 		switch x := n.rng.Float64(); {
