@@ -3,6 +3,7 @@ package lockstep_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -24,6 +25,7 @@ func TestCloseEndsEveryKindOfCall(t *testing.T) {
 		}
 		me := (c.leader(1) + 1) % 3
 		g = c.hosts[me].Group(1)
+		session, token := c.session(me), c.drawToken(me)
 		c.w.Kill((me + 1) % 3)
 		c.w.Kill((me + 2) % 3)
 		ended := map[string]error{}
@@ -53,18 +55,23 @@ func TestCloseEndsEveryKindOfCall(t *testing.T) {
 		call("wait", func(ctx context.Context) error { _, err := g.Wait(ctx, 1<<40); return err })
 		call("snapshot", func(ctx context.Context) error { _, err := g.Snapshot(ctx); return err })
 		call("transfer", func(ctx context.Context) error { return g.TransferLeader(ctx, lockstep.HostID(me+1)) })
+		for k := range 70 { // some of which wait for room
+			call(fmt.Sprintf("propose %d in a session", k), func(ctx context.Context) error { _, err := session.Propose(ctx, nil); return err })
+		}
+		call("session", func(ctx context.Context) error { _, err := g.Session(ctx); return err })
+		call("propose as", func(ctx context.Context) error { _, err := g.ProposeAs(ctx, token, nil); return err })
+		call("lookup", func(ctx context.Context) error { _, err := g.Lookup(ctx, token); return err })
 		call("create", func(ctx context.Context) error {
 			_, err := c.hosts[me].Create(ctx, 9, lockstep.GroupOptions{Machine: "counter"})
 			return err
 		})
-		c.w.Sleep(500 * time.Millisecond)
+		c.w.Sleep(3 * time.Second) // some of them pause before they are sent again
 		if len(ended) != 0 {
 			t.Errorf("ended without a majority: %v", ended)
 		}
 		c.w.Do(me, func() { _ = c.hosts[me].Close() })
 		c.w.Sleep(200 * time.Millisecond)
-		names := []string{"propose", "start", "read", "read at", "wait", "snapshot", "transfer", "create"}
-		for _, name := range names {
+		for _, name := range []string{"session", "propose as", "lookup", "propose 0 in a session", "propose 69 in a session", "propose", "start", "read", "read at", "wait", "snapshot", "transfer", "create"} {
 			if err, ok := ended[name]; !ok {
 				t.Errorf("%s is still open after Close", name)
 			} else if !errors.Is(err, lockstep.ErrClosed) {

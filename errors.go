@@ -94,6 +94,9 @@ var (
 	ErrQuarantined = host.ErrQuarantined // the machine failed on this replica
 	ErrClosed      = host.ErrClosed      // the host is closed
 	ErrSkipped     = host.ErrSkipped     // Unknown: a snapshot passed over the command's place
+	ErrEvicted     = host.ErrEvicted     // the session is no more: evicted, unused for too long, or closed
+	ErrForgotten   = host.ErrForgotten   // Committed: it ran, and its result is kept no more. Unknown: its token is older than what is remembered
+	ErrNever       = host.ErrNever       // NotCommitted: a Lookup was there first; it never runs
 )
 
 // Errors of Open, and of a host's life.

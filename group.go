@@ -163,7 +163,7 @@ func (g *Group) Reconfigure(ctx context.Context, next Configuration) (Configurat
 	}
 	c, err := g.h.Reconfigure(ctx, raft.GroupID(g.id), &host.Target{
 		Index: raft.Index(next.Index), Voters: hostIDs(next.Voters), Learners: hostIDs(next.Learners),
-		MaxEntryBytes: next.Settings.MaxEntryBytes, MachineVersion: uint32(next.Settings.Version),
+		Settings: next.Settings.replicated(),
 	})
 	if err != nil {
 		return Configuration{}, fault("Reconfigure", g.id, err)
@@ -183,7 +183,7 @@ func configuration(c *raft.Configuration) Configuration {
 	return Configuration{
 		Index: Index(c.Index), Voters: hostsOf(c.Voters), Learners: hostsOf(c.Learners),
 		Next: hostsOf(c.Next), Outgoing: hostsOf(c.Outgoing),
-		Settings: Settings{MaxEntryBytes: c.Settings.MaxEntryBytes, Version: machine.Version(c.Settings.Version)},
+		Settings: settings(&c.Settings),
 	}
 }
 

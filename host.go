@@ -39,17 +39,7 @@ func (h *Host) ID() HostID { return HostID(h.h.ID()) }
 // group answers, and logs for whom it waits (founding needs every founder once). Errors: ErrExists,
 // ErrNoMachine, ErrOptions, the end of ctx with the reason for waiting, ErrClosed.
 func (h *Host) Create(ctx context.Context, id GroupID, opts GroupOptions) (*Group, error) {
-	if o := opts.Settings.MaxEntryBytes; o < 0 || o > 64<<20 {
-		return nil, &Error{Op: "Create", Group: id, Outcome: NotCommitted, Err: fmt.Errorf("%w: Settings.MaxEntryBytes is between 1 and 64 MiB", ErrOptions)}
-	}
-	err := h.h.Create(ctx, raft.GroupID(id), opts.Machine, hostIDs(opts.Voters), func(s *raft.Settings) {
-		if opts.Settings.MaxEntryBytes != 0 {
-			s.MaxEntryBytes = opts.Settings.MaxEntryBytes
-		}
-		if opts.Settings.Version != 0 {
-			s.Version = uint32(opts.Settings.Version)
-		}
-	})
+	err := h.h.Create(ctx, raft.GroupID(id), opts.Machine, hostIDs(opts.Voters), opts.Settings.over)
 	if err != nil {
 		return nil, fault("Create", id, err)
 	}

@@ -45,12 +45,6 @@ type GroupOptions struct {
 	Settings Settings
 }
 
-// Settings are replicated in configuration entries: equal on every replica at one index.
-type Settings struct {
-	MaxEntryBytes int64           // longest command. Zero: 1 MiB; at most 64 MiB
-	Version       machine.Version // that the machine runs. Zero: Kind.Oldest
-}
-
 // Configuration is who belongs to a group, and its settings, as of Index.
 type Configuration struct {
 	Index            Index

@@ -42,6 +42,7 @@ type GroupStatus struct {
 	Snapshot       Index               `json:"snapshot"` // newest that a majority agrees with
 	Digest         machine.Digest      `json:"digest"`   // of the state at DigestIndex, equal on all replicas
 	DigestIndex    Index               `json:"digest_index"`
+	Sessions       int                 `json:"sessions"`  // in the table as of Applied
 	Tolerates      int                 `json:"tolerates"` // how many voters may still fail; -1: unknown here
 	Configuration  ConfigurationStatus `json:"configuration"`
 	Followers      []FollowerStatus    `json:"followers"` // of a leader; none on others
@@ -105,6 +106,7 @@ func groupStatus(in *host.GroupStatus) GroupStatus {
 		Role: in.Role, State: in.State, Why: in.Why, Term: uint64(in.Term), Leader: HostID(in.Leader),
 		Commit: Index(in.Commit), Applied: Index(in.Applied), Snapshot: Index(in.Snapshot),
 		Digest: machine.Digest(in.Mark.Digest), DigestIndex: Index(in.Mark.Index), Tolerates: in.Tolerates,
+		Sessions:      in.Sessions,
 		Configuration: ConfigurationStatus{Index: c.Index, Voters: append([]HostID{}, c.Voters...), Learners: append([]HostID{}, c.Learners...), Next: c.Next, Outgoing: c.Outgoing},
 		Followers:     followers,
 	}

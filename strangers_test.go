@@ -74,7 +74,9 @@ func TestOnlyHostsOfTheClusterChangeAConfiguration(t *testing.T) {
 			c.w.Start(3)
 			a := c.asker(3, hello)
 			for to := range 3 {
-				req := wire.ChangeRequest{Cluster: is.Mint.Cluster, Group: 1, After: 1, Voters: []raft.HostID{1}, MaxEntryBytes: 4711, MachineVersion: 1}
+				req := wire.ChangeRequest{Cluster: is.Mint.Cluster, Group: 1, After: 1, Voters: []raft.HostID{1}, Settings: raft.Settings{
+					Version: 1, MaxEntryBytes: 4711, MaxSessions: 1, SessionTTL: int64(time.Hour), MaxTokens: 1, TokenTTL: int64(time.Hour), MaxResultBytes: 1,
+				}}
 				req.After = 1
 				p, err := a.call(to, wire.AppendChangeRequest(nil, &req))
 				if err != nil {

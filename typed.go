@@ -6,7 +6,7 @@ import (
 	"github.com/lockstep-rsm/lockstep/machine"
 )
 
-// Caller is whatever takes commands and queries: a *Group, or a client of the simulator.
+// Caller is whatever takes commands and queries: a *Group, a *Session, or a client of the simulator.
 type Caller interface {
 	Propose(ctx context.Context, cmd []byte) (Result, error)
 	Read(ctx context.Context, query []byte, opts ReadOptions) (Result, error)

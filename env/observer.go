@@ -49,7 +49,7 @@ const (
 	LinkUp                                 // Peer is the host
 	LinkLost                               // Peer is the host; Text: refused, reset, timeout
 	LogRecovered                           // a replica begins with what its log held: Term and Peer of the hard state, Index and Digest of the last entry; Text: damage, if any
-	CallBusy                               // a call was refused; Text: the budget that is full: inbox, apply, uncommitted, or order
+	CallBusy                               // a call was refused; Text: the budget that is full: inbox, apply, uncommitted, order, or session
 	RoundTrip                              // to the host Peer and back: Took
 	ReplicaDiverged                        // a majority computed another state: Text; ReplicaStopped follows
 	LogFailed                              // the host stopped until its process starts anew; Text: why
@@ -57,4 +57,5 @@ const (
 	EntriesReadBack                        // payloads that had left memory were read from the log, through Index; Count entries; Text: for the machine, or to be sent
 	Configured                             // another configuration is in force here, of the entry at Index; Text: voters, outgoing voters and learners, each replica@host
 	WentQuiet                              // this leader and its followers send no heartbeats until something stirs: Term
+	CommandRepeated                        // of the entry at Index, Count commands of sessions or tokens had run before, and were answered from the table
 )

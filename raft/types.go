@@ -146,6 +146,9 @@ type Settings struct {
 	MaxEntryBytes  int64  // longest command
 	MaxSessions    uint32
 	SessionTTL     int64 // nanoseconds of log time
+	MaxTokens      uint32
+	TokenTTL       int64 // nanoseconds of log time
+	MaxResultBytes int64 // of results that sessions and tokens keep
 	Lease          int64 // nanoseconds; 0: none
 	MaxDriftPPM    uint32
 	Halt           bool

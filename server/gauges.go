@@ -28,6 +28,7 @@ var (
 	appliedDesc   = desc("lockstep_applied_index", "Last executed index.", "group")
 	stateDesc     = desc("lockstep_replica_state", "1 for the state that the replica is in.", "group", "state")
 	toleratesDesc = desc("lockstep_tolerates", "How many voters may still fail; -1: unknown here. Of the others: the least.", "group")
+	sessionsDesc  = desc("lockstep_sessions", "Sessions that the group knows.", "group")
 	lagDesc       = desc("lockstep_follower_lag_bytes", "Log of groups that this host leads which is not known to be durable on a peer.", "peer")
 	walSizeDesc   = desc("lockstep_wal_size_bytes", "Size of the log on disk.")
 	inboxDesc     = desc("lockstep_inbox_bytes", "Accepted and not yet answered.")
@@ -38,15 +39,15 @@ var states = []string{"serving", "recovering", "quarantined", "halted"}
 
 // Describe implements prometheus.Collector.
 func (g gauges) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{leaderDesc, commitDesc, appliedDesc, stateDesc, toleratesDesc, lagDesc, walSizeDesc, inboxDesc} {
+	for _, d := range []*prometheus.Desc{leaderDesc, commitDesc, appliedDesc, stateDesc, toleratesDesc, sessionsDesc, lagDesc, walSizeDesc, inboxDesc} {
 		out <- d
 	}
 }
 
 // row is what is shown of one group, or of several together.
 type row struct {
-	leads, commit, applied, tolerates float64
-	states                            map[string]float64
+	leads, commit, applied, tolerates, sessions float64
+	states                                      map[string]float64
 }
 
 func (r *row) add(s *lockstep.GroupStatus) {
@@ -55,6 +56,7 @@ func (r *row) add(s *lockstep.GroupStatus) {
 	}
 	r.commit += float64(s.Commit)
 	r.applied += float64(s.Applied)
+	r.sessions += float64(s.Sessions)
 	if r.states == nil {
 		r.states, r.tolerates = map[string]float64{}, float64(s.Tolerates)
 	}
@@ -81,6 +83,7 @@ func (g gauges) Collect(out chan<- prometheus.Metric) {
 		gauge(commitDesc, r.commit, group)
 		gauge(appliedDesc, r.applied, group)
 		gauge(toleratesDesc, r.tolerates, group)
+		gauge(sessionsDesc, r.sessions, group)
 		for _, state := range states {
 			gauge(stateDesc, r.states[state], group, state)
 		}

@@ -32,6 +32,7 @@ var promised = map[string]string{
 	"lockstep_applied_index":             `group="(\d+|others)"`,
 	"lockstep_replica_state":             `group="(\d+|others)",state="(serving|recovering|quarantined|halted)"`,
 	"lockstep_tolerates":                 `group="(\d+|others)"`,
+	"lockstep_sessions":                  `group="(\d+|others)"`,
 	"lockstep_wal_size_bytes":            "",
 	"lockstep_inbox_bytes":               "",
 	"lockstep_follower_lag_bytes":        `peer="\d+"`,

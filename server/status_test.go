@@ -37,6 +37,7 @@ groups[].leader number
 groups[].machine string
 groups[].machine_version number
 groups[].role string
+groups[].sessions number
 groups[].snapshot number
 groups[].state string
 groups[].term number

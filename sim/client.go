@@ -130,6 +130,12 @@ func (a *caller) planned() bool {
 }
 
 func (a *caller) call(call *check.Call, do func(*lockstep.Group) (lockstep.Result, error)) (lockstep.Result, error) {
+	return a.record(call, do, nil)
+}
+
+// record makes a call on the host that the seed picks, and gives it to the judges. Settle, if there is one,
+// goes on with what the call came to.
+func (a *caller) record(call *check.Call, do func(*lockstep.Group) (lockstep.Result, error), settle func(lockstep.Result, error) (lockstep.Result, error)) (lockstep.Result, error) {
 	r := a.c.r
 	if !a.decide(false) {
 		return lockstep.Result{}, &lockstep.Error{Op: "call", Group: groupID, Outcome: lockstep.NotCommitted, Err: errLeftOut}
@@ -145,6 +151,9 @@ func (a *caller) call(call *check.Call, do func(*lockstep.Group) (lockstep.Resul
 	var result lockstep.Result
 	err := error(&lockstep.Error{Op: "call", Group: groupID, Outcome: lockstep.Unknown, Err: errDown})
 	r.w.Do(h.n, func() { result, err = do(h.group) })
+	if settle != nil {
+		result, err = settle(result, err)
+	}
 	r.end(call, result, err)
 	if call.Outcome != check.Answered {
 		a.host = a.rng.IntN(len(r.hosts))
@@ -163,6 +172,8 @@ func (r *run) end(call *check.Call, result lockstep.Result, err error) {
 		call.Index, call.Ordinal, call.Output = result.Index, result.Ordinal, bytes.Clone(result.Data)
 	case lockstep.OutcomeOf(err) == lockstep.NotCommitted || call.Query:
 		call.Outcome = check.Never
+	case lockstep.OutcomeOf(err) == lockstep.Committed:
+		call.Outcome, call.Index, call.Ordinal = check.Ran, result.Index, result.Ordinal
 	default:
 		call.Outcome = check.Maybe
 	}

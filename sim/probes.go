@@ -34,6 +34,9 @@ func (p *probes) call(query bool, err error) {
 		{lockstep.ErrNoSpace, "call refused for lack of space"},
 		{lockstep.ErrBusy, "call refused as busy"},
 		{lockstep.ErrSkipped, "call passed over by a snapshot"},
+		{lockstep.ErrEvicted, "session evicted"},
+		{lockstep.ErrForgotten, "result lost, or token forgotten"},
+		{lockstep.ErrNever, "token fenced"},
 		{errDown, "call cut short by a crash"},
 		{context.Canceled, "call canceled"},
 	} {
@@ -97,6 +100,10 @@ var allProbes = []probe{
 	{"damaged log admitted", func(r *run) uint64 { return r.checker.Probes().Admitted }},
 	{"damaged replica stopped", func(r *run) uint64 { return r.checker.Probes().Quarantined }},
 	{"core healed alone", nil},
+	{"command sent again, and answered from the table", ofEvent(env.CommandRepeated)},
+	{"session evicted", nil},
+	{"result lost, or token forgotten", nil},
+	{"token fenced", nil},
 	{"tick executed", func(r *run) uint64 { return r.witness.Ticks() }},
 }
 
@@ -104,6 +111,7 @@ var allProbes = []probe{
 var optional = map[string]bool{
 	"call refused as busy": true, "call passed over by a snapshot": true, "start refused on a full disk": true,
 	"start refused on a damaged disk": true, "tick executed": true,
+	"command sent again, and answered from the table": true, "session evicted": true, "result lost, or token forgotten": true, "token fenced": true,
 	"snapshot while joint": true, "joint left by another leader": true,
 }
 

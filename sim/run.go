@@ -335,7 +335,7 @@ func (h *host) start() {
 		if r.created {
 			h.group = open.Group(groupID)
 		}
-		group, err := open.Create(r.w.Context(), groupID, lockstep.GroupOptions{Machine: name})
+		group, err := open.Create(r.w.Context(), groupID, lockstep.GroupOptions{Machine: name, Settings: r.settings.group})
 		if err != nil {
 			h.exit(err)
 			return

@@ -4,6 +4,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"time"
+
+	"github.com/lockstep-rsm/lockstep"
 )
 
 // settings are a seed's: which cluster it simulates.
@@ -20,6 +22,7 @@ type settings struct {
 	lanes         int
 	kinds         []Faults // that this seed draws from
 	pace          time.Duration
+	group         lockstep.Settings
 }
 
 func (s *settings) draw(rng *rand.Rand, o *Options) {
@@ -46,6 +49,11 @@ func (s *settings) draw(rng *rand.Rand, o *Options) {
 	}
 	rng.Shuffle(len(s.kinds), func(i, j int) { s.kinds[i], s.kinds[j] = s.kinds[j], s.kinds[i] })
 	s.kinds = s.kinds[:min(len(s.kinds), 3+rng.IntN(4))] // a swarm: each seed has its own few
+	s.group = lockstep.Settings{
+		MaxSessions: pick(rng, 1, 2, 4, 4096), SessionTTL: pick[time.Duration](rng, 1, 5, 600) * time.Second,
+		MaxTokens: pick(rng, 2, 16, 16384), TokenTTL: pick[time.Duration](rng, 1, 5, 3600) * time.Second,
+		MaxResultBytes: pick[int64](rng, 16, 1<<10, 16<<20),
+	}
 	for _, f := range []Faults{BitRot, MachineError} {
 		// A minority of the hosts is no minority of voters that change.
 		if o.Faults&f != 0 && rng.IntN(3) == 0 && !slices.Contains(s.kinds, Membership) {

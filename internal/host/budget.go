@@ -43,7 +43,7 @@ func callBytes(cmd []byte) int64 { return int64(len(cmd)) + callOverhead }
 // forwardBytes is what a forward costs its leader while it waits there.
 func forwardBytes(f *wire.Forward) (n int64) {
 	for _, cmd := range f.Commands {
-		n += callBytes(cmd)
+		n += callBytes(cmd.Data)
 	}
 	return n
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/lockstep-rsm/lockstep/env"
+	"github.com/lockstep-rsm/lockstep/internal/session"
+	"github.com/lockstep-rsm/lockstep/internal/wire"
 	"github.com/lockstep-rsm/lockstep/raft"
 )
 
@@ -24,6 +26,8 @@ type Call struct {
 
 	g        *group
 	cmd      []byte
+	header   int           // how many bytes of cmd are for the table of sessions
+	opened   session.ID    // of a registration that is done
 	order    uint64        // among the calls of its group on this host
 	hold     time.Duration // of one that a leader refused: until when it waits for those after it; 0: none did
 	patient  bool          // its context ends it, or nothing
@@ -46,6 +50,9 @@ const (
 	callCompleting
 	callDone
 )
+
+// command is what is proposed.
+func (c *Call) command() wire.Command { return wire.Command{Data: c.cmd, Session: c.header > 0} }
 
 // claim says whether it is the caller's to finish the call: once, to one (H4).
 func (c *Call) claim() bool { return c.state.CompareAndSwap(callOpen, callCompleting) }

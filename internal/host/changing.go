@@ -75,12 +75,11 @@ func (g *group) describe(r *wire.ChangeReply) {
 // gets the next replica id, and the incarnation that its host's directory gives that replica.
 func (g *group) target(req *wire.ChangeRequest) (*raft.Configuration, string) {
 	now := g.r.Configuration()
-	next := &raft.Configuration{NextReplica: now.NextReplica, Settings: now.Settings}
-	next.Settings.MaxEntryBytes = req.MaxEntryBytes
-	switch {
-	case req.MaxEntryBytes < 1 || req.MaxEntryBytes > 64*mib:
-		return nil, "Settings.MaxEntryBytes is between 1 and 64 MiB"
-	case req.MachineVersion != now.Settings.Version:
+	next := &raft.Configuration{NextReplica: now.NextReplica, Settings: withSettings(now.Settings, &req.Settings)}
+	if why := checkSettings(&next.Settings); why != "" {
+		return nil, why
+	}
+	if next.Settings.Version != now.Settings.Version {
 		return nil, "Settings.Version cannot be changed yet"
 	}
 	for _, set := range []struct {

@@ -61,7 +61,7 @@ type Host struct {
 	linked    map[raft.HostID]bool
 	pairs     []*pair       // by host
 	beatAt    time.Duration // when hosts next speak for quiet groups
-	failed    error // the log failed: nothing is written or sent any more
+	failed    error         // the log failed: nothing is written or sent any more
 
 	awaited string // of the founding task alone: the founders it last told of as not there
 
@@ -77,7 +77,8 @@ type Host struct {
 	knocks      knocks
 	refusals    map[raft.HostID]string
 	notes       []hostNote
-	why         string       // why the host does not serve; empty: it does
+	why         string // why the host does not serve; empty: it does
+	retries     retries
 	watchers    []env.Waiter // of replicas, why and founding
 }
 
@@ -274,6 +275,7 @@ func (h *Host) Close() error {
 		}
 		h.lanes.close()
 		h.wakeWatchers()
+		h.retries.end()
 		// The log outlives every task: one of them may be founding, and open it only now.
 		h.tasks.wait()
 		if h.wal != nil {

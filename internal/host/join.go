@@ -129,7 +129,7 @@ func (h *Host) include(host raft.HostID) error {
 func (h *Host) beginChange(c *raft.Configuration, voters, learners []raft.HostID) error {
 	reply, err := h.askLeader(context.Background(), &wire.ChangeRequest{
 		Group: systemGroup, After: c.Index, Voters: voters, Learners: learners,
-		MaxEntryBytes: c.Settings.MaxEntryBytes, MachineVersion: c.Settings.Version,
+		Settings: c.Settings,
 	})
 	switch {
 	case err != nil:
@@ -323,7 +323,7 @@ func (h *Host) leave(ctx context.Context, group raft.GroupID, id raft.HostID) er
 		voters, learners = slices.DeleteFunc(voters, is), slices.DeleteFunc(learners, is)
 		_, err = h.Reconfigure(ctx, group, &Target{
 			Index: c.Index, Voters: voters, Learners: learners,
-			MaxEntryBytes: c.Settings.MaxEntryBytes, MachineVersion: c.Settings.Version,
+			Settings: c.Settings,
 		})
 		var no *RefusedError
 		if err == nil || !errors.As(err, &no) || !no.passes {

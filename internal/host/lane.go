@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/lockstep-rsm/lockstep/env"
+	"github.com/lockstep-rsm/lockstep/internal/session"
 	"github.com/lockstep-rsm/lockstep/internal/snapshot"
 	"github.com/lockstep-rsm/lockstep/internal/wal"
 	"github.com/lockstep-rsm/lockstep/internal/wire"
@@ -21,6 +22,8 @@ import (
 type lane struct {
 	bytes   atomic.Int64  // of payloads that wait here
 	applied atomic.Uint64 // index the machine has executed
+	time    atomic.Int64  // log time of that entry
+	open    atomic.Int64  // sessions in the table there
 
 	mu        sync.Mutex
 	entries   []raft.Entry
@@ -32,8 +35,9 @@ type lane struct {
 	stopped   bool
 
 	machine   machine.StateMachine
+	sessions  session.Table
 	conf      raft.Configuration // as of applied
-	chain     raft.Digest        // over all results
+	chain     raft.Digest        // over all results, and the table of sessions
 	secret    [2]uint64
 	last      raft.Identity // of the entry at applied
 	lastSum   raft.Digest
@@ -57,10 +61,12 @@ type laneWaiter struct {
 
 // span is one entry's commands within a batch.
 type span struct {
-	entry   *raft.Entry
-	first   int
-	count   int
-	origins []wire.Origin
+	entry    *raft.Entry
+	commands int // in the entry
+	first    int // of those that the machine is given
+	count    int // of these
+	origins  []wire.Origin
+	decided  []decided // by ordinal; nil: the machine is given all
 }
 
 const (
@@ -255,7 +261,8 @@ func (l *lane) take() (*raft.SnapshotMeta, []raft.Entry) {
 	return nil, entries
 }
 
-// execute runs entries in order (H10), cutting batches at marks and configurations.
+// execute runs entries in order (H10), cutting batches at marks and configurations, and behind entries
+// with commands of sessions: what is decided next depends on the bytes of their results (S3).
 func (l *lane) execute(g *group, entries []raft.Entry) error {
 	if err := l.load(g, entries); err != nil {
 		l.release(entries)
@@ -267,7 +274,7 @@ func (l *lane) execute(g *group, entries []raft.Entry) error {
 		if err := l.collect(e); err != nil {
 			return err
 		}
-		if e.Flags&raft.FlagMark != 0 || e.Kind == raft.KindConfiguration || len(l.cmds) >= maxLaneCommands || i == len(entries)-1 {
+		if e.Flags&raft.FlagMark != 0 || e.Kind == raft.KindConfiguration || l.spans[len(l.spans)-1].decided != nil || len(l.cmds) >= maxLaneCommands || i == len(entries)-1 {
 			if err := l.run(g); err != nil {
 				return err
 			}
@@ -303,20 +310,24 @@ func (l *lane) load(g *group, entries []raft.Entry) error {
 // collect adds one entry's commands to the batch.
 func (l *lane) collect(e *raft.Entry) error {
 	s := span{entry: e, first: len(l.cmds)}
+	l.sessions.Begin(session.Time(e.Time), sessionLimits(&l.conf.Settings))
 	switch e.Kind {
 	case raft.KindCommands:
 		it := wire.DecodePayload(e.Data)
 		for it.Next() {
-			c := machine.Command{Data: it.Data(), Index: machine.Index(e.Index), Ordinal: it.Ordinal(), Time: machine.Time(e.Time)}
-			c.SetSecret(l.secret[0]^uint64(e.Sum), l.secret[1]^uint64(e.Index))
-			l.cmds = append(l.cmds, c)
+			if l.runs(&s, &it) {
+				c := machine.Command{Data: it.Data(), Index: machine.Index(e.Index), Ordinal: it.Ordinal(), Time: machine.Time(e.Time)}
+				c.SetSecret(l.secret[0]^uint64(e.Sum), l.secret[1]^uint64(e.Index))
+				l.cmds = append(l.cmds, c)
+				s.count++
+			}
 			if o := it.Origin(); o.Host != 0 || s.origins != nil {
-				for len(s.origins) < s.count {
+				for len(s.origins) < s.commands {
 					s.origins = append(s.origins, wire.Origin{})
 				}
 				s.origins = append(s.origins, o)
 			}
-			s.count++
+			s.commands++
 		}
 		if err := it.Err(); err != nil {
 			return fmt.Errorf("decode entry %d: %w", e.Index, err)
@@ -344,10 +355,13 @@ func (l *lane) run(g *group) error {
 		took = g.h.env.Clock().Now() - began
 	}
 	for i := range l.spans {
+		l.record(g, &l.spans[i])
 		l.link(&l.spans[i])
 	}
 	last := l.spans[len(l.spans)-1].entry
 	l.last, l.lastSum = last.Identity, last.Sum
+	l.time.Store(int64(last.Time))
+	l.open.Store(int64(l.sessions.Len()))
 	l.applied.Store(uint64(last.Index))
 	g.h.observe(env.Event{
 		Kind: env.EntriesApplied, Group: uint64(g.id), Replica: uint64(g.self.Replica), Term: uint64(last.Term),
@@ -386,7 +400,8 @@ func (l *lane) callMachine() (err error) {
 	return nil
 }
 
-// link extends the chain by one entry: its identity and all its results, however batches were cut.
+// link extends the chain by one entry: its identity and all its results, however batches were cut, and the
+// table of sessions, where it spoke to that.
 func (l *lane) link(s *span) {
 	p := l.scratch[:0]
 	for i := s.first; i < s.first+s.count; i++ {
@@ -395,6 +410,9 @@ func (l *lane) link(s *span) {
 	}
 	l.scratch = p
 	l.chain = raft.Digest(digest.Mix(digest.Mix(uint64(l.chain), uint64(s.entry.Sum)), digest.Sum(p)))
+	if s.decided != nil {
+		l.chain = raft.Digest(digest.Mix(uint64(l.chain), l.sessions.Digest()))
+	}
 }
 
 // answer gives the results of one entry to the calls that wait for them here.
@@ -420,7 +438,20 @@ func (l *lane) answer(g *group, s *span) {
 // settle gives the result of the i-th command of an entry to its call.
 func (l *lane) settle(c *Call, s *span, i int) {
 	r := Result{Index: s.entry.Index, Ordinal: uint32(i)}
-	data, no := l.results.At(s.first + i)
+	ran := s.first + i
+	if s.decided != nil {
+		if d := &s.decided[i]; d.verdict.Decision != session.Run {
+			l.conclude(c, r, d)
+			return
+		}
+		ran = s.decided[i].ran
+	}
+	l.reply(c, r, ran)
+}
+
+// reply gives a call what the machine gave.
+func (l *lane) reply(c *Call, r Result, ran int) {
+	data, no := l.results.At(ran)
 	if no != nil {
 		c.settle(r, no)
 		return

@@ -16,8 +16,8 @@ func (g *group) enqueue(calls []*Call) {
 		switch {
 		case g.stopped != nil:
 			c.fail(notCommitted(fmt.Errorf("%w: %w", ErrQuarantined, g.stopped)))
-		case int64(len(c.cmd)) > conf.Settings.MaxEntryBytes:
-			c.fail(notCommitted(fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(c.cmd), conf.Settings.MaxEntryBytes)))
+		case int64(len(c.cmd)-c.header) > conf.Settings.MaxEntryBytes:
+			c.fail(notCommitted(fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(c.cmd)-c.header, conf.Settings.MaxEntryBytes)))
 		case conf.Settings.Halt:
 			c.fail(notCommitted(ErrHalted))
 		case g.lane.bytes.Load() > g.h.opts.MaxApplyBytes:
@@ -134,7 +134,7 @@ func (f *filling) fill(queued []*Call) {
 	for _, in := range f.g.inbound {
 		f.commands += len(in.f.Commands)
 		for _, cmd := range in.f.Commands {
-			f.bytes += len(cmd)
+			f.bytes += len(cmd.Data)
 		}
 	}
 	for _, c := range queued {
@@ -144,14 +144,14 @@ func (f *filling) fill(queued []*Call) {
 		if f.full(c.cmd) {
 			f.emit()
 		}
-		f.add(wire.Origin{}, c.cmd)
+		f.add(wire.Origin{}, c.command())
 		f.p.calls = append(f.p.calls, c)
 		f.own--
 	}
 	for _, in := range f.g.inbound {
 		run := forwarded{from: in.from, origin: in.f.Origin}
 		for i, cmd := range in.f.Commands {
-			if f.full(cmd) {
+			if f.full(cmd.Data) {
 				f.p.forwards = append(f.p.forwards, run)
 				f.emit()
 				run = forwarded{from: in.from, origin: in.f.Origin}
@@ -174,19 +174,19 @@ func (f *filling) full(cmd []byte) bool {
 }
 
 // add puts a command into the open entry. The first one gets memory for all that is to come.
-func (f *filling) add(o wire.Origin, cmd []byte) {
+func (f *filling) add(o wire.Origin, cmd wire.Command) {
 	if f.b.Count() == 0 {
 		const perCommand, perEntry = 3, 64
 		size, calls := f.bytes+perCommand*f.commands+perEntry, f.own
 		if most := int(maxEntryPayload); size > most {
-			size, calls = max(most, len(cmd)+perEntry), calls/(size/most)
+			size, calls = max(most, len(cmd.Data)+perEntry), calls/(size/most)
 		}
 		f.b.Reset(make([]byte, 0, size))
 		f.p.calls = make([]*Call, 0, calls)
 	}
 	f.b.Add(o, cmd)
 	f.commands--
-	f.bytes -= len(cmd)
+	f.bytes -= len(cmd.Data)
 }
 
 // emit proposes the open entry.
@@ -348,9 +348,9 @@ func (g *group) forward() {
 			n++
 		}
 		calls := append([]*Call(nil), g.queued[:n]...)
-		cmds := make([][]byte, n)
+		cmds := make([]wire.Command, n)
 		for i, c := range calls {
-			cmds[i] = c.cmd
+			cmds[i] = c.command()
 		}
 		from := g.h.nextSeq + 1
 		g.h.nextSeq += uint64(n)

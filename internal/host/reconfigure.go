@@ -16,8 +16,7 @@ import (
 type Target struct {
 	Index            raft.Index
 	Voters, Learners []raft.HostID
-	MaxEntryBytes    int64
-	MachineVersion   uint32
+	Settings         raft.Settings // those that a change may not touch are not looked at
 }
 
 // RefusedError says why a change of a configuration was not begun.
@@ -125,7 +124,7 @@ func (h *Host) reconfigureStep(ctx context.Context, id raft.GroupID, t *Target, 
 		return nil, errSuperseded
 	}
 	reply, err = h.askLeader(ctx, &wire.ChangeRequest{
-		Group: id, After: t.Index, Voters: t.Voters, Learners: t.Learners, MaxEntryBytes: t.MaxEntryBytes, MachineVersion: t.MachineVersion,
+		Group: id, After: t.Index, Voters: t.Voters, Learners: t.Learners, Settings: withSettings(c.Settings, &t.Settings),
 	})
 	switch why := raft.Refusal(reply.Refused); {
 	case err != nil:
@@ -155,7 +154,7 @@ func (t *Target) approached(c *raft.Configuration) bool {
 }
 
 func (t *Target) sameSettings(c *raft.Configuration) bool {
-	return c.Settings.MaxEntryBytes == t.MaxEntryBytes && c.Settings.Version == t.MachineVersion
+	return c.Settings == withSettings(c.Settings, &t.Settings)
 }
 
 func sameHosts(members []raft.Member, hosts []raft.HostID) bool {

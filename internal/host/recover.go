@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/lockstep-rsm/lockstep/env"
+	"github.com/lockstep-rsm/lockstep/internal/session"
 	"github.com/lockstep-rsm/lockstep/internal/wal"
 	"github.com/lockstep-rsm/lockstep/internal/wire"
 	"github.com/lockstep-rsm/lockstep/machine"
@@ -249,7 +250,7 @@ func (h *Host) whileFull(id raft.GroupID, try func() error) error {
 
 // makeMachine makes an empty machine of the configured kind.
 func (g *group) makeMachine(c *raft.Configuration) error {
-	g.lane.conf = *c
+	g.lane.conf, g.lane.sessions = *c, session.Table{}
 	secret := g.h.identity.is.Mint.Cluster
 	for i, b := range secret {
 		g.lane.secret[i/8] = g.lane.secret[i/8]<<8 | uint64(b)

@@ -173,7 +173,8 @@ func systemConfiguration(m *wire.Mint) *raft.Configuration {
 func defaultSettings(name string) raft.Settings {
 	return raft.Settings{
 		Machine: name, Version: 1, FeatureLevel: featureLevel, MaxEntryBytes: 1 * mib,
-		MaxSessions: 4096, SessionTTL: int64(10 * 60 * 1e9), MaxDriftPPM: 500, SnapshotFormat: wire.SnapshotFormat,
+		MaxSessions: 4096, SessionTTL: int64(10 * time.Minute), MaxTokens: 16384, TokenTTL: int64(24 * time.Hour),
+		MaxResultBytes: 16 * mib, MaxDriftPPM: 500, SnapshotFormat: wire.SnapshotFormat,
 	}
 }
 
@@ -193,6 +194,9 @@ func (h *Host) Create(ctx context.Context, id raft.GroupID, name string, voters 
 		settings := defaultSettings(name)
 		settings.Version = uint32(max(kind.Oldest, 1))
 		set(&settings)
+		if why := checkSettings(&settings); why != "" {
+			return notCommitted(fmt.Errorf("%w: %s", ErrOptions, why))
+		}
 		if err := h.create(ctx, id, voters, settings); err != nil {
 			return err
 		}

@@ -25,7 +25,7 @@ const (
 // snapshots for ever: renaming one is another format.
 func TestRegistryBytesAreThoseOfTheGoldenFile(t *testing.T) {
 	settings := raft.Settings{
-		Machine: "kv", Version: 1, FeatureLevel: 2, MaxEntryBytes: 3, MaxSessions: 4, SessionTTL: 5, Lease: 6, MaxDriftPPM: 7,
+		Machine: "kv", Version: 1, FeatureLevel: 2, MaxEntryBytes: 3, MaxSessions: 4, SessionTTL: 5, MaxTokens: 11, TokenTTL: 12, MaxResultBytes: 13, Lease: 6, MaxDriftPPM: 7,
 		Halt: true, SkipIndex: 8, SkipOrdinal: 9, SnapshotFormat: 10,
 	}
 	group := groupRecord{

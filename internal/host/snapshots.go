@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/lockstep-rsm/lockstep/env"
+	"github.com/lockstep-rsm/lockstep/internal/session"
 	"github.com/lockstep-rsm/lockstep/internal/snapshot"
 	"github.com/lockstep-rsm/lockstep/machine"
 	"github.com/lockstep-rsm/lockstep/raft"
@@ -73,6 +74,9 @@ func (l *lane) mark(g *group, e *raft.Entry) {
 	if has {
 		d = raft.Digest(digest.Mix(uint64(d), uint64(md)))
 	}
+	if table := l.sessions.Digest(); table != 0 {
+		d = raft.Digest(digest.Mix(uint64(d), table))
+	}
 	m := raft.Mark{Index: e.Index, Digest: d}
 	g.h.observe(env.Event{Kind: env.MarkReported, Group: uint64(g.id), Replica: uint64(g.self.Replica), Index: uint64(e.Index), Digest: uint64(d)})
 	g.h.post(event{kind: evMark, g: g, mark: m})
@@ -85,6 +89,7 @@ func (l *lane) mark(g *group, e *raft.Entry) {
 		Chain: l.chain, MachineDigest: raft.Digest(md), HasMachineDigest: has, FeatureLevel: featureLevel,
 		Machine: l.conf.Settings.Machine, MachineVersion: l.conf.Settings.Version, Time: e.Time,
 	}
+	header.Sessions, _ = l.sessions.AppendBinary(nil)
 	view := l.machine.View()
 	g.h.tasks.run("snapshot", func() { g.writeSnapshot(header, view) })
 }
@@ -357,14 +362,20 @@ func (l *lane) loadSnapshot(g *group, index raft.Index) error {
 	}
 	defer r.Close()
 	h := r.Header()
+	var sessions session.Table
+	if err := sessions.UnmarshalBinary(h.Sessions); err != nil {
+		return fmt.Errorf("restore snapshot %d of group %d: %w", index, g.id, err)
+	}
 	if err := loadMachine(l.machine, machine.Version(h.MachineVersion), &machine.Reader{Reader: r}); err != nil {
 		return fmt.Errorf("restore snapshot %d of group %d: %w", index, g.id, err)
 	}
 	if md, has := l.machine.Digest(); has != h.HasMachineDigest || has && raft.Digest(md) != h.MachineDigest {
 		return fmt.Errorf("restore snapshot %d of group %d: state has digest %v, expected %v", index, g.id, raft.Digest(md), h.MachineDigest)
 	}
-	l.chain, l.conf = h.Chain, h.Meta.Configuration
+	l.chain, l.conf, l.sessions = h.Chain, h.Meta.Configuration, sessions
 	l.last, l.lastSum = h.Meta.Identity, h.Meta.Sum
+	l.time.Store(int64(l.last.Time))
+	l.open.Store(int64(l.sessions.Len()))
 	l.applied.Store(uint64(index))
 	if c, ok := l.machine.(changed); ok {
 		c.changed(g.h)

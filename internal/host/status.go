@@ -82,6 +82,7 @@ type GroupStatus struct {
 	Applied        raft.Index
 	Snapshot       raft.Index
 	Mark           raft.Mark
+	Sessions       int
 	Tolerates      int              // how many voters may still fail; -1: unknown here
 	Followers      []FollowerStatus // of a leader
 	Configuration  raft.Configuration
@@ -174,6 +175,7 @@ func (g *group) status() GroupStatus {
 	s := GroupStatus{
 		Group: g.id, Machine: conf.Settings.Machine, MachineVersion: conf.Settings.Version, Replica: g.self.Replica,
 		Applied: raft.Index(g.lane.applied.Load()), Configuration: *conf, State: "serving", Tolerates: -1,
+		Sessions: int(g.lane.open.Load()),
 	}
 	p := &g.pub
 	p.mu.Lock()

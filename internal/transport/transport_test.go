@@ -242,13 +242,13 @@ func TestPayloadsStayIntact(t *testing.T) {
 	const n = 500
 	for i := range n {
 		cmd := bytes.Repeat([]byte{byte(i)}, 100+i)
-		for !a.Send(2, &wire.Packet{Forward: &wire.Forward{Group: 1, Term: 1, Origin: wire.Origin{Host: 1, Seq: uint64(i)}, Commands: [][]byte{cmd}}}) {
+		for !a.Send(2, &wire.Packet{Forward: &wire.Forward{Group: 1, Term: 1, Origin: wire.Origin{Host: 1, Seq: uint64(i)}, Commands: []wire.Command{{Data: cmd}}}}) {
 			t.Fatal("not taken")
 		}
 	}
 	b.h.await(t, "all forwards", func() bool { return len(kept) == n })
 	for i, f := range kept {
-		if !bytes.Equal(f.Commands[0], bytes.Repeat([]byte{byte(i)}, 100+i)) {
+		if !bytes.Equal(f.Commands[0].Data, bytes.Repeat([]byte{byte(i)}, 100+i)) {
 			t.Fatalf("command %d changed", i)
 		}
 	}

@@ -12,7 +12,7 @@ func benchAppend() raft.Message {
 	m.Prev, m.PrevSum, m.Commit = raft.Position{Term: 9, Index: 1000}, 5, 998
 	var b PayloadBuilder
 	for range 64 {
-		b.Add(Origin{}, make([]byte, 128))
+		b.Add(Origin{}, Command{Data: make([]byte, 128)})
 	}
 	chain(&m, raft.Entry{Identity: raft.Identity{Kind: raft.KindCommands, Term: 9}, Data: b.Bytes()})
 	return m
@@ -54,7 +54,7 @@ func BenchmarkPayload(b *testing.B) {
 	for b.Loop() {
 		builder.Reset(buf)
 		for range 256 {
-			builder.Add(Origin{}, cmd)
+			builder.Add(Origin{}, Command{Data: cmd})
 		}
 		c := DecodePayload(builder.Bytes())
 		for c.Next() {

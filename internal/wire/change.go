@@ -9,14 +9,13 @@ import (
 // ChangeRequest asks a host about a group's configuration, or asks the group's leader there to
 // change it. docs/formats/host.md.
 type ChangeRequest struct {
-	Cluster        [16]byte
-	Group          raft.GroupID
-	Ask            bool       // nothing is to be changed
-	After          raft.Index // the configuration that the change was made from
-	Voters         []raft.HostID
-	Learners       []raft.HostID
-	MaxEntryBytes  int64 // of the settings
-	MachineVersion uint32
+	Cluster  [16]byte
+	Group    raft.GroupID
+	Ask      bool       // nothing is to be changed
+	After    raft.Index // the configuration that the change was made from
+	Voters   []raft.HostID
+	Learners []raft.HostID
+	Settings raft.Settings
 }
 
 // The states of a ChangeReply.
@@ -48,8 +47,7 @@ func AppendChangeRequest(dst []byte, r *ChangeRequest) []byte {
 	dst = binary.AppendUvarint(dst, uint64(r.After))
 	dst = appendHostIDs(dst, r.Voters)
 	dst = appendHostIDs(dst, r.Learners)
-	dst = binary.LittleEndian.AppendUint64(dst, uint64(r.MaxEntryBytes))
-	return binary.AppendUvarint(dst, uint64(r.MachineVersion))
+	return appendSettings(dst, &r.Settings)
 }
 
 // DecodeChangeRequest reads a ChangeRequest that fills p.
@@ -60,8 +58,7 @@ func DecodeChangeRequest(p []byte) (ChangeRequest, error) {
 	r.After = raft.Index(c.uvarint("index"))
 	r.Voters = c.hostIDs("voters")
 	r.Learners = c.hostIDs("learners")
-	r.MaxEntryBytes = int64(c.u64("longest command"))
-	r.MachineVersion = c.uvarint32("machine version")
+	r.Settings = c.settings()
 	c.end()
 	if c.err != nil {
 		return ChangeRequest{}, c.err

@@ -35,23 +35,29 @@ func AppendConfiguration(dst []byte, c *raft.Configuration) []byte {
 	dst = appendMembers(dst, c.Outgoing)
 	dst = appendMembers(dst, c.Learners)
 	dst = binary.AppendUvarint(dst, uint64(c.NextReplica))
-	s := &c.Settings
+	dst = appendSettings(dst, &c.Settings)
+	if len(c.Next) > 0 {
+		dst = appendMembers(dst, c.Next)
+	}
+	return dst
+}
+
+func appendSettings(dst []byte, s *raft.Settings) []byte {
 	dst = appendText(dst, "machine name", s.Machine, MaxMachineBytes)
 	dst = binary.AppendUvarint(dst, uint64(s.Version))
 	dst = binary.AppendUvarint(dst, uint64(s.FeatureLevel))
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(s.MaxEntryBytes))
 	dst = binary.AppendUvarint(dst, uint64(s.MaxSessions))
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(s.SessionTTL))
+	dst = binary.AppendUvarint(dst, uint64(s.MaxTokens))
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(s.TokenTTL))
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(s.MaxResultBytes))
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(s.Lease))
 	dst = binary.AppendUvarint(dst, uint64(s.MaxDriftPPM))
 	dst = appendFlag(dst, s.Halt)
 	dst = binary.AppendUvarint(dst, uint64(s.SkipIndex))
 	dst = binary.AppendUvarint(dst, uint64(s.SkipOrdinal))
-	dst = binary.AppendUvarint(dst, uint64(s.SnapshotFormat))
-	if len(c.Next) > 0 {
-		dst = appendMembers(dst, c.Next)
-	}
-	return dst
+	return binary.AppendUvarint(dst, uint64(s.SnapshotFormat))
 }
 
 func appendMembers(dst []byte, members []raft.Member) []byte {
@@ -83,20 +89,7 @@ func DecodeConfiguration(p []byte) (raft.Configuration, error) {
 	out.Outgoing = c.members("outgoing voters")
 	out.Learners = c.members("learners")
 	out.NextReplica = raft.ReplicaID(c.uvarint("next replica"))
-	out.Settings = raft.Settings{
-		Machine:        c.text("machine", MaxMachineBytes),
-		Version:        c.uvarint32("machine version"),
-		FeatureLevel:   c.uvarint32("feature level"),
-		MaxEntryBytes:  int64(c.u64("longest command")),
-		MaxSessions:    c.uvarint32("most sessions"),
-		SessionTTL:     int64(c.u64("session lifetime")),
-		Lease:          int64(c.u64("lease")),
-		MaxDriftPPM:    c.uvarint32("drift bound"),
-		Halt:           c.flag("halt"),
-		SkipIndex:      raft.Index(c.uvarint("skipped index")),
-		SkipOrdinal:    c.uvarint32("skipped ordinal"),
-		SnapshotFormat: c.uvarint32("snapshot format"),
-	}
+	out.Settings = c.settings()
 	if next {
 		at := c.off
 		if out.Next = c.members("voters to be"); c.err == nil && out.Next == nil {
@@ -108,6 +101,26 @@ func DecodeConfiguration(p []byte) (raft.Configuration, error) {
 		return raft.Configuration{}, c.err
 	}
 	return out, nil
+}
+
+func (c *cursor) settings() raft.Settings {
+	return raft.Settings{
+		Machine:        c.text("machine", MaxMachineBytes),
+		Version:        c.uvarint32("machine version"),
+		FeatureLevel:   c.uvarint32("feature level"),
+		MaxEntryBytes:  int64(c.u64("longest command")),
+		MaxSessions:    c.uvarint32("most sessions"),
+		SessionTTL:     int64(c.u64("session lifetime")),
+		MaxTokens:      c.uvarint32("most tokens"),
+		TokenTTL:       int64(c.u64("token lifetime")),
+		MaxResultBytes: int64(c.u64("bytes of results")),
+		Lease:          int64(c.u64("lease")),
+		MaxDriftPPM:    c.uvarint32("drift bound"),
+		Halt:           c.flag("halt"),
+		SkipIndex:      raft.Index(c.uvarint("skipped index")),
+		SkipOrdinal:    c.uvarint32("skipped ordinal"),
+		SnapshotFormat: c.uvarint32("snapshot format"),
+	}
 }
 
 // members reads a list ordered strictly by Replica. An empty one is nil.

@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"testing"
 
+	"github.com/lockstep-rsm/lockstep/internal/session"
 	"github.com/lockstep-rsm/lockstep/raft"
 )
 
@@ -75,6 +76,8 @@ func FuzzPayload(f *testing.F) {
 		type command struct {
 			o Origin
 			d string
+			h session.Header
+			s bool
 		}
 		var want []command
 		cs := DecodePayload(p)
@@ -82,8 +85,8 @@ func FuzzPayload(f *testing.F) {
 			if int(cs.Ordinal()) != len(want) {
 				t.Fatalf("ordinal %d at place %d", cs.Ordinal(), len(want))
 			}
-			want = append(want, command{cs.Origin(), string(cs.Data())})
-			b.Add(cs.Origin(), cs.Data())
+			want = append(want, command{cs.Origin(), string(cs.Data()), cs.Session(), cs.Command().Session})
+			b.Add(cs.Origin(), cs.Command())
 		}
 		if cs.Err() != nil {
 			if !errors.Is(cs.Err(), ErrCorrupt) {
@@ -96,7 +99,7 @@ func FuzzPayload(f *testing.F) {
 		}
 		again := DecodePayload(b.Bytes())
 		for i := range want {
-			if !again.Next() || again.Origin() != want[i].o || string(again.Data()) != want[i].d {
+			if !again.Next() || (command{again.Origin(), string(again.Data()), again.Session(), again.Command().Session}) != want[i] {
 				t.Fatalf("command %d: %+v %q, want %+v (%v)", i, again.Origin(), again.Data(), want[i], again.Err())
 			}
 		}

@@ -40,7 +40,7 @@ type Forward struct {
 	Birth    raft.Birth
 	Term     raft.Term
 	Origin   Origin
-	Commands [][]byte
+	Commands []Command
 }
 
 // ForwardReply tells the origin what became of Count commands from (Life, Seq) on: appended at
@@ -77,7 +77,7 @@ func PacketBound(p *Packet) int {
 		}
 	case p.Forward != nil:
 		for _, cmd := range p.Forward.Commands {
-			n += binary.MaxVarintLen32 + len(cmd)
+			n += binary.MaxVarintLen32 + len(cmd.Data)
 		}
 	}
 	return n
@@ -122,11 +122,7 @@ func appendForward(dst []byte, f *Forward) []byte {
 	dst = binary.AppendUvarint(dst, f.Origin.Seq)
 	dst = binary.AppendUvarint(dst, uint64(len(f.Commands)))
 	for _, cmd := range f.Commands {
-		if len(cmd) > MaxCommandBytes {
-			panic(fmt.Sprintf("A7: command of %d bytes, at most %d", len(cmd), MaxCommandBytes))
-		}
-		dst = binary.AppendUvarint(dst, uint64(len(cmd)))
-		dst = append(dst, cmd...)
+		dst = appendCommand(dst, cmd)
 	}
 	return dst
 }
@@ -215,16 +211,11 @@ func (c *cursor) forward() *Forward {
 	if n == 0 {
 		return f
 	}
-	// A command of one byte costs a slice header of 24, so the count is trusted in steps: the
+	// A command of one byte costs 32 here, so the count is trusted in steps: the
 	// memory never exceeds a fixed multiple of the bytes read.
-	f.Commands = make([][]byte, 0, min(n, 1024))
+	f.Commands = make([]Command, 0, min(n, 1024))
 	for range n {
-		at := c.off
-		size := c.uvarint("command's length")
-		if size > MaxCommandBytes {
-			c.fail("command's length", at, fmt.Sprintf("at most %d bytes", MaxCommandBytes), fmt.Sprint(size))
-		}
-		cmd := c.bytes("command", size)
+		cmd := c.command()
 		if c.err != nil {
 			return f
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 
+	"github.com/lockstep-rsm/lockstep/internal/session"
 	"github.com/lockstep-rsm/lockstep/raft"
 	"github.com/lockstep-rsm/lockstep/raft/digest"
 )
@@ -17,7 +18,7 @@ const MaxCommandBytes = 1 << 30
 // Flags of a section.
 const sectionHasOrigin = 1
 
-// commandHasSession, in a command's prefix, is reserved: version 1 refuses it.
+// commandHasSession, in a command's prefix, says that a session header stands before its bytes.
 const commandHasSession = 1
 
 // sectionCountAt is where, behind a section's start, its count stands: it is patched as the
@@ -53,13 +54,10 @@ type PayloadBuilder struct {
 // Reset empties the builder and makes it write to buf's memory, from its start.
 func (b *PayloadBuilder) Reset(buf []byte) { *b = PayloadBuilder{buf: buf[:0]} }
 
-// Add appends a copy of cmd, proposed at o. Commands of one host and life with consecutive
+// Add appends a copy of c, proposed at o. Commands of one host and life with consecutive
 // sequence numbers share a section, and so do neighbours without origin. It panics beyond
 // MaxCommandBytes.
-func (b *PayloadBuilder) Add(o Origin, cmd []byte) {
-	if len(cmd) > MaxCommandBytes {
-		panic(fmt.Sprintf("A7: command of %d bytes, at most %d", len(cmd), MaxCommandBytes))
-	}
+func (b *PayloadBuilder) Add(o Origin, c Command) {
 	if o.Host == 0 {
 		o = Origin{}
 	}
@@ -72,8 +70,18 @@ func (b *PayloadBuilder) Add(o Origin, cmd []byte) {
 	b.held++
 	b.count++
 	binary.LittleEndian.PutUint32(b.buf[b.section+sectionCountAt:], b.held)
-	b.buf = binary.AppendUvarint(b.buf, uint64(len(cmd))<<1)
-	b.buf = append(b.buf, cmd...)
+	b.buf = appendCommand(b.buf, c)
+}
+
+// appendCommand appends a command behind its length and flag.
+func appendCommand(dst []byte, c Command) []byte {
+	assertf(len(c.Data) <= MaxCommandBytes, "command of %d bytes, at most %d", len(c.Data), MaxCommandBytes)
+	prefix := uint64(len(c.Data)) << 1
+	if c.Session {
+		prefix |= commandHasSession
+	}
+	dst = binary.AppendUvarint(dst, prefix)
+	return append(dst, c.Data...)
 }
 
 // open starts a section.
@@ -105,7 +113,9 @@ func PayloadDigest(p []byte) raft.Digest { return raft.Digest(digest.Sum(p)) }
 // Commands goes through the commands of a payload, in order. Use it from one goroutine at a time.
 type Commands struct {
 	c       cursor
-	data    []byte
+	command Command
+	header  session.Header
+	data    []byte // of the command, behind the header
 	next    Origin // of the command after this one
 	origin  Origin
 	ordinal uint32 // of the command after this one
@@ -131,17 +141,13 @@ func (c *Commands) Next() bool {
 			return false
 		}
 	}
-	at := c.c.off
-	prefix := c.c.uvarint("command's length")
-	if prefix&commandHasSession != 0 {
-		c.c.fail("command flags", at, "no session header", "one")
+	c.command = c.c.command()
+	c.data, c.header = c.command.Data, session.Header{}
+	if c.command.Session {
+		c.readHeader()
 	}
-	if n := prefix >> 1; n > MaxCommandBytes {
-		c.c.fail("command's length", at, fmt.Sprintf("at most %d bytes", MaxCommandBytes), fmt.Sprint(n))
-	}
-	c.data = c.c.bytes("command", prefix>>1)
 	if c.c.err != nil {
-		c.data = nil
+		c.command, c.data = Command{}, nil
 		return false
 	}
 	c.origin = c.next
@@ -151,6 +157,27 @@ func (c *Commands) Next() bool {
 	c.ordinal++
 	c.left--
 	return true
+}
+
+// readHeader reads the session header that the present command begins with.
+func (c *Commands) readHeader() {
+	h := cursor{what: "payload", p: c.c.p[:c.c.off], off: c.c.off - len(c.command.Data)}
+	c.header = h.sessionHeader()
+	at := h.off
+	if c.data = h.bytes("command", uint64(h.left())); len(c.data) > 0 && !c.header.Kind.Carries() {
+		h.fail("command", at, "no bytes behind the header of a "+c.header.Kind.String(), fmt.Sprint(len(c.data)))
+	}
+	c.c.err = h.err
+}
+
+// command reads a command behind its length and flag.
+func (c *cursor) command() Command {
+	at := c.off
+	prefix := c.uvarint("command's length")
+	if n := prefix >> 1; n > MaxCommandBytes {
+		c.fail("command's length", at, fmt.Sprintf("at most %d bytes", MaxCommandBytes), fmt.Sprint(n))
+	}
+	return Command{Data: c.bytes("command", prefix>>1), Session: prefix&commandHasSession != 0}
 }
 
 // section reads a section's head.
@@ -185,8 +212,15 @@ func (c *Commands) section() bool {
 	return true
 }
 
-// Data is the present command. It aliases the payload; an empty command is nil.
+// Data is the present command, without what it says to the table of sessions. It aliases the payload; an
+// empty command is nil.
 func (c *Commands) Data() []byte { return c.data }
+
+// Session is what the present command says to the table of sessions. Kind zero: nothing.
+func (c *Commands) Session() session.Header { return c.header }
+
+// Command is the present command as it was proposed. It aliases the payload.
+func (c *Commands) Command() Command { return c.command }
 
 // Origin says where the present command was proposed. Host zero: unknown.
 func (c *Commands) Origin() Origin { return c.origin }

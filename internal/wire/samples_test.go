@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"github.com/lockstep-rsm/lockstep/internal/session"
 	"github.com/lockstep-rsm/lockstep/raft"
 )
 
@@ -21,7 +22,7 @@ func sampleConfiguration() raft.Configuration {
 		Learners:    []raft.Member{{Replica: 5, Host: 15, Incarnation: 0x105}},
 		NextReplica: 301,
 		Settings: raft.Settings{
-			Machine: "kv", Version: 2, FeatureLevel: 3, MaxEntryBytes: 1 << 20, MaxSessions: 10_000, SessionTTL: 3_600_000_000_000,
+			Machine: "kv", Version: 2, FeatureLevel: 3, MaxEntryBytes: 1 << 20, MaxSessions: 10_000, SessionTTL: 3_600_000_000_000, MaxTokens: 20_000, TokenTTL: 7_200_000_000_000, MaxResultBytes: 1 << 22,
 			Lease: 250_000_000, MaxDriftPPM: 500, Halt: true, SkipIndex: 77, SkipOrdinal: 6, SnapshotFormat: 1,
 		},
 	}
@@ -30,13 +31,31 @@ func sampleConfiguration() raft.Configuration {
 func samplePayload() []byte {
 	var b PayloadBuilder
 	b.Reset(nil)
-	b.Add(Origin{}, []byte("local one"))
-	b.Add(Origin{}, nil)
-	b.Add(Origin{Host: 3, Life: 0x1122334455667788, Seq: 41}, []byte("remote 41"))
-	b.Add(Origin{Host: 3, Life: 0x1122334455667788, Seq: 42}, []byte("remote 42"))
-	b.Add(Origin{Host: 3, Life: 0x1122334455667788, Seq: 44}, []byte("remote 44"))
-	b.Add(Origin{Host: 300, Life: 9, Seq: 1 << 40}, make([]byte, 70))
+	b.Add(Origin{}, Command{Data: []byte("local one")})
+	b.Add(Origin{}, Command{})
+	b.Add(Origin{Host: 3, Life: 0x1122334455667788, Seq: 41}, Command{Data: []byte("remote 41")})
+	b.Add(Origin{Host: 3, Life: 0x1122334455667788, Seq: 42}, Command{Data: []byte("remote 42")})
+	b.Add(Origin{Host: 3, Life: 0x1122334455667788, Seq: 44}, Command{Data: []byte("remote 44")})
+	b.Add(Origin{Host: 300, Life: 9, Seq: 1 << 40}, Command{Data: make([]byte, 70)})
+	for i, h := range sampleHeaders() {
+		data := AppendSessionHeader(nil, &h)
+		if h.Kind.Carries() {
+			data = append(data, "in a session"...)
+		}
+		b.Add(Origin{Host: 300, Life: 9, Seq: 1<<41 + uint64(i)}, Command{Data: data, Session: true})
+	}
 	return b.Bytes()
+}
+
+func sampleHeaders() []session.Header {
+	token := session.Draw(0x0102030405060708, 0xa1a2a3a4a5a6a7a8)
+	return []session.Header{
+		{Kind: session.Register, Token: token},
+		{Kind: session.Command, ID: 300, Seq: 1000, Low: 940},
+		{Kind: session.Close, ID: 301},
+		{Kind: session.Once, Token: token},
+		{Kind: session.Fence, Token: token},
+	}
 }
 
 // chain fills group, birth, index, prev, length, payload and sum of entries after prev.
@@ -85,7 +104,7 @@ func sampleFull() raft.Message {
 }
 
 func sampleForward() *Forward {
-	return &Forward{Group: 200, Birth: 0xb1b2b3b4b5b6b7b8, Term: 9, Origin: Origin{Host: 3, Life: 0x1122334455667788, Seq: 41}, Commands: [][]byte{[]byte("one"), nil, []byte("three")}}
+	return &Forward{Group: 200, Birth: 0xb1b2b3b4b5b6b7b8, Term: 9, Origin: Origin{Host: 3, Life: 0x1122334455667788, Seq: 41}, Commands: []Command{{Data: []byte("one")}, {}, {Data: []byte("\x03\x07three"), Session: true}}}
 }
 
 func sampleForwardReply() *ForwardReply {
@@ -163,7 +182,7 @@ func sampleJoinReply() JoinReply {
 func sampleChangeRequest() ChangeRequest {
 	return ChangeRequest{
 		Cluster: sampleCluster(), Group: 7, Ask: true, After: 41, Voters: []raft.HostID{1, 2, 400}, Learners: []raft.HostID{5},
-		MaxEntryBytes: 1 << 20, MachineVersion: 3,
+		Settings: sampleConfiguration().Settings,
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/lockstep-rsm/lockstep/internal/session"
 	"github.com/lockstep-rsm/lockstep/raft"
 )
 
@@ -307,14 +308,40 @@ func TestPayloadSections(t *testing.T) {
 		{Origin{3, 0x1122334455667788, 42}, "remote 42"},
 		{Origin{3, 0x1122334455667788, 44}, "remote 44"},
 		{Origin{300, 9, 1 << 40}, string(make([]byte, 70))},
+		{Origin{300, 9, 1 << 41}, ""},
+		{Origin{300, 9, 1<<41 + 1}, "in a session"},
+		{Origin{300, 9, 1<<41 + 2}, ""},
+		{Origin{300, 9, 1<<41 + 3}, "in a session"},
+		{Origin{300, 9, 1<<41 + 4}, ""},
 	}
+	headers := append(make([]session.Header, 6), sampleHeaders()...)
 	for i, w := range want {
-		if !c.Next() || c.Ordinal() != uint32(i) || c.Origin() != w.o || string(c.Data()) != w.data {
-			t.Errorf("command %d: %d %+v %q, want %+v %q (%v)", i, c.Ordinal(), c.Origin(), c.Data(), w.o, w.data, c.Err())
+		if !c.Next() || c.Ordinal() != uint32(i) || c.Origin() != w.o || string(c.Data()) != w.data || c.Session() != headers[i] {
+			t.Errorf("command %d: %d %+v %+v %q, want %+v %+v %q (%v)", i, c.Ordinal(), c.Origin(), c.Session(), c.Data(), w.o, headers[i], w.data, c.Err())
 		}
 	}
 	if c.Next() || c.Err() != nil {
-		t.Errorf("a seventh command, or %v", c.Err())
+		t.Errorf("a twelfth command, or %v", c.Err())
+	}
+}
+
+// What a header says that no client means is refused, not guessed at.
+func TestDamagedSessionHeaderIsRefused(t *testing.T) {
+	for name, data := range map[string][]byte{
+		"no header":              {},
+		"unknown kind":           {6},
+		"waits below the first":  {byte(session.Command), 1, 2, 3},
+		"half a token":           append([]byte{byte(session.Once)}, make([]byte, 15)...),
+		"command behind a fence": append([]byte{byte(session.Fence)}, make([]byte, 17)...),
+		"command behind a close": {byte(session.Close), 1, 1},
+	} {
+		var b PayloadBuilder
+		b.Add(Origin{}, Command{Data: data, Session: true})
+		b.Add(Origin{}, Command{Data: make([]byte, 40)}) // which is not taken for the rest of it
+		c := DecodePayload(b.Bytes())
+		if c.Next() || !errors.Is(c.Err(), ErrCorrupt) {
+			t.Errorf("%s: %+v, %v", name, c.Session(), c.Err())
+		}
 	}
 }
 
@@ -324,7 +351,7 @@ func TestCommandCostsAtMostFourBytes(t *testing.T) {
 	for _, size := range []int{16, 100, 10_000} {
 		b.Reset(nil)
 		for i := range n {
-			b.Add(Origin{Host: 2, Life: 1 << 60, Seq: uint64(i)}, make([]byte, size))
+			b.Add(Origin{Host: 2, Life: 1 << 60, Seq: uint64(i)}, Command{Data: make([]byte, size)})
 		}
 		if over := float64(b.Len()-n*size) / n; over > 4 {
 			t.Errorf("commands of %d bytes cost %.2f bytes each", size, over)

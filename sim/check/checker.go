@@ -11,7 +11,7 @@ type Checker struct {
 	hosts  int
 	fail   Fail
 	groups map[uint64]*group // looked up, never iterated
-	counts [env.WentQuiet + 1]uint64
+	counts [1 << 8]uint64    // by kind
 	probes Probes
 
 	damaged []bool // by host: its disk or its machine was spoilt
@@ -115,11 +115,9 @@ func (c *Checker) Crashed(host int) {
 
 // Observe takes one event of the replica on a host.
 func (c *Checker) Observe(host int, e *env.Event) {
-	if int(e.Kind) < len(c.counts) {
-		c.counts[e.Kind]++
-	}
+	c.counts[e.Kind]++
 	switch e.Kind {
-	case env.WALSynced, env.LinkUp, env.LinkLost, env.CallBusy, env.RoundTrip, env.ReplicaDiverged, env.LogFailed, env.EntriesReadBack:
+	case env.WALSynced, env.LinkUp, env.LinkLost, env.CallBusy, env.RoundTrip, env.ReplicaDiverged, env.LogFailed, env.EntriesReadBack, env.CommandRepeated:
 		return // of no replica's log, or told again by another event
 	}
 	g := c.group(e.Group)

@@ -22,7 +22,7 @@ func Counter() sim.Options {
 			pipeline(ctx, c, func(name string, size int) []byte { return append([]byte(name), make([]byte, size)...) }) // refused
 			return
 		}
-		count := lockstep.Typed(c, counter.Machine)
+		count := lockstep.Typed(caller(c), counter.Machine)
 		for ctx.Err() == nil {
 			if c.Rand().IntN(3) > 0 {
 				_, _ = count.Propose(ctx, counter.Add{N: c.Rand().Int64N(1000) - 400})
@@ -34,6 +34,25 @@ func Counter() sim.Options {
 	}}
 }
 
+// caller is how a client calls: of four one in sessions, and one with a token for each command.
+func caller(c *sim.Client) lockstep.Caller {
+	switch c.N % 4 {
+	case 1:
+		return c.Session()
+	case 2:
+		return tokens{c}
+	}
+	return c
+}
+
+// tokens is a client whose commands have tokens.
+type tokens struct{ *sim.Client }
+
+// Propose implements lockstep.Caller.
+func (t tokens) Propose(ctx context.Context, cmd []byte) (lockstep.Result, error) {
+	return t.Once(ctx, cmd)
+}
+
 // KV is the key-value store under simulation, with its independent judge.
 func KV() sim.Options {
 	return sim.Options{Machine: kv.Kind(), Calls: calls, Client: kvClient, Judge: check.KV}
@@ -42,6 +61,7 @@ func KV() sim.Options {
 // client is one of KV's.
 type client struct {
 	*sim.Client
+	on       lockstep.Caller
 	ctx      context.Context
 	n        int // operations so far: makes values unique
 	revision int64
@@ -58,7 +78,7 @@ func kvClient(ctx context.Context, c *sim.Client) {
 		})
 		return
 	}
-	k := &client{Client: c, ctx: ctx, seen: map[string]string{}}
+	k := &client{Client: c, on: caller(c), ctx: ctx, seen: map[string]string{}}
 	for ctx.Err() == nil {
 		k.n++
 		k.step()
@@ -112,7 +132,7 @@ func (k *client) write(key string, op *kv.Op) {
 		k.Errorf("encode: %v", err)
 		return
 	}
-	r, err := k.Propose(k.ctx, cmd)
+	r, err := k.on.Propose(k.ctx, cmd)
 	var out kv.Result
 	if err != nil || out.UnmarshalBinary(r.Data) != nil {
 		return
@@ -153,7 +173,7 @@ func (k *client) ask(op *kv.Op, o lockstep.ReadOptions) (out kv.Result, ok bool)
 		k.Errorf("encode: %v", err)
 		return out, false
 	}
-	r, err := k.Read(k.ctx, query, o)
+	r, err := k.on.Read(k.ctx, query, o)
 	if err != nil {
 		return out, false
 	}

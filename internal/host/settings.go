@@ -1,0 +1,48 @@
+package host
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/lockstep-rsm/lockstep/internal/session"
+	"github.com/lockstep-rsm/lockstep/raft"
+)
+
+// longestTTL is the longest life of a session or a token that makes sense to anybody.
+const longestTTL = 10 * 365 * 24 * time.Hour
+
+// withSettings is now with those settings of to that users may choose.
+func withSettings(now raft.Settings, to *raft.Settings) raft.Settings {
+	now.Version, now.MaxEntryBytes = to.Version, to.MaxEntryBytes
+	now.MaxSessions, now.SessionTTL = to.MaxSessions, to.SessionTTL
+	now.MaxTokens, now.TokenTTL, now.MaxResultBytes = to.MaxTokens, to.TokenTTL, to.MaxResultBytes
+	return now
+}
+
+// checkSettings says which setting is out of range, and what it may be; empty: none.
+func checkSettings(s *raft.Settings) string {
+	ttl := fmt.Sprintf("is between 1 ms and %v", longestTTL)
+	switch {
+	case s.MaxEntryBytes < 1 || s.MaxEntryBytes > 64*mib:
+		return "Settings.MaxEntryBytes is between 1 and 64 MiB"
+	case s.MaxSessions < 1 || s.MaxSessions > session.MostSessions:
+		return fmt.Sprintf("Settings.MaxSessions is between 1 and %d", session.MostSessions)
+	case s.SessionTTL < int64(time.Millisecond) || s.SessionTTL > int64(longestTTL):
+		return "Settings.SessionTTL " + ttl
+	case s.MaxTokens < 1 || s.MaxTokens > session.MostTokens:
+		return fmt.Sprintf("Settings.MaxTokens is between 1 and %d", session.MostTokens)
+	case s.TokenTTL < int64(time.Millisecond) || s.TokenTTL > int64(longestTTL):
+		return "Settings.TokenTTL " + ttl
+	case s.MaxResultBytes < 1 || s.MaxResultBytes > session.MostResultBytes:
+		return fmt.Sprintf("Settings.MaxResultBytes is between 1 and %d", session.MostResultBytes)
+	}
+	return ""
+}
+
+// sessionLimits are the settings that bound the table of sessions.
+func sessionLimits(s *raft.Settings) session.Limits {
+	return session.Limits{
+		MaxSessions: int(s.MaxSessions), SessionTTL: session.Time(s.SessionTTL),
+		MaxTokens: int(s.MaxTokens), TokenTTL: session.Time(s.TokenTTL), MaxResultBytes: int(s.MaxResultBytes),
+	}
+}

@@ -1,0 +1,64 @@
+package lockstep
+
+import (
+	"time"
+
+	"github.com/lockstep-rsm/lockstep/machine"
+	"github.com/lockstep-rsm/lockstep/raft"
+)
+
+// Settings are replicated in configuration entries: equal on every replica at one index. Create takes zero
+// for the default; Reconfigure changes those that differ from what is in force.
+type Settings struct {
+	MaxEntryBytes  int64           // longest command. Zero: 1 MiB; at most 64 MiB
+	MaxSessions    int             // the longest unused is evicted. Zero: 4096; at most 16384
+	SessionTTL     time.Duration   // in log time: unused for so long, a session is evicted. Zero: 10 min
+	MaxTokens      int             // that are remembered; the first drawn are forgotten. Zero: 16384; at most 65536
+	TokenTTL       time.Duration   // in log time: how long after it was drawn a token is remembered. Zero: 24 h
+	MaxResultBytes int64           // of all results that are kept to be answered again, the oldest are lost; of one a sixteenth. Zero: 16 MiB, which is the most
+	Version        machine.Version // that the machine runs. Zero: Kind.Oldest
+}
+
+// settings are a configuration's.
+func settings(s *raft.Settings) Settings {
+	return Settings{
+		MaxEntryBytes: s.MaxEntryBytes, MaxSessions: int(s.MaxSessions), SessionTTL: time.Duration(s.SessionTTL),
+		MaxTokens: int(s.MaxTokens), TokenTTL: time.Duration(s.TokenTTL), MaxResultBytes: s.MaxResultBytes,
+		Version: machine.Version(s.Version),
+	}
+}
+
+// replicated is the twin of settings. What no setting can be stays impossible.
+func (s *Settings) replicated() raft.Settings {
+	return raft.Settings{
+		MaxEntryBytes: s.MaxEntryBytes, MaxSessions: count(s.MaxSessions), SessionTTL: int64(s.SessionTTL),
+		MaxTokens: count(s.MaxTokens), TokenTTL: int64(s.TokenTTL), MaxResultBytes: s.MaxResultBytes,
+		Version: uint32(s.Version),
+	}
+}
+
+func count(n int) uint32 {
+	if n < 0 || n > 1<<31 {
+		return 1 << 31
+	}
+	return uint32(n)
+}
+
+// over puts the settings that are not zero in the place of defaults.
+func (s Settings) over(to *raft.Settings) {
+	from := s.replicated()
+	put(&to.MaxEntryBytes, from.MaxEntryBytes)
+	put(&to.MaxSessions, from.MaxSessions)
+	put(&to.SessionTTL, from.SessionTTL)
+	put(&to.MaxTokens, from.MaxTokens)
+	put(&to.TokenTTL, from.TokenTTL)
+	put(&to.MaxResultBytes, from.MaxResultBytes)
+	put(&to.Version, from.Version)
+}
+
+func put[T comparable](to *T, from T) {
+	var zero T
+	if from != zero {
+		*to = from
+	}
+}

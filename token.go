@@ -1,0 +1,47 @@
+package lockstep
+
+import (
+	"context"
+
+	"github.com/lockstep-rsm/lockstep/internal/session"
+	"github.com/lockstep-rsm/lockstep/raft"
+)
+
+// Token names one command across its client's own crash: draw it with NewToken and store it, then propose
+// under it. Its first eight bytes say when it was drawn.
+type Token [16]byte
+
+// NewToken draws a token for one command of this group. No I/O. A group remembers a token for
+// Settings.TokenTTL after it was drawn, by log time, and no longer than MaxTokens others that were drawn
+// later are in use. Errors: ErrNoReplica.
+func (g *Group) NewToken() (Token, error) {
+	if err := g.refuse("NewToken"); err != nil {
+		return Token{}, err
+	}
+	t, err := g.h.DrawToken(raft.GroupID(g.id))
+	return Token(t), fault("NewToken", g.id, err)
+}
+
+// ProposeAs is Propose under a token, from any host, any number of times: cmd is sent until it is answered,
+// runs at most once, and each time its one result is returned. ErrNever: a Lookup was there before.
+// ErrForgotten: it ran, and its result was more than is kept (Committed), or the token is older than what is
+// remembered, and cmd is not run now (Unknown). ErrOptions: the token was not drawn from this group. Any
+// other error that is NotCommitted is of this call: an earlier one under the token may have run.
+func (g *Group) ProposeAs(ctx context.Context, t Token, cmd []byte) (Result, error) {
+	if err := g.refuse("ProposeAs"); err != nil {
+		return Result{}, err
+	}
+	r, err := g.h.ProposeAs(ctx, raft.GroupID(g.id), session.Token(t), cmd)
+	return result(r), fault("ProposeAs", g.id, err)
+}
+
+// Lookup settles what became of the command under a token, by a fence in the log: its result or its
+// refusal; ErrNever, NotCommitted, if it has not run and from now on never will; ErrForgotten as of
+// ProposeAs. Any other error settles nothing and is Unknown: ask again.
+func (g *Group) Lookup(ctx context.Context, t Token) (Result, error) {
+	if err := g.refuse("Lookup"); err != nil {
+		return Result{}, err
+	}
+	r, err := g.h.Lookup(ctx, raft.GroupID(g.id), session.Token(t))
+	return result(r), fault("Lookup", g.id, err)
+}
