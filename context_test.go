@@ -57,3 +57,28 @@ func TestForeignContextIsNamedByEveryCall(t *testing.T) {
 		}
 	})
 }
+
+// A read carries no command: whatever ends it, nothing of it is in the log.
+func TestErrorsOfReadsSayNotCommitted(t *testing.T) {
+	inWorld(t, 70, 3, 2*time.Minute, func(c *island) {
+		if !c.began() {
+			return
+		}
+		c.w.Kill(1)
+		c.w.Kill(2)
+		g := c.hosts[0].Group(1)
+		for name, read := range map[string]func(ctx context.Context) error{
+			"Read": func(ctx context.Context) error { _, err := g.Read(ctx, nil, lockstep.ReadOptions{}); return err },
+			"View": func(ctx context.Context) error { _, _, err := g.View(ctx, lockstep.ReadOptions{}); return err },
+			"Wait": func(ctx context.Context) error { _, err := g.Wait(ctx, 1<<40); return err },
+		} {
+			c.w.Do(0, func() {
+				ctx, cancel := c.w.WithTimeout(c.w.Context(), time.Second)
+				defer cancel()
+				if err := read(ctx); err == nil || lockstep.OutcomeOf(err) != lockstep.NotCommitted {
+					t.Errorf("%s: %v is %v", name, err, lockstep.OutcomeOf(err))
+				}
+			})
+		}
+	})
+}

@@ -120,6 +120,15 @@ func (e *RefusedError) Error() string { return ErrRefused.Error() + ": " + e.Rea
 // Is makes every RefusedError an ErrRefused.
 func (e *RefusedError) Is(target error) bool { return target == ErrRefused }
 
+// queryFault is fault for a call that carries no command: none of it is in the log.
+func queryFault(op string, group GroupID, err error) error {
+	err = fault(op, group, err)
+	if e, ok := err.(*Error); ok {
+		e.Outcome = NotCommitted
+	}
+	return err
+}
+
 // fault turns the engine's error into the caller's.
 func fault(op string, group GroupID, err error) error {
 	if err == nil {

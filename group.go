@@ -97,7 +97,7 @@ func (g *Group) Read(ctx context.Context, query []byte, opts ReadOptions) (Resul
 		return Result{}, err
 	}
 	data, index, err := g.h.Read(ctx, raft.GroupID(g.id), query, readOptions(opts))
-	return Result{Index: Index(index), Data: data}, fault("Read", g.id, err)
+	return Result{Index: Index(index), Data: data}, queryFault("Read", g.id, err)
 }
 
 // View is Read without bytes: your machine's own View, pinned at an index. Close it.
@@ -106,7 +106,7 @@ func (g *Group) View(ctx context.Context, opts ReadOptions) (machine.View, Index
 		return nil, 0, err
 	}
 	v, index, err := g.h.View(ctx, raft.GroupID(g.id), readOptions(opts))
-	return v, Index(index), fault("View", g.id, err)
+	return v, Index(index), queryFault("View", g.id, err)
 }
 
 func readOptions(o ReadOptions) host.ReadOptions {
@@ -120,7 +120,7 @@ func (g *Group) Wait(ctx context.Context, after Index) (Index, error) {
 		return 0, err
 	}
 	index, err := g.h.Wait(ctx, raft.GroupID(g.id), raft.Index(after))
-	return Index(index), fault("Wait", g.id, err)
+	return Index(index), queryFault("Wait", g.id, err)
 }
 
 // Snapshot seals one at the next mark, and returns its index when a majority of voters agrees with it.
