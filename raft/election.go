@@ -261,6 +261,7 @@ func (r *Replica) becomeLeader() {
 	for _, e := range r.log.slice(r.commit+1, r.log.last()+1) {
 		r.uncommitted += e.size()
 	}
+	r.arrival = arrival{since: r.now}
 	r.startMarks()
 	r.rest = rest{busy: r.now}
 	r.firstOwn = r.log.last() + 1

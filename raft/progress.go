@@ -23,13 +23,14 @@ func (s pace) String() string {
 // progress is what a leader knows of one follower, in one leadership. It belongs to a member, not
 // to an id: a replica removed and added again begins anew (bug 20).
 type progress struct {
-	member  Member
-	learner bool
-	pace    pace
-	match   Index // durable there, and equal to ours
-	next    Index // the entry to send next
-	heard   Instant
-	down    bool // its link is closed
+	member   Member
+	learner  bool
+	pace     pace
+	match    Index // durable there, and equal to ours
+	next     Index // the entry to send next
+	received Index // there, on disk or not, as it said last
+	heard    Instant
+	down     bool // its link is closed
 
 	probeAt    Instant // when probing: not before
 	probes     int     // when probing: unanswered so far

@@ -54,6 +54,7 @@ type Replica struct {
 	heartbeatAt Instant     // leader: when the next is due
 	uncommitted int64       // leader: bytes of payloads beyond the commit index
 	feedDue     bool        // leader: followers are to be looked at before the next Ready
+	arrival     arrival     // leader: of its entries at a majority
 	handover    handover    // leader: a transfer of leadership under way
 
 	reads reads // that wait for a round, or for the leader's answer

@@ -8,6 +8,10 @@ func (r *Replica) ringLeader() {
 			r.becomeFollower(r.hard.Term, "no quorum heard")
 			return
 		}
+		if !r.appendsArrive() {
+			r.becomeFollower(r.hard.Term, "entries do not arrive")
+			return
+		}
 		r.heartbeat()
 		r.advanceCommit() // a change of voters may have made a majority of those who had answered
 		r.confirmReads()
@@ -191,6 +195,7 @@ func (r *Replica) onAppendReply(m *Message) {
 		r.refused(p, m)
 		return
 	}
+	p.received = m.Hint.Index
 	r.matched(p, m.Index)
 	if p.pace != replicating && m.Hint.Index >= r.log.base.Index && m.Hint.Index <= r.log.last() && m.Round >= p.probeRound {
 		p.replicate(m.Hint.Index)
@@ -250,6 +255,7 @@ func (r *Replica) onHeartbeatReply(m *Message) {
 	if p == nil {
 		return
 	}
+	p.received = m.Hint.Index
 	r.matched(p, m.Index)
 	r.agreedToRest(p, m)
 	switch p.pace {

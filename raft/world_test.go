@@ -74,6 +74,7 @@ type host struct {
 	queue   []queued
 	flight  int // of queue: on their way when the disk was full; the others were refused
 	down    bool
+	stuck   bool    // its disk stands still, when the world runs by itself
 	apply   []Entry // given to the machine's lane, not executed
 	install *SnapshotMeta
 	applied Index
@@ -90,6 +91,7 @@ type world struct {
 	options Options
 	seen    func(h *host, rd *Ready) // every Ready, before its messages leave
 	cut     map[[2]ReplicaID]bool
+	lose    func(m *Message) bool // nil: none
 }
 
 func member(id ReplicaID) Member {
@@ -329,7 +331,7 @@ func (w *world) host(id ReplicaID) *host { return w.hosts[id-1] }
 // deliver hands over message k of the network.
 func (w *world) deliver(m Message) {
 	h := w.host(m.To)
-	if h.down || w.cut[[2]ReplicaID{m.From, m.To}] {
+	if h.down || w.cut[[2]ReplicaID{m.From, m.To}] || w.lose != nil && w.lose(&m) {
 		return
 	}
 	m.FromHost = w.host(m.From).self.Host
@@ -360,7 +362,7 @@ func (w *world) drain() {
 	for moved := true; moved; {
 		moved = false
 		for _, h := range w.hosts {
-			for len(h.queue) > 0 {
+			for len(h.queue) > 0 && !h.stuck {
 				w.sync(h, true)
 				moved = true
 			}
