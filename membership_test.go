@@ -291,3 +291,35 @@ func TestTokenIsGoodOnceAndForItsTime(t *testing.T) {
 		}
 	})
 }
+
+// TestHostThatWasAwayHearsWhoHasComeMeanwhile: while the third host is down a fourth joins, the second is
+// removed, and then the first is lost. What is left are two of three voters, of which one has never heard
+// of the other: who that is stands in entries that they cannot commit without each other.
+func TestHostThatWasAwayHearsWhoHasComeMeanwhile(t *testing.T) {
+	growing(t, 6, 3, 4, 20*time.Minute, func(c *island) {
+		for range 20 {
+			_, _ = c.add(0, 1, 10*time.Second)
+		}
+		c.w.Kill(2)
+		c.join(3, 0)
+		c.until("group 0 has four voters", func() bool { return len(c.configuration(0, 0).Voters) == 4 })
+		c.reconfigure(0, 1, func(conf *lockstep.Configuration) { conf.Voters = []lockstep.HostID{1, 3, 4} })
+		_ = c.call(0, time.Minute, func(ctx context.Context, h *lockstep.Host) error { return h.Remove(ctx, 2) })
+		for _, id := range []lockstep.GroupID{0, 1} {
+			if conf := c.configuration(0, id); !slices.Equal(conf.Voters, []lockstep.HostID{1, 3, 4}) {
+				t.Errorf("group %d has voters %v", id, conf.Voters)
+			}
+		}
+		c.w.Kill(1)
+		c.w.PowerOff(0)
+		c.hosts[0], c.hosts[1] = nil, nil
+		c.w.Start(2)
+		if err := c.start(2); err != nil {
+			t.Error(err)
+		}
+		for _, i := range []int{2, 3} {
+			c.until("two of three decide", func() bool { _, err := c.add(i, 1, 5*time.Second); return err == nil })
+		}
+		c.until("it has read who there is", func() bool { return len(c.hosts[2].Peers()) == 3 })
+	})
+}

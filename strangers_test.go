@@ -67,7 +67,7 @@ func TestOnlyHostsOfTheClusterChangeAConfiguration(t *testing.T) {
 		before := c.configuration(0, 1)
 		for name, hello := range map[string]wire.Hello{
 			"no cluster":   {},
-			"no host":      {Cluster: is.Mint.Cluster, Epoch: is.Epoch, Host: 9, Incarnation: 9},
+			"no host":      {Cluster: is.Mint.Cluster, Epoch: is.Epoch, Host: 9, Incarnation: 9, Addr: "h3:9000"},
 			"removed":      {Cluster: is.Mint.Cluster, Epoch: is.Epoch, Host: 4, Incarnation: is.Incarnation},
 			"wiped member": {Cluster: is.Mint.Cluster, Epoch: is.Epoch, Host: 1, Incarnation: 9},
 		} {

@@ -174,8 +174,11 @@ func (s *Summary) Unreached() (names []string) {
 
 // apart are pairs that no seed draws: a minority of the hosts is no minority of voters that change.
 var apart = map[Pair]bool{
-	{A: "bit rot", B: "membership"}:       true,
-	{A: "membership", B: "machine error"}: true,
+	{A: "bit rot", B: "membership"}:        true,
+	{A: "membership", B: "machine error"}:  true,
+	{A: "bit rot", B: "replacement"}:       true,
+	{A: "machine error", B: "replacement"}: true,
+	{A: "membership", B: "replacement"}:    true,
 }
 
 // unreached is Unreached without the pairs.

@@ -134,7 +134,7 @@ const (
 // healCore heals a majority for good, in some runs, while the others stay broken: the core has to serve
 // and to agree within its time. false: it did not.
 func (r *run) healCore() bool {
-	if slices.Contains(r.settings.kinds, Membership) {
+	if r.settings.changesMembers() {
 		return true // a majority of the hosts may be none of the voters
 	}
 	d := r.drawCore()

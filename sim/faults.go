@@ -74,6 +74,7 @@ var draws = map[Faults]func(*run) *Decision{
 	Crash: (*run).drawCrash, PowerLoss: (*run).drawPowerLoss, Pause: (*run).drawPause, Partition: (*run).drawPartition,
 	Messages: (*run).drawMessages, SlowDisk: (*run).drawSlowDisk, FullDisk: (*run).drawFullDisk, Clocks: (*run).drawClocks,
 	BitRot: (*run).drawRot, MachineError: (*run).drawMachineError, Membership: (*run).drawMembers,
+	Replacement: (*run).drawReplacement,
 }
 
 func (r *run) between(least, most time.Duration) time.Duration {

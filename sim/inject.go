@@ -31,6 +31,7 @@ var verbs = map[string]*verb{
 	"fail":         {MachineError, (*run).sabotage},
 	"differ":       {MachineError, (*run).sabotage},
 	"members":      {Membership, (*run).changeMembers},
+	"replace":      {Replacement, (*run).replaceHost},
 	"transfer":     {0, (*run).transfer},
 	"snapshot":     {0, (*run).snapshot},
 }
@@ -46,9 +47,7 @@ func (r *run) startLater(d *Decision) {
 	for i, n := range d.Hosts {
 		r.w.Go(world.Driver, "start", func() {
 			r.w.Sleep(d.lasts(i))
-			if h := r.hosts[n]; !h.wanted {
-				h.start()
-			}
+			r.hosts[n].startAgain()
 		})
 	}
 }

@@ -3,7 +3,6 @@ package sim
 import (
 	"context"
 	"errors"
-	"math/bits"
 	"slices"
 	"time"
 
@@ -52,7 +51,7 @@ func (r *run) reconfigureWith(ctx context.Context, g *lockstep.Group, voters []i
 	}
 	next := lockstep.Configuration{Index: conf.Index, Settings: conf.Settings}
 	for _, h := range r.hosts {
-		id := lockstep.HostID(h.n + 1)
+		id := h.id
 		switch {
 		case slices.Contains(voters, h.n):
 			next.Voters = append(next.Voters, id)
@@ -76,14 +75,11 @@ func (r *run) reconfigureWith(ctx context.Context, g *lockstep.Group, voters []i
 
 // restoreMembers makes every host a voter again, once all faults have ended.
 func (r *run) restoreMembers() bool {
-	if r.faults[bits.TrailingZeros32(uint32(Membership))] == 0 {
+	if !r.changes(Membership) && !r.changes(Replacement) {
 		return true
 	}
-	all := make([]int, len(r.hosts))
-	for n := range all {
-		all[n] = n
-	}
-	if !r.await("changes of members to end", time.Minute, func() bool { return r.changing == 0 }) {
+	all := r.allHosts()
+	if !r.await("changes of members to end", 3*time.Minute, func() bool { return r.changing == 0 }) {
 		return false // one that began late would undo this
 	}
 	restored := func() bool {

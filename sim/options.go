@@ -53,14 +53,15 @@ const (
 	BitRot                          // a bit of a batch that was promised, or of a sealed snapshot, flips
 	Membership                      // voters are removed, learn, and come back, as other replicas
 	MachineError                    // a machine panics, gives an error, or comes to another state than the others
+	Replacement                     // hosts are lost with their directories, or given up, and others join in their place
 
 	None    Faults = 1 << 31
-	drawn          = Crash | PowerLoss | Pause | Partition | Messages | SlowDisk | FullDisk | Clocks | BitRot | MachineError | Membership
+	drawn          = Crash | PowerLoss | Pause | Partition | Messages | SlowDisk | FullDisk | Clocks | BitRot | MachineError | Membership | Replacement
 	lasting        = BitRot | MachineError // come at most a few times in a run
 	All            = drawn
 )
 
-var faultNames = []string{"crash", "power loss", "pause", "partition", "messages", "slow disk", "full disk", "clocks", "bit rot", "membership", "machine error"}
+var faultNames = []string{"crash", "power loss", "pause", "partition", "messages", "slow disk", "full disk", "clocks", "bit rot", "membership", "machine error", "replacement"}
 
 // String lists the faults' names.
 func (f Faults) String() string {

@@ -37,6 +37,9 @@ type run struct {
 	core       *Decision // while only a majority is healed: who
 	healing    bool      // no more faults
 	changing   int       // decided changes of members that still run
+	hollow     bool      // a host was lost, and the one in its place does not vote yet
+	removed    []lockstep.HostID
+	usedToken  string // some host has joined with
 	done       bool
 	clients    int  // that still run
 	streams    int  // of commands started without waiting
@@ -53,9 +56,12 @@ type host struct {
 	machine  *observed // of the group's replica, this life's
 	full     bool      // its disk is, or was while this life began
 	slow     bool
-	life     int    // counts its processes
-	wiped    bool   // it may serve no more: nobody waits for it
-	damaged  bool   // nor for this one: its disk or its machine was spoilt
+	life     int  // counts its processes
+	wiped    bool // it may serve no more: nobody waits for it
+	damaged  bool // nor for this one: its disk or its machine was spoilt
+	id       lockstep.HostID
+	token    string // it joined with; empty: it is a founder
+	away     bool   // an operator has it: nobody else starts it
 	mischief string // what its machine does next: panic, fail or differ
 }
 
@@ -96,7 +102,7 @@ func newRun(seed uint64, o Options, rec *Recording) *run {
 	}
 	r.calls = check.NewCalls(witness, r.broken)
 	for n := range r.settings.hosts {
-		r.hosts = append(r.hosts, &host{r: r, n: n})
+		r.hosts = append(r.hosts, &host{r: r, n: n, id: lockstep.HostID(n + 1)})
 	}
 	return r
 }
@@ -218,9 +224,7 @@ func (r *run) heal() {
 		r.w.Drift(h.n, 0)
 		r.w.Resume(h.n)
 		h.mischief = ""
-		if !h.wanted {
-			h.start()
-		}
+		h.startAgain()
 	}
 	r.w.Note(world.Driver, "healed")
 }
@@ -317,6 +321,13 @@ func (r *run) finish() bool {
 	return r.await("all hosts to close", time.Minute, func() bool { return closed == len(r.hosts) })
 }
 
+// startAgain begins a process where there should be one, and is none.
+func (h *host) startAgain() {
+	if !h.wanted && !h.away {
+		h.start()
+	}
+}
+
 // start begins a process on the host, that opens it as any program would.
 func (h *host) start() {
 	r := h.r
@@ -367,9 +378,7 @@ func (h *host) exit(err error) {
 		h.down()
 		r.w.Kill(h.n)
 		r.w.Sleep(time.Second)
-		if !h.wanted {
-			h.start()
-		}
+		h.startAgain()
 	})
 }
 
@@ -389,6 +398,9 @@ func (h *host) options() lockstep.Options {
 		WALSegmentBytes: s.segment, MaxWALBytes: s.wal, MaxInboxBytes: s.inbox,
 		MaxApplyBytes: s.apply, MaxCacheBytes: s.cache, MaxInFlightBytes: s.flight,
 		SnapshotAfterBytes: s.snapshotAfter, SnapshotBytesPerSecond: 1 << 20, Lanes: s.lanes, Loops: 1,
+	}
+	if h.token != "" {
+		o.Founders, o.Join = nil, h.token
 	}
 	if r.o.Options != nil {
 		r.o.Options(h.n, &o)

@@ -59,21 +59,25 @@ func (w *World) Start(h int) {
 
 // Wipe empties the data directory of h, which has no process.
 func (w *World) Wipe(h int) {
-	w.r.w.Start(h)
+	w.r.wipe(h)
+	w.r.hosts[h].wiped = true
+}
+
+func (r *run) wipe(h int) {
+	r.w.Start(h)
 	done := false
-	w.r.w.Go(h, "wipe", func() {
-		if err := w.r.w.Host(h).FS().RemoveAll("data"); err != nil {
-			w.Errorf("wipe host %d: %v", h, err)
+	r.w.Go(h, "wipe", func() {
+		if err := r.w.Host(h).FS().RemoveAll("data"); err != nil {
+			r.broken("wipe host %d: %v", h, err)
 		}
-		if err := w.r.w.Host(h).FS().SyncDir("."); err != nil {
-			w.Errorf("wipe host %d: %v", h, err)
+		if err := r.w.Host(h).FS().SyncDir("."); err != nil {
+			r.broken("wipe host %d: %v", h, err)
 		}
 		done = true
 	})
-	w.r.await("a wipe", time.Minute, func() bool { return done })
-	w.r.w.Kill(h)
-	w.r.hosts[h].wiped = true
-	w.r.probes.hit("directory wiped")
+	r.await("a wipe", time.Minute, func() bool { return done })
+	r.w.Kill(h)
+	r.probes.hit("directory wiped")
 }
 
 // Client is one more client for the Script's own calls, which are no decisions: they are made however

@@ -48,6 +48,11 @@ func (s *settings) draw(rng *rand.Rand, o *Options) {
 		}
 	}
 	rng.Shuffle(len(s.kinds), func(i, j int) { s.kinds[i], s.kinds[j] = s.kinds[j], s.kinds[i] })
+	// A host that is lost must not be the only voter that has an entry: whichever comes first excludes the other.
+	m, l := slices.Index(s.kinds, Membership), slices.Index(s.kinds, Replacement)
+	if m >= 0 && l >= 0 {
+		s.kinds = slices.Delete(s.kinds, max(m, l), max(m, l)+1)
+	}
 	s.kinds = s.kinds[:min(len(s.kinds), 3+rng.IntN(4))] // a swarm: each seed has its own few
 	s.group = lockstep.Settings{
 		MaxSessions: pick(rng, 1, 2, 4, 4096), SessionTTL: pick[time.Duration](rng, 1, 5, 600) * time.Second,
@@ -56,10 +61,15 @@ func (s *settings) draw(rng *rand.Rand, o *Options) {
 	}
 	for _, f := range []Faults{BitRot, MachineError} {
 		// A minority of the hosts is no minority of voters that change.
-		if o.Faults&f != 0 && rng.IntN(3) == 0 && !slices.Contains(s.kinds, Membership) {
+		if o.Faults&f != 0 && rng.IntN(3) == 0 && !s.changesMembers() {
 			s.kinds = slices.Insert(s.kinds, rng.IntN(len(s.kinds)+1), f)
 		}
 	}
+}
+
+// changesMembers says whether the voters are not always all hosts.
+func (s *settings) changesMembers() bool {
+	return slices.Contains(s.kinds, Membership) || slices.Contains(s.kinds, Replacement)
 }
 
 func pick[T any](rng *rand.Rand, from ...T) T { return from[rng.IntN(len(from))] }

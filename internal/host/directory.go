@@ -13,6 +13,7 @@ import (
 type directory struct {
 	hosts   []wire.FoundingHost    // that belong to the cluster; nil: those of the mint
 	removed map[raft.HostID]uint64 // that did, and their incarnations
+	heard   []wire.FoundingHost    // that have come since, as they say themselves; their ids are above all others
 	tokens  []tokenRecord          // that may still be used
 	groups  map[raft.GroupID]groupRecord
 }
@@ -58,6 +59,8 @@ func (h *Host) setHosts(records []hostRecord, tokens []tokenRecord) {
 	h.mu.Lock()
 	same := slices.Equal(h.directory.hosts, hosts) && len(h.directory.removed) == len(removed)
 	h.directory.hosts, h.directory.removed, h.directory.tokens = hosts, removed, tokens
+	last := records[len(records)-1].ID
+	h.directory.heard = slices.DeleteFunc(slices.Clone(h.directory.heard), func(m wire.FoundingHost) bool { return m.Host <= last })
 	h.mu.Unlock()
 	if !same {
 		h.tasks.run("hosts", h.followHosts)
@@ -78,6 +81,60 @@ func (h *Host) followHosts() {
 	h.connect()
 }
 
+// isNewsLocked says whether it may be a host that joined after what this one has read of the registry: its
+// id is above all that it knows. The registry's word on it may stand in entries that nobody can commit
+// without a link between the two, so that waiting for it would be for ever. What it says is heard as raft
+// hears strangers; a change of members is not taken from it. The lock is held.
+func (h *Host) isNewsLocked(hello *wire.Hello) bool {
+	is := &h.identity.is
+	if is.State != stateFounded || hello.Cluster != is.Mint.Cluster || hello.Epoch != is.Epoch || hello.Host == is.Host || hello.Addr == "" {
+		return false
+	}
+	for _, m := range h.membersLocked() {
+		if m.Host >= hello.Host {
+			return false
+		}
+	}
+	for id := range h.directory.removed {
+		if id >= hello.Host {
+			return false
+		}
+	}
+	return true
+}
+
+// hearLocked makes a link to such a host. The lock is held.
+func (h *Host) hearLocked(hello *wire.Hello) error {
+	d := &h.directory
+	news := wire.FoundingHost{Host: hello.Host, Addr: hello.Addr, Incarnation: hello.Incarnation}
+	if slices.Contains(d.heard, news) {
+		return nil
+	}
+	others := slices.DeleteFunc(slices.Clone(d.heard), func(m wire.FoundingHost) bool { return m.Host == news.Host })
+	if len(others) >= maxHosts {
+		return fmt.Errorf("host %d is not of this cluster, as far as this host has read, and %d others neither", hello.Host, len(others))
+	}
+	d.heard = append(others, news)
+	h.tasks.run("hear", h.connect)
+	return nil
+}
+
+func (h *Host) heard() []wire.FoundingHost {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.directory.heard
+}
+
+// address is where a host is dialled that belongs to the cluster, or says so; empty: not known.
+func (h *Host) address(id raft.HostID) string {
+	for _, m := range slices.Concat(h.members(), h.heard()) {
+		if m.Host == id {
+			return m.Addr
+		}
+	}
+	return ""
+}
+
 // connect keeps links to the other hosts of the cluster.
 func (h *Host) connect() {
 	net := h.net.Load()
@@ -86,7 +143,7 @@ func (h *Host) connect() {
 	}
 	peers := make(map[raft.HostID]string)
 	self := h.ID()
-	for _, m := range h.members() {
+	for _, m := range slices.Concat(h.members(), h.heard()) {
 		if m.Host != self {
 			peers[m.Host] = m.Addr
 		}

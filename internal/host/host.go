@@ -244,7 +244,7 @@ func (h *Host) hello() wire.Hello {
 	id := &h.identity.is
 	return wire.Hello{
 		Cluster: id.Mint.Cluster, Epoch: id.Epoch, Host: id.Host, Incarnation: id.Incarnation,
-		FeatureLevel: featureLevel, Life: h.life,
+		FeatureLevel: featureLevel, Life: h.life, Addr: h.opts.Addr,
 	}
 }
 

@@ -50,11 +50,21 @@ func (l *links) LinkLost(host raft.HostID, refused bool) {
 	(*Host)(l).post(event{kind: evLink, host: host, refused: refused, err: errLinkLost})
 }
 
-// Admit refuses whoever is not of this cluster, or not the host that the cluster knows.
+// Admit refuses whoever is not of this cluster, or not the host that the cluster knows. One that may have
+// come since this host has last read who there is, is heard.
 func (l *links) Admit(hello wire.Hello) error {
 	h := (*Host)(l)
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.isNewsLocked(&hello) {
+		return h.hearLocked(&hello)
+	}
+	return h.belongsLocked(&hello)
+}
+
+// belongsLocked says why who says hello so is no host of this cluster, as far as this host has read who
+// there is. The lock is held.
+func (h *Host) belongsLocked(hello *wire.Hello) error {
 	is := &h.identity.is
 	switch {
 	case is.State != stateFounded:
@@ -96,7 +106,9 @@ func (l *links) Call(from wire.Hello, p []byte) []byte {
 		r := wire.ChangeReply{State: wire.ChangeUnknown}
 		req, err := wire.DecodeChangeRequest(p)
 		if err == nil && !req.Ask {
-			err = l.Admit(from)
+			h.mu.Lock()
+			err = h.belongsLocked(&from)
+			h.mu.Unlock()
 		}
 		if err != nil {
 			r.Reason = err.Error()

@@ -217,12 +217,11 @@ func (h *Host) askHost(ctx context.Context, to raft.HostID, req *wire.ChangeRequ
 	if to == h.ID() {
 		return h.answerChange(req), nil
 	}
-	m, ok := h.member(to)
-	net := h.net.Load()
-	if !ok || net == nil {
+	addr, net := h.address(to), h.net.Load()
+	if addr == "" || net == nil {
 		return wire.ChangeReply{}, fmt.Errorf("host %d is not known here", to)
 	}
-	p, err := net.Call(ctx, m.Addr, wire.AppendChangeRequest(nil, req))
+	p, err := net.Call(ctx, addr, wire.AppendChangeRequest(nil, req))
 	if err != nil {
 		if errors.Is(err, env.ErrContext) {
 			err = ErrContext

@@ -38,6 +38,7 @@ type Hello struct {
 	Purpose      uint8
 	Life         uint64 // of the sending process
 	To           raft.HostID
+	Addr         string // where the host is dialled; empty: nowhere
 }
 
 // AppendHello appends h. It panics on an unknown Purpose.
@@ -52,7 +53,8 @@ func AppendHello(dst []byte, h *Hello) []byte {
 	dst = binary.LittleEndian.AppendUint32(dst, h.FeatureLevel)
 	dst = append(dst, h.Purpose)
 	dst = binary.LittleEndian.AppendUint64(dst, h.Life)
-	return binary.LittleEndian.AppendUint64(dst, uint64(h.To))
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(h.To))
+	return appendText(dst, "address", h.Addr, MaxAddrBytes)
 }
 
 // DecodeHello reads a Hello that fills p. Any protocol number is read, so that a peer of another
@@ -81,6 +83,7 @@ func (c *cursor) hello() (h Hello) {
 	}
 	h.Life = c.u64("life")
 	h.To = raft.HostID(c.u64("addressee"))
+	h.Addr = c.text("address", MaxAddrBytes)
 	return h
 }
 

@@ -114,7 +114,7 @@ func sampleForwardReply() *ForwardReply {
 func sampleVouch() *Vouch { return &Vouch{Call: true, Groups: 300, Sum: 0xc1c2c3c4c5c6c7c8} }
 
 func sampleHello() Hello {
-	return Hello{Protocol: Protocol, Cluster: sampleCluster(), Epoch: 2, Host: 3, Incarnation: 0x103, FeatureLevel: 4, Purpose: PurposeLink, Life: 0x1122334455667788, To: 5}
+	return Hello{Protocol: Protocol, Cluster: sampleCluster(), Epoch: 2, Host: 3, Incarnation: 0x103, FeatureLevel: 4, Purpose: PurposeLink, Life: 0x1122334455667788, To: 5, Addr: "host-3.example:2380"}
 }
 
 func sampleMint() Mint {

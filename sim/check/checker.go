@@ -15,6 +15,8 @@ type Checker struct {
 	probes Probes
 
 	damaged []bool // by host: its disk or its machine was spoilt
+
+	places map[uint64]int // by the id that the cluster gives a host: which host of the simulation
 }
 
 // Probes are rare situations that were met, beside those that an event kind of its own tells of.
@@ -35,7 +37,7 @@ type Probes struct {
 
 // New makes a Checker for a cluster of so many hosts, numbered from 0.
 func New(hosts int, fail Fail) *Checker {
-	return &Checker{hosts: hosts, fail: fail, groups: map[uint64]*group{}, damaged: make([]bool, hosts)}
+	return &Checker{hosts: hosts, fail: fail, groups: map[uint64]*group{}, damaged: make([]bool, hosts), places: map[uint64]int{}}
 }
 
 // Damaged says that the disk or the machine of a host was spoilt. Its replicas may stop from now on, may
@@ -120,8 +122,7 @@ func (c *Checker) Observe(host int, e *env.Event) {
 	case env.WALSynced, env.LinkUp, env.LinkLost, env.CallBusy, env.RoundTrip, env.ReplicaDiverged, env.LogFailed, env.EntriesReadBack, env.CommandRepeated:
 		return // of no replica's log, or told again by another event
 	}
-	g := c.group(e.Group)
-	r := &g.replicas[host]
+	g, r := c.replica(host, e)
 	if !r.speaks(e) {
 		return
 	}
@@ -181,6 +182,15 @@ func (c *Checker) Observe(host int, e *env.Event) {
 		}
 		c.fail("host %d group %d: replica stopped: %s", host, g.id, e.Text)
 	}
+}
+
+// replica is the one that an event is of.
+func (c *Checker) replica(host int, e *env.Event) (*group, *replica) {
+	if e.Host != 0 {
+		c.places[e.Host] = host
+	}
+	g := c.group(e.Group)
+	return g, &g.replicas[host]
 }
 
 // speaks says whether the event is of a replica that lives, and which that is from now on.

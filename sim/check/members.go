@@ -16,7 +16,7 @@ type configuration struct {
 
 type member struct {
 	replica uint64
-	host    int // from 0
+	id      uint64 // of its host
 }
 
 // configured notes what is in force, and counts what leaders do with it.
@@ -48,8 +48,7 @@ func (c *Checker) configured(g *group, r *replica, e *env.Event) {
 func members(text string) (out []member) {
 	for part := range strings.SplitSeq(text, ",") {
 		var m member
-		if _, err := fmt.Sscanf(part, "%d@%d", &m.replica, &m.host); err == nil {
-			m.host--
+		if _, err := fmt.Sscanf(part, "%d@%d", &m.replica, &m.id); err == nil {
 			out = append(out, m)
 		}
 	}
@@ -67,7 +66,7 @@ func (c *Checker) voters(r *replica) [][]member {
 	}
 	all := make([]member, c.hosts)
 	for h := range all {
-		all[h] = member{uint64(h) + 1, h}
+		all[h] = member{uint64(h) + 1, uint64(h) + 1}
 	}
 	return [][]member{all}
 }

@@ -127,7 +127,11 @@ func (c *Checker) commitAdvanced(host int, g *group, r *replica, e *env.Event) {
 	for _, set := range c.voters(r) {
 		durable := 0
 		for _, m := range set {
-			o := &g.replicas[m.host]
+			at, ok := c.places[m.id]
+			if !ok {
+				continue
+			}
+			o := &g.replicas[at]
 			have, ok := o.digest(e.Index)
 			if o.id == m.replica && max(o.saved, o.under) >= e.Index && (have == digest && ok || o.base >= e.Index) {
 				durable++
