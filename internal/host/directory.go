@@ -56,15 +56,31 @@ func (h *Host) setHosts(records []hostRecord, tokens []tokenRecord) {
 			hosts = append(hosts, wire.FoundingHost{Host: r.ID, Addr: r.Addr, Incarnation: r.Incarnation})
 		}
 	}
+	last := records[len(records)-1].ID
 	h.mu.Lock()
+	if isFormer(hosts, last, h.membersLocked()) {
+		h.mu.Unlock()
+		return
+	}
 	same := slices.Equal(h.directory.hosts, hosts) && len(h.directory.removed) == len(removed)
 	h.directory.hosts, h.directory.removed, h.directory.tokens = hosts, removed, tokens
-	last := records[len(records)-1].ID
 	h.directory.heard = slices.DeleteFunc(slices.Clone(h.directory.heard), func(m wire.FoundingHost) bool { return m.Host <= last })
 	h.mu.Unlock()
 	if !same {
 		h.tasks.run("hosts", h.followHosts)
 	}
+}
+
+// isFormer says whether a list, whose last id is this one, is of an older state than the one that is known.
+// A registry that is executed again from its beginning, or from a snapshot, shows such: a host that followed
+// it back would forget where those live whom it needs to execute the rest. Ids ascend, and whoever is not
+// there at the same last id was removed since.
+func isFormer(hosts []wire.FoundingHost, last raft.HostID, known []wire.FoundingHost) bool {
+	newest := raft.HostID(0)
+	for _, m := range known {
+		newest = max(newest, m.Host)
+	}
+	return last < newest || last == newest && slices.ContainsFunc(hosts, func(m wire.FoundingHost) bool { return !slices.Contains(known, m) })
 }
 
 // followHosts writes the directory down, and keeps links to whom it names.

@@ -37,7 +37,11 @@ type Probes struct {
 
 // New makes a Checker for a cluster of so many hosts, numbered from 0.
 func New(hosts int, fail Fail) *Checker {
-	return &Checker{hosts: hosts, fail: fail, groups: map[uint64]*group{}, damaged: make([]bool, hosts), places: map[uint64]int{}}
+	c := &Checker{hosts: hosts, fail: fail, groups: map[uint64]*group{}, damaged: make([]bool, hosts), places: map[uint64]int{}}
+	for host := range hosts {
+		c.places[uint64(host)+1] = host // until it says another
+	}
+	return c
 }
 
 // Damaged says that the disk or the machine of a host was spoilt. Its replicas may stop from now on, may
