@@ -48,6 +48,9 @@ func (r *Replica) Followers() iter.Seq2[Member, Index] {
 	}
 }
 
+// MarkAhead says whether a mark is on its way to the machine already: another one is of no more use.
+func (r *Replica) MarkAhead() bool { return r.marker.last > r.applied }
+
 // Silent is how many voters a leader has not heard from within an election timeout; 0 on others.
 func (r *Replica) Silent() int {
 	n := 0

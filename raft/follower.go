@@ -157,7 +157,8 @@ func (r *Replica) flushAck() {
 	r.report(&a)
 	a.Round = r.ackRound
 	if r.verified > r.log.handed {
-		a.Index = r.verified
+		a.Index = min(r.verified, r.handing())
+		r.ackDue = a.Index < r.verified
 		r.acked = max(r.acked, a.Index)
 		r.sendAfterSave(a)
 		return

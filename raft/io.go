@@ -167,10 +167,12 @@ type Options struct {
 	Heartbeat       int64
 	ElectionTimeout int64  // the shorter bound; drawn up to twice of it
 	MaxAppendBytes  int64  // of one append message
+	MaxSaveBytes    int64  // of the entries of one Save; zero: no bound
 	MaxWindow       int    // append messages in flight per follower
 	MaxWindowBytes  int64  // bytes in flight per follower
 	MaxUncommitted  int64  // bytes appended and not committed; beyond: Overloaded
 	MarkEvery       Index  // entries between marks
+	MarkBytes       int64  // of entries between marks; zero: any
 	MarkInterval    int64  // at the latest, if there were entries
 	Seed            uint64 // of election timeouts
 	Quiet           bool   // followers of idle leaders need no heartbeats: the host tells of silent ones (InHostSilent)

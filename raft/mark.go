@@ -4,7 +4,7 @@ import "github.com/lockstep-rsm/lockstep/raft/quorum"
 
 // marks are the newest few reports of one reporter, by index.
 type marks struct {
-	ring [8]Mark
+	ring [16]Mark
 	n    int // ever added
 }
 
@@ -38,8 +38,9 @@ func (s *marks) at(i Index) (Mark, bool) {
 
 // marker decides which entries are marked.
 type marker struct {
-	last Index   // the newest marked entry, or where counting began
-	at   Instant // when it was appended
+	last  Index   // the newest marked entry, or where counting began
+	at    Instant // when it was appended
+	bytes int64   // of entries since then
 
 	wanted bool
 	wantAt Instant // at the latest
@@ -49,12 +50,13 @@ type marker struct {
 func (r *Replica) startMarks() {
 	k := &r.marker
 	k.at = r.now
-	k.last = r.log.base.Index
+	k.last, k.bytes = r.log.base.Index, 0
 	for i := r.log.last(); i >= r.log.first() && i+r.o.MarkEvery > r.log.last(); i-- {
 		if r.log.at(i).Flags&FlagMark != 0 {
 			k.last = i
 			break
 		}
+		k.bytes += r.log.at(i).size()
 	}
 	if k.wanted {
 		k.wantAt = r.now + Instant(r.o.Heartbeat)
@@ -65,6 +67,7 @@ func (r *Replica) startMarks() {
 func (r *Replica) flags(i Index) Flags {
 	k := &r.marker
 	if k.wanted || r.o.MarkEvery > 0 && i >= k.last+r.o.MarkEvery ||
+		r.o.MarkBytes > 0 && k.bytes >= r.o.MarkBytes ||
 		r.o.MarkInterval > 0 && r.now-k.at >= Instant(r.o.MarkInterval) {
 		return FlagMark
 	}
@@ -74,7 +77,9 @@ func (r *Replica) flags(i Index) Flags {
 // appended follows the log, here and at followers: a mark is what was wanted.
 func (k *marker) appended(e *Entry, now Instant) {
 	if e.Flags&FlagMark != 0 {
-		k.last, k.at, k.wanted, k.wantAt = e.Index, now, false, 0
+		k.last, k.at, k.bytes, k.wanted, k.wantAt = e.Index, now, 0, false, 0
+	} else {
+		k.bytes += e.size()
 	}
 }
 
@@ -155,6 +160,22 @@ func (r *Replica) seekAgreement(m Mark) {
 	if r.tally(same) == quorum.Won {
 		r.agree(m)
 	}
+}
+
+// agreedFor is what a follower is told: the newest mark that a majority agrees on, or, if its machine has
+// not come so far, the mark that it reported last, once a majority agrees on a later one with this replica
+// and this replica had the same state there: results are chained, so what is before is the same, too. A
+// follower whose full disk keeps it from coming farther makes room by the snapshot it has there.
+func (r *Replica) agreedFor(p *progress) Mark {
+	agreed, theirs := r.agreed.newest(), p.marks.newest()
+	if theirs.Index == 0 || theirs.Index >= agreed.Index {
+		return agreed
+	}
+	here, ok := r.own.at(agreed.Index)
+	if ours, had := r.own.at(theirs.Index); ok && here == agreed && had && ours == theirs {
+		return theirs
+	}
+	return agreed
 }
 
 // learnAgreed takes what the leader says a majority agrees on.

@@ -413,3 +413,48 @@ func TestLogTimeFollowsTheCalendarsRateNotItsDate(t *testing.T) {
 		}
 	}
 }
+
+// A Save has its bound, and ends behind empty entries, for which a full disk has room where others find none;
+// an acknowledgement speaks for the Save that it waits for, and no more.
+func TestSaveHasItsBoundAndItsAcknowledgementToo(t *testing.T) {
+	o := testOptions()
+	o.MaxSaveBytes = 3 * 200
+	w := newWorld(3, Configuration{Voters: members(1, 2, 3)}, o)
+	w.settle(1_000_000_000)
+	most := 0
+	w.seen = func(h *host, rd *Ready) {
+		es := rd.Save.Entries
+		most = max(most, len(es))
+		if len(es) > 1 && bytesOf(es) > o.MaxSaveBytes {
+			t.Errorf("a save of %d bytes", bytesOf(es))
+		}
+		for i := 1; i < len(es); i++ {
+			if es[i-1].Kind == KindEmpty && es[i].Kind != KindEmpty {
+				t.Errorf("entry %d goes with the empty one before it", es[i].Index)
+			}
+		}
+		for i := range rd.AfterSave {
+			if m := &rd.AfterSave[i]; m.Type == MsgAppendReply && !m.Reject && m.Index > h.r.log.handed {
+				t.Errorf("acknowledged through %d with a save through %d", m.Index, h.r.log.handed)
+			}
+		}
+	}
+	lead := w.hosts[0]
+	for _, h := range w.hosts {
+		if h.r.role == Leader {
+			lead = h
+		}
+	}
+	for range 40 {
+		propose(w, lead, strings.Repeat("x", 150))
+	}
+	w.settle(1_000_000_000)
+	for _, h := range w.hosts {
+		if h.r.log.saved != h.r.log.last() || h.r.commit != h.r.log.last() || h.r.log.last() < 40 {
+			t.Errorf("replica %d has saved %d and committed %d of %d", h.self.Replica, h.r.log.saved, h.r.commit, h.r.log.last())
+		}
+	}
+	if most < 2 {
+		t.Errorf("no save had more than %d entries", most)
+	}
+}

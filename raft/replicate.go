@@ -83,8 +83,10 @@ func (r *Replica) sendHeartbeat(p *progress, round uint64) {
 	m := r.to(MsgHeartbeat, &p.member)
 	m.Round = round
 	m.Commit = min(r.commit, p.match)
-	m.Agreed = r.agreed.newest()
-	m.Quiet = round != 0 && round == r.rest.round
+	m.Agreed = r.agreedFor(p)
+	if m.Quiet = round != 0 && round == r.rest.round; m.Quiet {
+		m.Agreed = r.agreed.newest() // it is told of nothing more
+	}
 	p.told = max(p.told, m.Commit)
 	r.send(m)
 }
@@ -151,7 +153,7 @@ func (r *Replica) sendAppend(p *progress, es []Entry) {
 	m.Entries = es
 	m.Commit = r.commit
 	m.Round = r.round
-	m.Agreed = r.agreed.newest()
+	m.Agreed = r.agreedFor(p)
 	p.told = max(p.told, min(r.commit, m.Prev.Index+Index(len(es))))
 	r.send(m)
 }

@@ -18,19 +18,34 @@ func (r *Replica) takeSave() {
 	if r.hardDirty || len(r.ready.AfterSave) > 0 && r.log.handed == r.log.last() && r.base == nil {
 		s.Hard, s.HardSet, s.TwoBatch = r.hard, true, r.twoBatch
 	}
-	s.Entries = r.log.slice(r.log.handed+1, r.log.last()+1)
+	s.Entries = r.log.slice(r.log.handed+1, r.handing()+1)
 	s.Base, s.Replaces = r.base, r.replaces
 	if s.Empty() {
 		return
 	}
 	r.seq++
 	s.Seq = r.seq
-	r.log.handed = r.log.last()
+	r.log.handed = r.handing()
 	r.saving = append(r.saving, pendingSave{
 		seq: s.Seq, hard: r.hard, hardSet: s.HardSet, twoBatch: s.TwoBatch, term: r.hard.Term,
 		through: r.log.handed, entries: len(s.Entries) > 0,
 	})
 	r.hardDirty, r.twoBatch, r.base, r.replaces = false, false, nil, false
+}
+
+// handing is how far the next Save takes the log: what is beyond the bound is in the one after
+// it. So is what follows empty entries, for which a full disk has room.
+func (r *Replica) handing() Index {
+	if r.o.MaxSaveBytes == 0 {
+		return r.log.last()
+	}
+	next := r.log.bounded(r.log.handed+1, r.log.last()+1, r.o.MaxSaveBytes)
+	for i := range next {
+		if next[i].Kind != KindEmpty && i > 0 && next[i-1].Kind == KindEmpty {
+			return r.log.handed + Index(i)
+		}
+	}
+	return r.log.handed + Index(len(next))
 }
 
 // truncate forgets the log from i on, and what older writes will claim to have saved of it (R3):

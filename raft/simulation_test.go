@@ -253,6 +253,9 @@ func simulate(t *testing.T, seed uint64, steps int) map[string]int {
 	opt := testOptions()
 	opt.Seed = seed
 	opt.MarkEvery = Index(2 + g.IntN(16))
+	if g.IntN(2) == 0 {
+		opt.MaxSaveBytes, opt.MarkBytes = int64(1+g.IntN(600)), int64(1+g.IntN(600))
+	}
 	opt.Quiet = g.IntN(2) == 0
 	w := &world{options: opt, cut: map[[2]ReplicaID]bool{}, now: 1}
 	o := newOracle(t, w)
