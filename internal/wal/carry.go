@@ -76,7 +76,7 @@ func (l *Log) carryRolls() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := l.current()
-	if !l.full || l.trouble != nil || l.closing || l.carry.blocked != s.id || len(l.spares) == 0 || l.dead() > 0 {
+	if !l.full && !l.over() || l.trouble != nil || l.closing || l.carry.blocked != s.id || l.dead() > 0 || len(l.spares) == 0 && !l.mayGrow() {
 		return false
 	}
 	oldest := l.chain[0]
@@ -165,7 +165,8 @@ func (l *Log) carryOne(s *segment, c carriedEntry, p place) error {
 func (l *Log) moveCarried() {
 	for _, m := range l.carry.moved {
 		l.drop(m.from)
-		l.groups[m.group].places[m.index-l.groups[m.group].first] = m.to
+		g := l.groups[m.group]
+		g.places[m.index-g.first], g.wrote = m.to, m.to.segment
 		l.carried++
 	}
 	l.carry.moved = l.carry.moved[:0]

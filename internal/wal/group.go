@@ -28,6 +28,8 @@ type group struct {
 	since     uint64 // position of the first head that said so
 	why       string
 
+	wrote uint32 // the newest segment that holds more of it than states and compactions
+
 	seen uint64 // the request that was checked last
 	next view   // after its saves so far
 }
@@ -154,6 +156,7 @@ func (g *group) truncate(index raft.Index, drop func(place)) {
 func (g *group) add(e *raft.Entry, p place) {
 	g.places = append(g.places, p)
 	g.last, g.lastSum = e.Identity, e.Sum
+	g.wrote = max(g.wrote, p.segment)
 	if e.Kind == raft.KindConfiguration && e.Loaded() {
 		g.configs = append(g.configs, configEntry{e.Index, e.Data})
 	}

@@ -133,6 +133,7 @@ func (s *scan) groups(l *Log, rec *Recovered) {
 		if g.condition != Normal && g.since == 0 {
 			g.since = since
 		}
+		g.wrote = r.wrote
 		l.groups[id], rec.Groups[id] = g, st
 		s.notes = append(s.notes, notes...)
 		for _, p := range g.places {
@@ -152,20 +153,27 @@ func (s *scan) groups(l *Log, rec *Recovered) {
 func (s *scan) goOn(l *Log) error {
 	var keep []*segment
 	for _, seg := range l.chain {
-		if seg.end > seg.data && !seg.bare && (len(keep) > 0 || seg.live > 0) {
+		if !seg.bare && (len(keep) > 0 || seg.live > 0) {
 			keep = append(keep, seg)
 		}
 	}
-	l.seal(true, 0, keep...)
+	var rest remains
+	if n := len(keep); n > 0 && keep[n-1] == l.current() {
+		if rest = l.remainsOf(l.smallBytes(n + 1)); rest.of != nil {
+			keep = keep[:n-1]
+		}
+	}
+	l.seal(true, 0, &rest, keep...)
 	f, err := s.free(l, 2*uint32(l.batch.Blocks()))
 	if err != nil {
 		return err
 	}
-	l.seal(true, f.blocks, keep...)
+	l.seal(true, f.blocks, &rest, keep...)
 	seg, err := l.begin(f, s.top+1)
 	if err != nil {
 		return err
 	}
+	l.settleIn(seg, &rest, l.batch.Len())
 	l.chain = append(keep, seg)
 	l.repeat = repeat{position: seg.head}
 	for _, x := range s.files {

@@ -26,6 +26,49 @@ func (l *Log) mayGrow() bool {
 	return l.kept()+size <= l.o.MaxBytes || len(l.spares) == 0 && l.dead() > 0
 }
 
+// allotment is how many segments below MaxBytes entries leave to what makes the log shorter: the segment
+// that each start begins, votes, hard states, compactions, empty entries, and what is carried forward.
+const allotment = 2
+
+// admits says whether entries may go into another segment of so many blocks. Longer ones than usual
+// leave less to the rest.
+func (l *Log) admits(blocks uint32) bool {
+	n := int64(max(l.segmentBlocks(), blocks)) * wire.BlockSize
+	for _, s := range l.chain[l.dead():] {
+		n += s.bytes()
+	}
+	return n <= l.o.MaxBytes-allotment*l.o.SegmentBytes
+}
+
+// over says whether the chain has taken of what entries leave alone.
+func (l *Log) over() bool {
+	var n int64
+	for _, s := range l.chain[l.dead():] {
+		n += s.bytes()
+	}
+	return n > l.o.MaxBytes-allotment*l.o.SegmentBytes
+}
+
+// smallBytes is how much a segment may hold that makes way for the next one: little, unless a chain of
+// so many segments has taken of what entries leave alone.
+func (l *Log) smallBytes(segments int) int64 {
+	if int64(segments)*l.o.SegmentBytes > l.o.MaxBytes-allotment*l.o.SegmentBytes {
+		return l.o.SegmentBytes / 8
+	}
+	return l.o.SegmentBytes / 64
+}
+
+// remainsIfTight is remainsOf where space is what lacks: while there is enough, nothing is copied.
+func (l *Log) remainsIfTight() (r remains) {
+	l.mu.Lock()
+	tight := l.full || l.over()
+	l.mu.Unlock()
+	if tight {
+		r = l.remainsOf(l.o.SegmentBytes / 8)
+	}
+	return r
+}
+
 // kept is the bytes of all files but those that are about to be removed: the preparer does that
 // before it makes any.
 func (l *Log) kept() int64 {
@@ -154,7 +197,7 @@ func (l *Log) release(f file) {
 		return
 	}
 	l.spares = append(l.spares, f)
-	l.full = false
+	l.full = l.full && !l.admits(0)
 }
 
 func (l *Log) remove(f file) {
@@ -170,6 +213,6 @@ func (l *Log) remove(f file) {
 	l.mu.Lock()
 	l.total -= f.bytes()
 	l.trouble = nil // its space may be what was lacking
-	l.full = false
+	l.full = l.full && !l.admits(0)
 	l.mu.Unlock()
 }

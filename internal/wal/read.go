@@ -98,7 +98,7 @@ func (l *Log) Stats() Stats {
 		Bytes: l.total, MaxBytes: l.o.MaxBytes, LiveBytes: l.live,
 		Segments: len(l.chain), Spares: len(l.spares), Syncs: l.syncs, Batches: l.batches, LastSync: l.lastSync,
 		StalledSince: l.started, QueueBytes: queued, Carried: l.carried,
-		Full: l.full && !(len(l.spares) > 1 || len(l.spares) == 1 && l.dead() > 0), Failed: l.failed != nil, Damaged: l.damaged,
+		Full: l.refuses(), Failed: l.failed != nil, Damaged: l.damaged,
 	}
 	n := int(min(l.timing, uint64(len(l.timings))))
 	if n > 0 {

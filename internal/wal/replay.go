@@ -35,6 +35,7 @@ type replayed struct {
 	condition Condition
 	since     uint64
 	why       string
+	wrote     uint32        // as in group
 	expect    raft.Identity // last entry according to the newest head, until a later record
 }
 
@@ -54,11 +55,11 @@ type item struct {
 }
 
 // group is the replayed group of that birth. Behind its destruction it begins anew: a replica that
-// was removed may be added again.
-func (r *replay) group(id raft.GroupID, birth raft.Birth) *replayed {
+// was removed may be added again, in the segment given.
+func (r *replay) group(id raft.GroupID, birth raft.Birth, segment uint32) *replayed {
 	g := r.groups[id]
 	if g == nil || g.birth != birth || g.destroyed {
-		g = &replayed{id: id, birth: birth}
+		g = &replayed{id: id, birth: birth, wrote: segment}
 		r.groups[id] = g
 	}
 	return g
@@ -80,7 +81,7 @@ func (r *replay) record(rec *wire.Record, position uint64, p place) error {
 		if whole && id.Kind == raft.KindConfiguration {
 			it.data = append([]byte(nil), rec.Data...)
 		}
-		g := r.group(rec.Group, rec.Birth)
+		g := r.group(rec.Group, rec.Birth, p.segment)
 		if carried {
 			g.put(it)
 		} else {
@@ -88,18 +89,22 @@ func (r *replay) record(rec *wire.Record, position uint64, p place) error {
 			g.expect = raft.Identity{}
 		}
 		g.logAt = position
+		g.wrote = max(g.wrote, p.segment)
 		return nil
 	}
 	switch rec.Kind {
 	case wire.RecordHardState:
-		g := r.group(rec.Group, rec.Birth)
+		g := r.group(rec.Group, rec.Birth, p.segment)
 		g.hard, g.hardAt = rec.Hard, position
 	case wire.RecordBase:
-		g := r.group(rec.Group, rec.Birth)
+		g := r.group(rec.Group, rec.Birth, p.segment)
 		g.rebase(rec)
 		g.logAt = position
+		if rec.Replaces {
+			g.wrote = p.segment
+		}
 	case wire.RecordDestroy:
-		r.groups[rec.Group] = &replayed{id: rec.Group, birth: rec.Birth, destroyed: true, hardAt: position, logAt: position}
+		r.groups[rec.Group] = &replayed{id: rec.Group, birth: rec.Birth, destroyed: true, hardAt: position, logAt: position, wrote: p.segment}
 	case wire.RecordRepeat, wire.RecordGroup:
 		return &wire.CorruptError{What: "batch", Expected: "entries and states", Found: fmt.Sprintf("a record of kind %d", rec.Kind)}
 	}
@@ -164,7 +169,7 @@ func (r *replay) head(x *scanned, newest bool) error {
 	groups := make(map[raft.GroupID]*replayed, len(x.head.Groups))
 	for i := range x.head.Groups {
 		h := &x.head.Groups[i]
-		g := r.group(h.Group, h.Birth)
+		g := r.group(h.Group, h.Birth, x.seg.id)
 		groups[h.Group] = g
 		g.destroyed, g.hard, g.hardAt = h.Destroyed, h.Hard, position
 		g.condition, g.since, g.why = Condition(h.Condition), h.Since, h.Why

@@ -14,7 +14,8 @@ import (
 // chain: the dead segments in front are free once it is durable, not before (W8). The wait for
 // that sync is also why every batch promises its own head. ErrFull: there is no segment.
 func (l *Log) roll(need int, entries bool) error {
-	l.seal(false, 0)
+	rest := l.remainsIfTight()
+	l.seal(false, 0, &rest)
 	next, err := l.spare(need, entries)
 	if err != nil {
 		return err
@@ -23,15 +24,22 @@ func (l *Log) roll(need int, entries bool) error {
 	dead := l.dead()
 	keep := l.chain[dead:]
 	position := l.current().head + uint64(l.current().blocks)
-	l.seal(false, next.blocks, keep...)
+	if rest.of != nil {
+		keep = keep[:len(keep)-1]
+	}
+	l.seal(false, next.blocks, &rest, keep...)
 	l.mu.Unlock()
 	s, err := l.begin(next, position)
 	if err != nil {
 		return err
 	}
 	l.mu.Lock()
+	l.settleIn(s, &rest, l.batch.Len())
 	for _, d := range l.chain[:dead] {
 		l.release(d.file)
+	}
+	if rest.of != nil {
+		l.release(rest.of.file)
 	}
 	l.chain = append(append([]*segment(nil), keep...), s)
 	l.mu.Unlock()
@@ -42,8 +50,8 @@ func (l *Log) roll(need int, entries bool) error {
 }
 
 // seal builds the head of the next segment, of so many blocks, in the batch; before are the
-// segments it names.
-func (l *Log) seal(opening bool, blocks uint32, before ...*segment) {
+// segments it names, rest what it holds of another instead.
+func (l *Log) seal(opening bool, blocks uint32, rest *remains, before ...*segment) {
 	h := wire.SegmentHead{Cluster: l.o.Cluster, Host: l.o.Host, Boot: l.boot, Blocks: blocks, Opening: opening}
 	for _, s := range before {
 		h.Before = append(h.Before, wire.SegmentBefore{
@@ -53,8 +61,12 @@ func (l *Log) seal(opening bool, blocks uint32, before ...*segment) {
 	for _, id := range sortedGroups(l.groups) {
 		h.Groups = append(h.Groups, headOf(l.groups[id]))
 	}
-	h.Repeat = wire.AppendRepeatRecord(nil, l.repeat.position, l.repeat.count)
-	h.Repeat = append(h.Repeat, l.repeat.records...)
+	if rest.of != nil {
+		h.Repeat = append(wire.AppendRepeatRecord(nil, 0, 0), rest.records...)
+	} else {
+		h.Repeat = wire.AppendRepeatRecord(nil, l.repeat.position, l.repeat.count)
+		h.Repeat = append(h.Repeat, l.repeat.records...)
+	}
 	l.batch.Reset()
 	l.scratch = wire.AppendSegmentHead(l.scratch[:0], &h)
 	l.batch.Write(l.scratch)
@@ -125,6 +137,9 @@ func (l *Log) trySpare(blocks uint32, entries bool) (file, error) {
 	for l.wanted > 0 && !l.mayGrow() && len(l.spares) > 1 { // make way for the longer one
 		l.trash, l.spares = append(l.trash, l.spares[0]), l.spares[1:]
 	}
+	if entries && !l.admits(blocks) {
+		return file{}, l.refuse()
+	}
 	if fit >= 0 && (!entries || len(l.spares) > 1 || l.dead() > 0) {
 		f := l.spares[fit]
 		l.spares = append(l.spares[:fit:fit], l.spares[fit+1:]...)
@@ -134,14 +149,19 @@ func (l *Log) trySpare(blocks uint32, entries bool) (file, error) {
 		l.rolling = true
 		return file{}, errWait
 	}
+	return file{}, l.refuse()
+}
+
+// refuse notes that there is no segment, and says why.
+func (l *Log) refuse() error {
 	if !l.full {
 		l.full = true
 		l.o.Logger.Warn("log is full", slog.Int64("bytes", l.total), slog.Int64("max", l.o.MaxBytes), slog.Any("err", l.trouble))
 	}
 	if l.trouble != nil {
-		return file{}, &FullError{Cause: l.trouble}
+		return &FullError{Cause: l.trouble}
 	}
-	return file{}, &FullError{Cause: fmt.Errorf("log holds %d of at most %d bytes", l.total, l.o.MaxBytes)}
+	return &FullError{Cause: fmt.Errorf("log holds %d of at most %d bytes", l.total, l.o.MaxBytes)}
 }
 
 // FullError is ErrFull with its cause.

@@ -395,12 +395,13 @@ func TestConfigurationOutlivesItsBatch(t *testing.T) {
 	s := newScript(t)
 	s.mustOpen()
 	c := testConfiguration(1)
+	s.mustSave(s.entry(1, strings.Repeat("x", 3000))) // so much that the next life leaves it where it is
 	e := makeEntry(4, 9, raft.KindConfiguration, 1, raft.Identity{}, wire.AppendConfiguration(nil, &c))
 	s.mustSave(GroupSave{Group: 4, Birth: 9, Save: raft.Save{Entries: []raft.Entry{e}}})
 	if err := s.restart(true); err != nil { // its head repeats the batch, and no batch follows in its segment
 		t.Fatal(err)
 	}
-	s.d.flip("wal/00000001.wal", env.BlockSize+60)
+	s.d.flip("wal/00000001.wal", 2*env.BlockSize+60)
 	for range 2 {
 		if err := s.restart(true); err != nil {
 			t.Fatal(err)

@@ -35,11 +35,12 @@ type scan struct {
 // scanned is one file as the scan sees it.
 type scanned struct {
 	file
-	size int64
-	head *wire.SegmentHead // nil: neither copy is whole
-	seg  segment
-	kept bool   // part of the recovered chain
-	lone string // which copy of the head is not whole while the other is; empty: both are, or neither
+	size     int64
+	head     *wire.SegmentHead // nil: neither copy is whole
+	seg      segment
+	kept     bool   // part of the recovered chain
+	headSize int    // bytes of the head's stream
+	lone     string // which copy of the head is not whole while the other is; empty: both are, or neither
 }
 
 func (s *scan) note(format string, args ...any) {
@@ -128,7 +129,7 @@ func (s *scan) readHead(x *scanned) error {
 	case back == nil || back.position < front.position:
 		x.lone = "second"
 	}
-	x.head = h
+	x.head, x.headSize = h, c.size
 	n := uint64(c.blocks)
 	x.seg = segment{file: x.file, life: c.life, head: c.position, data: c.position + n, mirror: c.position + uint64(h.Blocks) - n}
 	return nil
@@ -139,6 +140,7 @@ type headCopy struct {
 	life     uint64
 	position uint64
 	blocks   uint16
+	size     int // of the stream, in bytes
 }
 
 // readCopy reads the head of which block n is the first (front) or last (mirror) block; nil: it is
@@ -168,7 +170,7 @@ func (s *scan) readCopy(x *scanned, n uint32, kind wire.BlockKind) (*headCopy, e
 	if kind == wire.BlockMirror {
 		position -= first
 	}
-	return &headCopy{&h, b.Life, position, b.Count}, nil
+	return &headCopy{&h, b.Life, position, b.Count, len(stream)}, nil
 }
 
 // blockAt reads one block; nil: it is not whole.

@@ -6,14 +6,21 @@ import "time"
 func (l *Log) Full() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.full && !(len(l.spares) > 1 || len(l.spares) == 1 && l.dead() > 0)
+	return l.refuses()
 }
 
-// Pressed says that the files fill more than half of MaxBytes: whoever can compact should.
+// refuses is Full: mu is held.
+func (l *Log) refuses() bool {
+	free := l.admits(0) && (len(l.spares) > 1 || len(l.spares) == 1 && l.dead() > 0)
+	return l.over() || l.full && !free
+}
+
+// Pressed says that entries fill more than half of MaxBytes, or are refused for that bound: whoever can
+// compact should. Where the disk is what lacks space, it is no reason: who is behind may have none for a snapshot.
 func (l *Log) Pressed() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.live > l.o.MaxBytes/2
+	return l.live > l.o.MaxBytes/2 || l.over() || l.full && l.trouble == nil
 }
 
 // StalledSince is when the running write was issued, on the env's clock; 0: none runs.

@@ -163,6 +163,8 @@ func (l *Log) room(c claim) int {
 	s := l.current()
 	limit := s.mirror
 	switch {
+	case c == claimEntries && l.isOver():
+		return 0
 	case c == claimEntries:
 		limit -= uint64(s.blocks) / 8
 	case c == claimEmpty && l.lastSegment():
@@ -174,6 +176,12 @@ func (l *Log) room(c claim) int {
 		return 0
 	}
 	return int(limit - s.end)
+}
+
+func (l *Log) isOver() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.over()
 }
 
 // lastSegment says whether no other can follow the current one now.
@@ -208,7 +216,7 @@ func (l *Log) makeRoom(r *request) {
 func (l *Log) mayFree() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.spares) > 0 && l.dead() > 0
+	return l.dead() > 0 && (len(l.spares) > 0 || l.trouble == nil && l.mayGrow())
 }
 
 // encode writes the records of r into the batch and enters them in the index. Entries are read
@@ -225,11 +233,12 @@ func (l *Log) encode(r *request) {
 				l.forget(g)
 			}
 			g = newGroup(s.Group, s.Birth)
+			g.wrote = l.current().id
 			l.groups[s.Group] = g
 		}
 		if s.Destroy {
 			l.forget(g)
-			*g = group{id: g.id, birth: g.birth, first: 1, destroyed: true}
+			*g = group{id: g.id, birth: g.birth, first: 1, destroyed: true, wrote: l.current().id}
 			l.scratch = wire.AppendDestroyRecord(l.scratch[:0], g.id, g.birth)
 			l.put(l.scratch, l.scratch)
 			continue
@@ -244,6 +253,9 @@ func (l *Log) encodeSave(g *group, s *raft.Save) {
 		l.scratch = wire.AppendBaseRecord(l.scratch[:0], g.id, g.birth, s.Replaces, &b.Identity, b.Configuration.Index, encoded)
 		l.put(l.scratch, l.scratch)
 		g.rebase(b, s.Replaces, encoded, l.drop)
+		if s.Replaces {
+			g.wrote = l.current().id
+		}
 	}
 	if len(s.Entries) > 0 {
 		g.truncate(s.Entries[0].Index, l.drop)
@@ -380,7 +392,8 @@ func (l *Log) settle() {
 func (l *Log) forgive() {
 	l.mu.Lock()
 	was := l.full
-	l.full = false
+	l.full = was && !l.admits(0)
+	was = was && !l.full
 	l.mu.Unlock()
 	if was {
 		l.o.Logger.Info("log has space again", slog.String("dir", l.o.Dir))

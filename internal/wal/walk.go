@@ -41,13 +41,10 @@ func (s *scan) walk() error {
 		} else {
 			s.note("%s: no copy of its head is whole; later heads repeat it", fileName(x.number))
 		}
-		if x == s.newest {
-			a, err := decodeRepeat(x.head.Repeat)
-			if err != nil {
+		if x.head != nil {
+			if err := s.headRecords(x); err != nil {
 				return damage(x.number, 0, fmt.Errorf("%w: %w", ErrDamaged, err))
 			}
-			// The batch before the head keeps its second place while none is behind the head.
-			s.repeat = repeat{a.position, uint32(len(a.records)), x.head.Repeat[wire.RecordHeaderSize+12:]}
 		}
 		if err := s.walkSegment(x, i == len(s.chain)-1); err != nil {
 			return err
@@ -57,6 +54,36 @@ func (s *scan) walk() error {
 			s.chain = s.chain[:i+1]
 			return nil
 		}
+	}
+	return nil
+}
+
+// headRecords hands the replay what the head of x holds of a segment that it does not name.
+func (s *scan) headRecords(x *scanned) error {
+	a, err := decodeRepeat(x.head.Repeat)
+	if err != nil {
+		return err
+	}
+	if x == s.newest {
+		// The batch before the head keeps its second place while none is behind the head.
+		s.repeat = repeat{a.position, uint32(len(a.records)), x.head.Repeat[wire.RecordHeaderSize+12 : a.size]}
+	}
+	rest := x.head.Repeat[a.size:]
+	at := uint32(x.headSize - len(rest))
+	if x.lone == "first" {
+		at += x.seg.address(x.seg.mirror)
+	}
+	x.seg.bare = len(rest) == 0
+	for len(rest) > 0 {
+		r, tail, err := wire.DecodeRecord(rest)
+		if err == nil {
+			err = s.state.record(&r, x.seg.head, place{x.seg.id, at, uint32(r.Size)})
+		}
+		if err != nil {
+			return err
+		}
+		at += uint32(r.Size)
+		rest = tail
 	}
 	return nil
 }
@@ -74,7 +101,6 @@ func (s *scan) noteLone(x *scanned) {
 func (s *scan) walkSegment(x *scanned, last bool) error {
 	p := x.seg.data
 	limit := x.seg.end
-	x.seg.bare = true
 	for p < limit {
 		if n := s.batchAt(x, p); n > 0 {
 			if err := s.deliver(x, p, n); err != nil {
