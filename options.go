@@ -30,7 +30,7 @@ type Options struct {
 	MaxInFlightBytes       int64                   // sent and not acknowledged, per peer host; received and not yet handled. Zero: 16 MiB. A dead peer costs this, no more
 	MaxApplyBytes          int64                   // committed, not yet applied, per group. Zero: 64 MiB. Beyond: ErrBusy
 	MaxCacheBytes          int64                   // of one group's newest commands, kept in memory for followers and the machine. Zero: 8 MiB. Older ones are read from the log
-	MaxWALBytes            int64                   // the whole log of this host. Zero: 4 GiB. Who is slower gets a snapshot
+	MaxWALBytes            int64                   // the whole log of this host; two segments of it are kept for what makes it shorter. Zero: 4 GiB. Who is slower gets a snapshot
 	WALSegmentBytes        int64                   // one file of it. Zero: 64 MiB, at most an eighth of MaxWALBytes
 	SnapshotBytesPerSecond int64                   // written, and sent to other hosts. Zero: 64 MiB
 	SnapshotAfterBytes     int64                   // log of one group after which it snapshots. Zero: 256 MiB, at most an eighth of MaxWALBytes

@@ -148,6 +148,9 @@ func (g *group) ready() {
 		g.lane.install(g, rd.Install)
 	}
 	g.save(&rd)
+	if len(rd.Save.Entries) > 0 && g.r.Pending() {
+		g.touch() // a save has its bound; the rest is in the next
+	}
 	if len(rd.Apply) > 0 {
 		g.grow(rd.Apply)
 		g.lane.apply(g, rd.Apply)
@@ -303,6 +306,7 @@ func (g *group) stop(err error) {
 	g.stopped = err
 	g.speakNoMore()
 	g.lane.stop()
+	g.dropHeld()
 	if errors.Is(err, errDiverged) {
 		g.h.observe(env.Event{Kind: env.ReplicaDiverged, Group: uint64(g.id), Replica: uint64(g.self.Replica), Text: err.Error()})
 	}
@@ -347,6 +351,7 @@ func (g *group) failCalls(err error) {
 func (g *group) closeCalls() {
 	g.endChanges()
 	g.lane.stop()
+	g.dropHeld()
 	g.failCalls(ErrClosed)
 }
 

@@ -54,6 +54,7 @@ type Host struct {
 	deadlines deadlines
 	timer     env.Timer
 	timerAt   time.Duration
+	pressAt   time.Duration // when the log's pressure is looked at again; 0: there is none
 	nextSeq   uint64
 	inbound   int64 // bytes of forwards that wait to be appended here
 	saves     []wal.GroupSave

@@ -33,6 +33,7 @@ type lane struct {
 	scheduled bool
 	busy      bool // a turn runs
 	stopped   bool
+	held      *pin // of the newest mark, while holds; nil: none
 
 	machine   machine.StateMachine
 	sessions  session.Table
@@ -45,6 +46,7 @@ type lane struct {
 	wantsTick bool
 	ticked    bool        // a Tick was executed since
 	wantPin   atomic.Bool // a snapshot waits for the next mark
+	holds     atomic.Bool // the log presses: the view of the newest mark is kept
 	cmds      []machine.Command
 	spans     []span
 	results   machine.Results

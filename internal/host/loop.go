@@ -177,6 +177,7 @@ func (h *Host) handleTimer() {
 	h.timerAt = 0
 	h.checkDisk(now)
 	h.ringPairs(now)
+	h.checkPressure(now)
 	for {
 		g := h.deadlines.due(now)
 		if g == nil {
@@ -249,8 +250,10 @@ func (h *Host) flush() {
 // arm sets the timer to the earliest deadline.
 func (h *Host) arm() {
 	at := h.deadlines.next()
-	if p := h.pairsAt(); p != 0 && (at == 0 || p < at) {
-		at = p
+	for _, t := range [...]time.Duration{h.pairsAt(), h.pressAt} {
+		if t != 0 && (at == 0 || t < at) {
+			at = t
+		}
 	}
 	if at == 0 || h.closed.Load() || h.timerAt != 0 && h.timerAt <= at {
 		return

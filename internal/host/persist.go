@@ -64,22 +64,41 @@ func (g *group) savedConfiguration(s *raft.Save) *raft.Configuration {
 	return nil
 }
 
-// persist hands the turn's saves to the log: one batch for all groups.
+// persist hands the turn's saves to the log: one batch for all groups, unless that is so long that the
+// log may lack one segment for all of it while it has two for its parts.
 func (h *Host) persist() {
 	if len(h.saves) == 0 {
 		return
 	}
-	saves, b := h.saves, &batch{savers: h.savers}
-	for i := range saves {
-		if h.opts.Observer != nil {
-			saves[i].Commands = countCommands(saves[i].Save.Entries)
-		}
-	}
+	saves, savers := h.saves, h.savers
 	h.saves, h.savers = nil, nil
 	if h.failed != nil {
 		return
 	}
-	h.wal.Append(saves, func(err error) { h.post(event{kind: evSaved, batch: b, err: err}) })
+	for len(saves) > 0 {
+		n, bytes := 0, int64(0)
+		for n < len(saves) && (n == 0 || bytes+saveBytes(&saves[n]) <= h.opts.WALSegmentBytes/4 && small(&saves[n]) == small(&saves[0])) {
+			bytes += saveBytes(&saves[n])
+			if h.opts.Observer != nil {
+				saves[n].Commands = countCommands(saves[n].Save.Entries)
+			}
+			n++
+		}
+		b := &batch{savers: savers[:n:n]}
+		h.wal.Append(saves[:n:n], func(err error) { h.post(event{kind: evSaved, batch: b, err: err}) })
+		saves, savers = saves[n:], savers[n:]
+	}
+}
+
+// small says whether a full log has room for a save: it is not to be refused for the company it is in.
+func small(s *wal.GroupSave) bool { return wal.OnlyEmpty(s.Save.Entries) }
+
+// saveBytes is about what a save takes of the log.
+func saveBytes(s *wal.GroupSave) (n int64) {
+	for i := range s.Save.Entries {
+		n += int64(s.Save.Entries[i].Length) + entryOverhead
+	}
+	return n
 }
 
 // countCommands of clients in entries that are about to be saved: their payloads are loaded.
@@ -97,6 +116,7 @@ func countCommands(entries []raft.Entry) (n int) {
 
 // handleSaved releases what waited for the disk, or learns that the disk is full, or failed.
 func (h *Host) handleSaved(b *batch, err error) {
+	h.expectPressure()
 	switch {
 	case err == nil:
 		until := h.env.Clock().Now() + maxLinger

@@ -112,6 +112,7 @@ func (h *Host) recoverGroup(state *wal.GroupState) (*group, error) {
 		h.log.Error("log is damaged", "host", h.identity.is.Host, "group", g.id, "condition", state.Condition.String(),
 			"why", state.Why, "do", "this replica does not vote until it is repaired from the others")
 	}
+	g.lane.holds.Store(h.wal.Pressed()) // from the first mark on that is executed again
 	g.makeRaft(conf, base, state.Hard, state.Entries, applied, state.Condition != wal.Normal)
 	g.cache(state.Entries)
 	return g, nil
@@ -304,8 +305,8 @@ func (g *group) makeRaft(conf *raft.Configuration, base raft.SnapshotMeta, hard 
 	g.r = raft.New(raft.Options{
 		Self: g.self, Group: g.id, Birth: g.birth, Hard: hard, Base: base, Entries: entries, Applied: applied,
 		Heartbeat: int64(o.Heartbeat), ElectionTimeout: int64(o.ElectionTimeout),
-		MaxAppendBytes: 1 * mib, MaxWindow: 64, MaxWindowBytes: o.MaxInFlightBytes / 2, MaxUncommitted: o.MaxInboxBytes,
-		MarkEvery: markEvery, MarkInterval: int64(markInterval), Seed: g.h.env.Rand().Uint64(), Quiet: true,
+		MaxAppendBytes: 1 * mib, MaxSaveBytes: o.WALSegmentBytes / 4, MaxWindow: 64, MaxWindowBytes: o.MaxInFlightBytes / 2, MaxUncommitted: o.MaxInboxBytes,
+		MarkEvery: markEvery, MarkInterval: int64(markInterval), MarkBytes: o.SnapshotAfterBytes / 2, Seed: g.h.env.Rand().Uint64(), Quiet: true,
 		Campaign: len(conf.Voters) == 1 || hard.Term == 1 && g.self.Replica == 1, NoVote: noVote,
 		DecodeConfiguration: wire.DecodeConfiguration, EncodeConfiguration: encodeConfiguration, Check: o.Check,
 	})
@@ -347,6 +348,7 @@ func (h *Host) add(g *group) {
 		g.stop(g.lost)
 		return
 	}
+	h.expectPressure()
 	g.asksAt = h.env.Clock().Now() + lonelyAfter*h.opts.ElectionTimeout
 	for _, host := range slices.Sorted(maps.Keys(h.linked)) {
 		if h.linked[host] {

@@ -214,6 +214,7 @@ func (g *group) end() {
 	g.speakNoMore()
 	g.heardWord(0, false)
 	g.lane.stop()
+	g.dropHeld()
 	g.endChanges()
 	g.failCalls(fmt.Errorf("%w: group %d: it was removed", ErrNoReplica, g.id))
 	g.publish()

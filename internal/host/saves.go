@@ -16,9 +16,9 @@ import (
 //     refused, or were it refused itself, the log would take what comes after for a continuation;
 //   - terms, votes and compactions pass those that wait, or a full disk would never clear. What then
 //     comes later writes the newer term again, never an older one;
-//   - empty entries, for which a full disk has room, wait only for what is before them. So what waits
-//     and is no more wanted, since a later truncation replaces it or raft has given it up, is taken
-//     back. What an acknowledgement of it would say is of the past, and never leaves.
+//   - empty entries and snapshots, for which a full disk has room, wait only for what is before them. So
+//     what waits and is no more wanted, since a later truncation or snapshot replaces it or raft has
+//     given it up, is taken back. What an acknowledgement of it would say is of the past, and never leaves.
 //
 // Completions are reported in order: InSaved speaks for every save up to its Seq (H9). Acknowledgements of
 // log leave with that report and not before, so that raft gives up nothing that was acknowledged (R7).
@@ -26,7 +26,7 @@ type saveQueue struct {
 	queue []queuedSave
 	last  raft.Index // of the log, once all of queue is done
 	hard  raft.Save  // the newest that was handed out and sets term and vote
-	full  bool       // refused for lack of space: what carries more than empty entries waits for retry
+	full  bool       // refused for lack of space: what carries other than empty entries waits for retry
 }
 
 type queuedSave struct {
@@ -35,7 +35,7 @@ type queuedSave struct {
 	state     saveState
 	carries   bool       // log: entries or a snapshot
 	alone     bool       // replaces log
-	empty     bool       // carries empty entries alone: finds room where others find none
+	empty     bool       // carries empty entries alone, or a snapshot: finds room where others find none
 	unwanted  raft.Index // if not 0: its entries from here on do not go again, should they be refused
 	again     bool       // has been refused, and gone again at once
 	refused   bool       // waits for retry even if it needs no space for entries
@@ -52,9 +52,8 @@ const (
 // add puts a save at the end. Saved is what raft knows to be durable.
 func (q *saveQueue) add(s raft.Save, afterSave []raft.Message, saved raft.Index) {
 	n := queuedSave{save: s, afterSave: afterSave, carries: len(s.Entries) > 0}
-	n.empty = n.carries && wal.OnlyEmpty(s.Entries)
 	if s.Base != nil && (s.Replaces || s.Base.Index() > saved) {
-		n.carries, n.alone, n.empty = true, true, false
+		n.carries, n.alone = true, true
 		q.last = max(q.last, s.Base.Index())
 		if s.Replaces {
 			q.last = s.Base.Index()
@@ -64,6 +63,7 @@ func (q *saveQueue) add(s raft.Save, afterSave []raft.Message, saved raft.Index)
 		n.alone = n.alone || s.Entries[0].Index != q.last+1
 		q.last = s.Entries[k-1].Index
 	}
+	n.empty = n.carries && wal.OnlyEmpty(s.Entries)
 	q.queue = append(q.queue, n)
 }
 
@@ -108,7 +108,7 @@ func (q *saveQueue) bringAlong() {
 	}
 }
 
-// takeBack cuts from saves that wait what later truncations replace.
+// takeBack cuts from saves that wait what later truncations or snapshots replace.
 func (q *saveQueue) takeBack() {
 	from := ^raft.Index(0)
 	for i := len(q.queue) - 1; i >= 0; i-- {
@@ -116,6 +116,9 @@ func (q *saveQueue) takeBack() {
 		n.cut(from)
 		if len(n.save.Entries) > 0 {
 			from = min(from, n.save.Entries[0].Index)
+		}
+		if n.save.Base != nil && n.save.Replaces {
+			from = 1 // a snapshot in place of all that is before it
 		}
 	}
 }
@@ -148,11 +151,8 @@ func (n *queuedSave) cut(i raft.Index) {
 		keep++
 	}
 	n.save.Entries = es[:keep:keep]
-	if keep > 0 {
-		n.empty = n.save.Base == nil && wal.OnlyEmpty(n.save.Entries)
-		return
-	}
-	if n.save.Base != nil {
+	n.empty = wal.OnlyEmpty(n.save.Entries)
+	if keep > 0 || n.save.Base != nil {
 		return
 	}
 	n.carries, n.alone, n.empty = false, false, false

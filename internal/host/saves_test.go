@@ -159,6 +159,24 @@ func TestSnapshotThatReplacesTheLogGoesAlone(t *testing.T) {
 	}
 }
 
+// A snapshot that replaces a log waits neither for entries that a full disk refuses, which it holds, nor for
+// space: it is what makes some.
+func TestSnapshotPassesWhatWaitsForSpace(t *testing.T) {
+	q := &saveQueue{last: 9}
+	q.add(entriesSave(1, 5, 10, 12), nil, 9)
+	q.add(entriesSave(2, 5, 13, 14), nil, 9)
+	wantHanded(t, q, "1 2")
+	q.refuse(1)
+	q.refuse(2)
+	wantHanded(t, q, "")
+	q.add(baseSave(3, 100, true), nil, 9)
+	wantHanded(t, q, "3")
+	wantThrough(t, q, 3, 3)
+	if q.blocked() {
+		t.Fatal("what the snapshot holds still waits")
+	}
+}
+
 func TestVotesWithoutRoomWaitForRetry(t *testing.T) {
 	q := &saveQueue{last: 9}
 	q.add(hardSave(1, 6, 0), nil, 9)

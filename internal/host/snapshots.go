@@ -52,7 +52,7 @@ func (g *group) grow(entries []raft.Entry) {
 	for i := range entries {
 		g.snapshots.since += int64(entries[i].Length) + entryOverhead
 	}
-	if g.snapshots.since >= g.h.opts.SnapshotAfterBytes || g.h.wal.Pressed() {
+	if g.snapshots.since >= g.h.opts.SnapshotAfterBytes || g.snapshots.since >= pressBytes && g.h.wal.Pressed() {
 		g.wantSnapshot()
 	}
 }
@@ -80,7 +80,8 @@ func (l *lane) mark(g *group, e *raft.Entry) {
 	m := raft.Mark{Index: e.Index, Digest: d}
 	g.h.observe(env.Event{Kind: env.MarkReported, Group: uint64(g.id), Replica: uint64(g.self.Replica), Index: uint64(e.Index), Digest: uint64(d)})
 	g.h.post(event{kind: evMark, g: g, mark: m})
-	if !l.wantPin.Swap(false) {
+	want := l.wantPin.Swap(false)
+	if !want && !l.holds.Load() {
 		return
 	}
 	header := snapshot.Header{
@@ -91,6 +92,10 @@ func (l *lane) mark(g *group, e *raft.Entry) {
 	}
 	header.Sessions, _ = l.sessions.AppendBinary(nil)
 	view := l.machine.View()
+	if !want {
+		l.hold(g, &pin{header, view})
+		return
+	}
 	g.h.tasks.run("snapshot", func() { g.writeSnapshot(header, view) })
 }
 

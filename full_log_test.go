@@ -1,0 +1,173 @@
+package lockstep_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/lockstep-rsm/lockstep"
+	"github.com/lockstep-rsm/lockstep/sim/world"
+)
+
+// A log that is full by MaxWALBytes clears by itself, whatever happened to its hosts meanwhile. The
+// counter's snapshots are small, so that what these tests fill a log with has to stay there by force: no
+// snapshot can be written until it is full.
+
+// noSnapshots lets none be written on any host.
+func (c *island) noSnapshots() {
+	for i := range c.hosts {
+		c.w.Disk(i).Hook = func(op world.Op, name string) error {
+			if op == world.OpCreate && strings.Contains(name, "snapshots/") {
+				return syscall.EDQUOT
+			}
+			return nil
+		}
+	}
+}
+
+// fill writes to a group until its leader's log has refused an entry.
+func (c *island) fill(id lockstep.GroupID, size int) bool {
+	for until := c.w.Now() + time.Minute; c.w.Now() < until; {
+		if err := c.propose(c.leader(id), id, size); errors.Is(err, lockstep.ErrNoSpace) {
+			return true
+		}
+		c.w.Sleep(5 * time.Millisecond)
+	}
+	c.t.Error("no log is full")
+	return false
+}
+
+func (c *island) heal() {
+	for i := range c.hosts {
+		c.w.Disk(i).Hook, c.w.Disk(i).Slow = nil, 0
+	}
+}
+
+// writers write entries of size bytes to each of the groups on every host, until stop is set.
+func (c *island) writers(size int, stop *bool, groups ...lockstep.GroupID) {
+	for i := range c.hosts {
+		for _, id := range groups {
+			c.w.Go(world.Driver, "writer", func() {
+				for !*stop {
+					if h := c.hosts[i]; h != nil && c.w.Alive(i) {
+						_ = c.propose(i, id, size)
+					}
+					c.w.Sleep(5 * time.Millisecond)
+				}
+			})
+		}
+	}
+}
+
+// startAgain ends and starts hosts n times, one or all of them, after lives of up to life.
+func (c *island) startAgain(n int, life time.Duration) bool {
+	for k := range n {
+		c.w.Sleep(time.Duration(c.w.Rand().Int64N(int64(life))))
+		victims := []int{k % 3}
+		if k%5 == 4 {
+			victims = []int{0, 1, 2}
+		}
+		for _, i := range victims {
+			c.w.Disk(i).Slow = float64(1 + c.w.Rand().IntN(10))
+		}
+		c.w.Sleep(20 * time.Millisecond)
+		if k%2 == 0 {
+			c.w.PowerOff(victims...)
+		} else {
+			for _, i := range victims {
+				c.w.Kill(i)
+			}
+		}
+		for _, i := range victims {
+			c.w.Disk(i).Slow = 0
+			c.w.Start(i)
+			if err := c.start(i); err != nil {
+				c.t.Errorf("start %d of host %d: %v", k, i, err)
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// clears says whether every group takes writes again, within a minute.
+func (c *island) clears(groups ...lockstep.GroupID) {
+	since := c.w.Now()
+	for _, id := range groups {
+		for i := range c.hosts {
+			for {
+				_, err := c.add(i, id, 2*time.Second)
+				if err == nil {
+					break
+				}
+				if c.w.Now()-since > time.Minute {
+					c.t.Errorf("group %d takes no writes on host %d a minute after all is healed: %v", id, i, err)
+					return
+				}
+				c.w.Sleep(10 * time.Millisecond)
+			}
+		}
+	}
+	for i := range c.hosts {
+		if s := c.hosts[i].Status(); s.WALBytes > s.WALMaxBytes+512<<10 {
+			c.t.Errorf("log of host %d has %d bytes of at most %d", i, s.WALBytes, s.WALMaxBytes)
+		}
+	}
+}
+
+func TestFullLogClearsThoughHostsStartAgainAndAgain(t *testing.T) {
+	for seed := range uint64(8) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			inWorld(t, 300+seed, 3, 30*time.Minute, func(c *island) {
+				c.tune = func(_ int, o *lockstep.Options) { o.WALSegmentBytes, o.MaxWALBytes = 512<<10, 8<<20 }
+				if !c.began() {
+					return
+				}
+				c.noSnapshots()
+				if !c.fill(1, 20<<10) {
+					return
+				}
+				stop := false
+				c.writers(20<<10, &stop, 1)
+				if !c.startAgain(20, 400*time.Millisecond) {
+					return
+				}
+				stop = true
+				c.heal()
+				c.clears(1)
+			})
+		})
+	}
+}
+
+// TestFullLogOfASleepingGroupClears fills the log with a group that sleeps then, and writes to another one.
+func TestFullLogOfASleepingGroupClears(t *testing.T) {
+	for seed := range uint64(8) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			inWorld(t, 400+seed, 3, 30*time.Minute, func(c *island) {
+				c.tune = func(_ int, o *lockstep.Options) { o.WALSegmentBytes, o.MaxWALBytes = 512<<10, 8<<20 }
+				if !c.began() {
+					return
+				}
+				for i := range c.hosts {
+					if _, err := c.create(i, 2, 10*time.Second); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+				c.noSnapshots()
+				if !c.fill(2, 20<<10) {
+					return
+				}
+				if !c.startAgain(10, 400*time.Millisecond) {
+					return
+				}
+				c.heal()
+				c.clears(1, 2)
+			})
+		})
+	}
+}

@@ -1,0 +1,135 @@
+package host
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/lockstep-rsm/lockstep/internal/snapshot"
+	"github.com/lockstep-rsm/lockstep/machine"
+	"github.com/lockstep-rsm/lockstep/raft"
+)
+
+// A log that presses on its bound is made shorter, whoever's entries fill it: by the clock, since a log
+// that is full brings no entries that could ask for anything, and in every group, since a group
+// that sleeps may hold what another one lacks. Each cuts behind its newest agreed snapshot itself, and
+// makes another at its newest mark: a view of that is at hand for as long as the pressure lasts, for no
+// mark may come any more (H15).
+
+const (
+	// pressEvery is how often the groups of a host whose log presses are looked at.
+	pressEvery = time.Second
+	// pressBytes is how much log behind the newest snapshot is worth another one.
+	pressBytes = 8 << 10
+)
+
+// expectPressure has the clock look at the groups from the moment on that the log presses.
+func (h *Host) expectPressure() {
+	if h.pressAt != 0 || !h.wal.Pressed() {
+		return
+	}
+	h.pressAt = h.env.Clock().Now() + pressEvery
+	for _, g := range h.order {
+		g.lane.holds.Store(true)
+	}
+}
+
+// checkPressure looks at every group while the log presses, and gives the views back afterwards.
+func (h *Host) checkPressure(now time.Duration) {
+	if h.pressAt == 0 || now < h.pressAt {
+		return
+	}
+	pressed := h.wal.Pressed()
+	h.pressAt = 0
+	if pressed {
+		h.pressAt = now + pressEvery
+	}
+	for _, g := range h.order {
+		g.lane.holds.Store(pressed)
+		if !pressed {
+			g.dropHeld()
+		} else if g.stopped == nil {
+			g.press()
+		}
+	}
+}
+
+// press cuts the log as far as snapshots allow, and wants another one if that is worth it.
+func (g *group) press() {
+	g.relieve()
+	s := &g.snapshots
+	newest := raft.Index(0)
+	if s.newest != nil {
+		newest = s.newest.Index()
+	}
+	if raft.Index(g.lane.applied.Load()) <= newest || !g.outgrows(newest) {
+		return
+	}
+	if s.pinning && !g.lane.wantPin.Load() {
+		return // one is written, or waits to be agreed
+	}
+	if p := g.lane.takeHeld(); p != nil && p.header.Meta.Index() > newest {
+		s.pinning = true
+		g.lane.wantPin.Store(false)
+		g.h.tasks.run("snapshot", func() { g.writeSnapshot(p.header, p.view) })
+		return
+	} else if p != nil {
+		g.giveBack(p)
+	}
+	s.pinning = true
+	g.lane.wantPin.Store(true)
+	if !g.r.MarkAhead() {
+		g.step(raft.Input{Kind: raft.InWantMark})
+	}
+}
+
+// outgrows says whether the log behind a snapshot is worth another one.
+func (g *group) outgrows(newest raft.Index) bool {
+	bytes := int64(0)
+	for _, e := range g.r.Entries(newest+1, newest+1+pressBytes/entryOverhead, nil) {
+		bytes += int64(e.Length) + entryOverhead
+	}
+	return bytes >= pressBytes
+}
+
+// pin is a view of the machine at a mark, and what a snapshot of it begins with.
+type pin struct {
+	header snapshot.Header
+	view   machine.View
+}
+
+// hold keeps the view of the newest mark, in place of the one before.
+func (l *lane) hold(g *group, p *pin) {
+	l.mu.Lock()
+	before := l.held
+	l.held = p
+	stopped := l.stopped
+	l.mu.Unlock()
+	if before != nil {
+		g.giveBack(before)
+	}
+	if stopped {
+		g.dropHeld()
+	}
+}
+
+func (l *lane) takeHeld() (p *pin) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	p, l.held = l.held, nil
+	return p
+}
+
+func (g *group) dropHeld() {
+	if p := g.lane.takeHeld(); p != nil {
+		g.giveBack(p)
+	}
+}
+
+// giveBack closes a view that nobody needs, on a task: it may take its time.
+func (g *group) giveBack(p *pin) {
+	g.h.tasks.run("give back", func() {
+		if err := p.view.Close(); err != nil {
+			g.h.log.Warn("view not given back", "group", g.id, "index", p.header.Meta.Index(), "err", fmt.Sprint(err))
+		}
+	})
+}
