@@ -3,6 +3,7 @@ package lockstep_test
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -181,6 +182,35 @@ func TestSessionTakesManyCommandsAtOnce(t *testing.T) {
 	})
 }
 
+// Between two sendings nobody waits for longer than the host lives: and what was never sent is known to be
+// in no log.
+func TestCloseEndsThePauseBeforeARetry(t *testing.T) {
+	inWorld(t, 1, 1, 10*time.Minute, func(c *island) {
+		c.tune = func(_ int, o *lockstep.Options) { o.SnapshotAfterBytes = 1 << 30 }
+		if !c.createWith(lockstep.Settings{}) {
+			return
+		}
+		s := c.session(0)
+		c.w.Disk(0).Capacity = c.w.Disk(0).Used() + 64<<10
+		if !c.fillAll(1, 20<<10) {
+			return
+		}
+		ended := error(nil)
+		c.w.Go(0, "propose", func() {
+			_, ended = s.Propose(c.w.Context(), make([]byte, 20<<10))
+		})
+		c.w.Sleep(5 * time.Second) // refused for lack of space, again and again
+		if ended != nil {
+			t.Errorf("a session goes on while a disk is full: %v", ended)
+		}
+		c.w.Do(0, func() { _ = c.hosts[0].Close() })
+		c.w.Sleep(time.Millisecond)
+		if !errors.Is(ended, lockstep.ErrClosed) || lockstep.OutcomeOf(ended) != lockstep.NotCommitted {
+			t.Errorf("closed between two sendings: %v", ended)
+		}
+	})
+}
+
 // A refusal is an answer like any other.
 func TestSessionGivesRefusals(t *testing.T) {
 	inWorld(t, 1, 1, time.Minute, func(c *island) {
@@ -308,4 +338,50 @@ func TestLimitsOfSessionsAreSettings(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Many goroutines share the session of each of three real hosts, while the leadership is handed on: every
+// add has run once, and no two got the same answer.
+func TestSessionsOfRealHostsAreSharedByGoroutines(t *testing.T) {
+	c := newTrio(t)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	for i := range c.hosts {
+		c.start(i)
+	}
+	const goroutines, adds = 8, 10
+	var (
+		wg   sync.WaitGroup
+		mu   sync.Mutex
+		seen = map[int64]bool{}
+	)
+	for i := range c.hosts {
+		session, err := c.group(ctx, i).Session(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range goroutines {
+			wg.Go(func() {
+				for range adds {
+					n, err := lockstep.Typed(session, counter.Machine).Propose(ctx, counter.Add{N: 1})
+					mu.Lock()
+					if err != nil || seen[n] {
+						t.Errorf("add: %d, %v", n, err)
+					}
+					seen[n] = true
+					mu.Unlock()
+				}
+			})
+		}
+	}
+	for i := range c.hosts {
+		if err := c.group(ctx, i).TransferLeader(ctx, 0); err != nil {
+			t.Log(err) // another one was under way
+		}
+	}
+	wg.Wait()
+	n, err := lockstep.Typed(c.group(ctx, 1), counter.Machine).Read(ctx, counter.Get{}, lockstep.ReadOptions{})
+	if err != nil || n != int64(len(c.hosts)*goroutines*adds) {
+		t.Errorf("the counter is %d, %v", n, err)
+	}
 }

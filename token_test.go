@@ -161,6 +161,14 @@ func TestTokenSaysWhatIsKnown(t *testing.T) {
 		if _, err := c.lookup(0, token, 10*time.Second); lockstep.OutcomeOf(err) != lockstep.Unknown {
 			t.Errorf("without a quorum a fence says nothing of the command: %v", err)
 		}
+		_, err = c.under(0, time.Minute, func(ctx context.Context, g *lockstep.Group) (lockstep.Result, error) {
+			ctx, cancel := c.w.WithCancel(ctx)
+			cancel()
+			return g.Lookup(ctx, token)
+		})
+		if !errors.Is(err, context.Canceled) || lockstep.OutcomeOf(err) != lockstep.Unknown {
+			t.Errorf("a fence that was never sent says nothing either: %v", err)
+		}
 		c.w.HealAll()
 	})
 }

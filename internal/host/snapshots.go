@@ -67,16 +67,22 @@ func (g *group) wantSnapshot() {
 	g.step(raft.Input{Kind: raft.InWantMark})
 }
 
-// mark reports the state's digest at a marked entry, and pins a view there if a snapshot waits.
-func (l *lane) mark(g *group, e *raft.Entry) {
-	d := l.chain
-	md, has := l.machine.Digest()
-	if has {
-		d = raft.Digest(digest.Mix(uint64(d), uint64(md)))
+// digest is of all that is replicated beside the log: results so far, the machine's state, if it has a digest
+// of its own, and the table of sessions, whether an entry has spoken to it or not (S5).
+func (l *lane) digest() (whole raft.Digest, machines machine.Digest, has bool) {
+	d := uint64(l.chain)
+	if machines, has = l.machine.Digest(); has {
+		d = digest.Mix(d, uint64(machines))
 	}
 	if table := l.sessions.Digest(); table != 0 {
-		d = raft.Digest(digest.Mix(uint64(d), table))
+		d = digest.Mix(d, table)
 	}
+	return raft.Digest(d), machines, has
+}
+
+// mark reports the state's digest at a marked entry, and pins a view there if a snapshot waits.
+func (l *lane) mark(g *group, e *raft.Entry) {
+	d, md, has := l.digest()
 	m := raft.Mark{Index: e.Index, Digest: d}
 	g.h.observe(env.Event{Kind: env.MarkReported, Group: uint64(g.id), Replica: uint64(g.self.Replica), Index: uint64(e.Index), Digest: uint64(d)})
 	g.h.post(event{kind: evMark, g: g, mark: m})

@@ -71,6 +71,18 @@ func TestLongestUnusedSessionIsEvicted(t *testing.T) {
 	want(t, play(&table, 0, 8, Header{Kind: Command, ID: 1, Seq: 1, Low: 1}, ""), Stored, 5, "")
 }
 
+// A client that sends again is there: its session is used, as by a command that comes first.
+func TestRepeatedCommandKeepsItsSession(t *testing.T) {
+	var table Table
+	for i := range 4 {
+		play(&table, 0, Index(i+1), Header{Kind: Register, Token: Token{byte(i)}}, "")
+		play(&table, 0, Index(i+5), Header{Kind: Command, ID: ID(i + 1), Seq: 1, Low: 1}, "")
+	}
+	want(t, play(&table, 600, 9, Header{Kind: Command, ID: 1, Seq: 1, Low: 1}, ""), Stored, 5, "")
+	play(&table, 600, 10, Header{Kind: Register, Token: Token{9}}, "")
+	want(t, play(&table, 1200, 11, Header{Kind: Command, ID: 1, Seq: 1, Low: 1}, ""), Stored, 5, "")
+}
+
 func TestTokenRunsOnceIsFencedOrForgotten(t *testing.T) {
 	var table Table
 	token := Draw(10, 1)

@@ -174,19 +174,20 @@ func (w *twin) end() {
 }
 
 // drawHeader draws what clients of few sessions and tokens say, right and wrong.
-func drawHeader(rt *rapid.T, now Time) Header {
+func drawHeader(rt *rapid.T, now Time, given ID) Header {
 	token := Draw(now-Time(rapid.IntRange(-1, 40).Draw(rt, "age")), uint64(rapid.IntRange(0, 1).Draw(rt, "random")))
-	switch kind := Kind(rapid.SampledFrom([]int{1, 2, 2, 2, 2, 2, 3, 4, 4, 4, 5}).Draw(rt, "kind")); kind {
+	id := ID(max(int(given)+rapid.IntRange(-4, 1).Draw(rt, "session"), 0))
+	switch kind := Kind(rapid.SampledFrom([]int{1, 1, 2, 2, 2, 2, 2, 2, 2, 3, 4, 4, 4, 5}).Draw(rt, "kind")); kind {
 	case Register:
-		return Header{Kind: kind, Token: Token{15: byte(rapid.IntRange(0, 12).Draw(rt, "name"))}}
+		return Header{Kind: kind, Token: Token{15: byte(rapid.IntRange(0, 5).Draw(rt, "name"))}}
 	case Command:
-		low := uint64(rapid.IntRange(0, 12).Draw(rt, "low"))
+		low := uint64(rapid.SampledFrom([]int{0, 1, 1, 1, 1, 2, 3, 5}).Draw(rt, "low"))
 		return Header{
-			Kind: kind, ID: ID(rapid.IntRange(0, 12).Draw(rt, "session")),
+			Kind: kind, ID: id,
 			Low: low, Seq: low + uint64(rapid.SampledFrom([]int{0, 0, 0, 1, 2, 5, 63, 64}).Draw(rt, "ahead")),
 		}
 	case Close:
-		return Header{Kind: kind, ID: ID(rapid.IntRange(0, 12).Draw(rt, "session"))}
+		return Header{Kind: kind, ID: id}
 	default:
 		return Header{Kind: kind, Token: token}
 	}
@@ -243,7 +244,7 @@ func playEntry(rt *rapid.T, now Time, index Index, w *twin, table, again *Table)
 	}
 	var runs []running
 	for ordinal := range rapid.IntRange(0, 6).Draw(rt, "commands") {
-		h, at := drawHeader(rt, now), Place{index, uint32(ordinal)}
+		h, at := drawHeader(rt, now, w.next), Place{index, uint32(ordinal)}
 		want := w.decide(&h, at)
 		for _, have := range []Verdict{table.Decide(&h, at), again.Decide(&h, at)} {
 			if have.Decision != want.Decision || have.Place != want.Place || have.ID != want.ID || !bytes.Equal(have.Result, want.Result) {
