@@ -2,6 +2,7 @@
 # make fix      formats what can be formatted
 # make test     what the README tells users to run
 # make soak     fuzzes and simulates for as long as SOAK says
+# make model    explores all states of the models and of package raft within wide bounds: takes minutes
 # make figures  measures every row of docs/performance.md on this machine, which must do nothing else
 # make regress  compares a few rows with the ratios that were recorded; RECORD=1 records them anew
 # make rename TO=example.com/you/lockstep   moves the module to another path
@@ -33,7 +34,7 @@ HAS_E2E     := $(wildcard e2e/go.mod)
 VERIFY := format tidy vet staticcheck cross test race nested
 VERIFY += $(if $(HAS_SIM),simulate) $(if $(HAS_MUTANTS),mutants) $(if $(HAS_E2E),e2e)
 
-.PHONY: verify format tidy vet staticcheck cross test race nested simulate mutants e2e fix build bench figures regress soak rename
+.PHONY: verify format tidy vet staticcheck cross test race nested simulate mutants e2e fix build bench figures regress model soak rename
 
 # Each step runs alone and says how long it took; at the end the tree must be as it was.
 verify:
@@ -97,6 +98,11 @@ figures: bench
 
 regress: bench
 	bin/bench regress -ratios bench/testdata/ratios.json $(if $(RECORD),-record)
+
+# The rules first, then the code that follows them.
+model:
+	cd model && go run ./segment && go run ./replica
+	go test -tags $(TAGS) ./raft -run TestExplore -explore -v -timeout 60m
 
 # Each seed runs twice and must give one trace.
 simulate: build

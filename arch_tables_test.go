@@ -43,6 +43,7 @@ var floors = map[string]int{
 
 	"cmd":   10,
 	"e2e":   10,
+	"model": 10,
 	"tools": 10,
 }
 
@@ -112,6 +113,7 @@ var doorRooms = map[string]string{
 	"e2e":      "real processes",
 	"examples": "users' programs",
 	"tools":    "build tools",
+	"model":    "says how long an exploration took, and ends with a code",
 	"sim":      "keeps found seeds in testdata, reports real time spent; what it simulates stands in sim/world",
 
 	"machine/machinetest": "measures what a View costs",
@@ -158,7 +160,7 @@ var (
 var testingRooms = set("machine/machinetest", "sim", "sim/world", "sim/check", "e2e", "bench", "tools")
 
 // flagRooms may read environment variables and flags (A12): one binary, one way to set it.
-var flagRooms = set("cli", "cmd", "bench", "e2e", "tools", "examples", "sim")
+var flagRooms = set("cli", "cmd", "bench", "e2e", "tools", "model", "examples", "sim")
 
 // buildTags are the words that a go:build line may use (A12): platforms, never tests.
 var buildTags = set("linux", "darwin", "windows", "js", "wasm", "unix", "amd64", "arm64")

@@ -1,0 +1,3 @@
+module github.com/lockstep-rsm/lockstep/model
+
+go 1.26
