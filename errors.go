@@ -83,7 +83,7 @@ var (
 	ErrNoMachine = host.ErrNoMachine // Options.Machines lacks the group's machine, or its version
 	ErrStale     = host.ErrStale     // no state as young as ReadOptions.MaxAge
 	ErrRefused   = host.ErrRefused   // a change of a configuration was not begun: see *RefusedError
-	// ErrRecovering: with Stale, this replica has not yet executed all that was committed before its
+	// ErrRecovering: with Stale, and of NewToken, this replica has not yet executed all that was committed before its
 	// process started. It ends as soon as the machine has, after there was a leader.
 	ErrRecovering = host.ErrRecovering
 )

@@ -11,9 +11,10 @@ import (
 // under it. Its first eight bytes say when it was drawn.
 type Token [16]byte
 
-// NewToken draws a token for one command of this group. No I/O. A group remembers a token for
+// NewToken draws a token for one command of this group, of the moment that this replica knows of: one that is
+// cut off draws old ones. No I/O. A group remembers a token for
 // Settings.TokenTTL after it was drawn, by log time, and no longer than MaxTokens others that were drawn
-// later are in use. Errors: ErrNoReplica.
+// later are in use. Errors: ErrNoReplica; ErrRecovering soon after a start.
 func (g *Group) NewToken() (Token, error) {
 	if err := g.refuse("NewToken"); err != nil {
 		return Token{}, err

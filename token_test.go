@@ -1,6 +1,7 @@
 package lockstep_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -136,6 +137,48 @@ func TestTokenBeyondItsTimeIsForgotten(t *testing.T) {
 	})
 }
 
+// What a host has executed when it has just started is older than any token's time: it draws none before it
+// has caught up.
+func TestTokenOfARestartedHostIsYoung(t *testing.T) {
+	inWorld(t, 1, 3, 10*time.Minute, func(c *island) {
+		if !c.createWith(lockstep.Settings{TokenTTL: 10 * time.Second}) {
+			return
+		}
+		for range 10 {
+			c.w.Sleep(5 * time.Second)
+			if _, err := c.proposeAs(1, c.drawToken(1), time.Minute); err != nil {
+				t.Error(err)
+			}
+		}
+		c.w.Kill(0)
+		c.w.Start(0)
+		if err := c.start(0); err != nil {
+			t.Error(err)
+		}
+		refused := 0
+		for {
+			var token lockstep.Token
+			var err error
+			c.w.Do(0, func() { token, err = c.hosts[0].Group(1).NewToken() })
+			if errors.Is(err, lockstep.ErrRecovering) || errors.Is(err, lockstep.ErrNoReplica) {
+				refused++
+				c.w.Sleep(time.Millisecond)
+				continue
+			}
+			if err != nil {
+				t.Error(err)
+			}
+			if _, err := c.proposeAs(0, token, time.Minute); err != nil {
+				t.Errorf("under a token that was drawn just now: %v", err)
+			}
+			break
+		}
+		if refused == 0 {
+			t.Error("a host that has just started drew a token at once")
+		}
+	})
+}
+
 // What is told without an answer of the group's is told as what it is.
 func TestTokenSaysWhatIsKnown(t *testing.T) {
 	inWorld(t, 1, 3, 10*time.Minute, func(c *island) {
@@ -170,5 +213,68 @@ func TestTokenSaysWhatIsKnown(t *testing.T) {
 			t.Errorf("a fence that was never sent says nothing either: %v", err)
 		}
 		c.w.HealAll()
+	})
+}
+
+// long is a machine whose replies are as long as its commands say.
+var long = machine.Define(
+	func(n *int64, more int64, _ *machine.Command) ([]byte, error) {
+		*n++
+		return bytes.Repeat([]byte{byte(*n)}, int(more)), nil
+	},
+	func(n *int64, _ struct{}) (int64, error) { return *n, nil },
+)
+
+// Results of megabytes are in the head of a snapshot, and a host that was behind answers from them.
+func TestLongResultsTravelInASnapshot(t *testing.T) {
+	inWorld(t, 1, 3, 10*time.Minute, func(c *island) {
+		c.tune = func(_ int, o *lockstep.Options) {
+			o.SnapshotAfterBytes = 4 << 10
+			o.Machines = map[string]machine.Kind{"counter": long.Kind()}
+		}
+		if !c.createWith(lockstep.Settings{}) {
+			return
+		}
+		c.w.Kill(2)
+		longest, _ := long.EncodeCommand(900 << 10)
+		short, _ := long.EncodeCommand(3)
+		as := func(token lockstep.Token, cmd []byte) lockstep.Result {
+			r, err := c.under(0, time.Minute, func(ctx context.Context, g *lockstep.Group) (lockstep.Result, error) {
+				return g.ProposeAs(ctx, token, cmd)
+			})
+			if err != nil {
+				t.Error(err)
+			}
+			return r
+		}
+		var tokens []lockstep.Token
+		var first []lockstep.Result
+		for k := range 120 {
+			token := c.drawToken(0)
+			cmd := short
+			if k%20 == 0 {
+				cmd = longest
+			}
+			tokens, first = append(tokens, token), append(first, as(token, cmd))
+		}
+		c.w.Sleep(15 * time.Second) // a mark, a snapshot
+		for range 50 {
+			as(c.drawToken(0), short)
+		}
+		c.w.Start(2)
+		if err := c.start(2); err != nil {
+			t.Error(err)
+		}
+		if _, err := c.create(2, 1, time.Minute); err != nil {
+			t.Error(err)
+		}
+		for i := range tokens {
+			if r, err := c.lookup(2, tokens[i], time.Minute); err != nil || r.Index != first[i].Index || !bytes.Equal(r.Data, first[i].Data) {
+				t.Errorf("token %d: %d bytes at %d, %v; it was %d at %d", i, len(r.Data), r.Index, err, len(first[i].Data), first[i].Index)
+			}
+		}
+		if s := c.hosts[2].Group(1).Status(); s.Snapshot == 0 || s.State != "serving" {
+			t.Errorf("the host that was behind: %+v", s)
+		}
 	})
 }

@@ -49,6 +49,16 @@ func (g *group) publish() {
 	}
 }
 
+// catchingUp is why the replica has not caught up yet; empty: it has.
+func (p *published) catchingUp() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.commit == 0 {
+		return "the replica has just begun"
+	}
+	return p.recovering
+}
+
 // Status of a host: all of it is a copy.
 type Status struct {
 	Host         raft.HostID

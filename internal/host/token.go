@@ -9,12 +9,15 @@ import (
 	"github.com/lockstep-rsm/lockstep/raft"
 )
 
-// DrawToken makes a token for one command of a group, of the log time that this replica has executed. No
-// I/O.
+// DrawToken makes a token for one command of a group, of the log time that this replica has executed: none
+// before it has caught up, which would be forgotten already. No I/O.
 func (h *Host) DrawToken(id raft.GroupID) (session.Token, error) {
 	g := h.Replica(id)
 	if g == nil {
 		return session.Token{}, notCommitted(fmt.Errorf("%w: group %d", ErrNoReplica, id))
+	}
+	if why := g.pub.catchingUp(); why != "" {
+		return session.Token{}, notCommitted(fmt.Errorf("%w: %s", ErrRecovering, why))
 	}
 	return session.Draw(session.Time(g.lane.time.Load()), h.env.Rand().Uint64()), nil
 }
