@@ -66,7 +66,7 @@ type Level uint8
 // The levels of a read.
 const (
 	Linearizable Level = iota // sees every write that completed before the read began; one round to a majority, shared by all waiting reads
-	Leased                    // this version has no leases: the same as Linearizable
+	Leased                    // the same from the leader's lease, no round: it trusts Settings.MaxDriftPPM. Without a lease: Linearizable
 	AtLeast                   // sees After and all before it, from this replica; no round
 	Stale                     // some state that this replica has reached, at most MaxAge old; never waits. ErrRecovering until it
 	//                           has executed, in this life of its host, all that was committed when a leader was first heard

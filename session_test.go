@@ -320,7 +320,7 @@ func TestLimitsOfSessionsAreSettings(t *testing.T) {
 		}
 		want := lockstep.Settings{
 			MaxEntryBytes: 1 << 20, MaxSessions: 1, SessionTTL: 10 * time.Minute, MaxTokens: 16384, TokenTTL: time.Hour,
-			MaxResultBytes: 16 << 20, Version: 1,
+			MaxResultBytes: 16 << 20, MaxDriftPPM: 500, Version: 1,
 		}
 		if conf.Settings != want {
 			t.Errorf("in force: %+v, want %+v", conf.Settings, want)

@@ -16,6 +16,8 @@ type Settings struct {
 	MaxTokens      int             // that are remembered; the first drawn are forgotten. Zero: 16384; at most 65536
 	TokenTTL       time.Duration   // in log time: how long after it was drawn a token is remembered. Zero: 24 h
 	MaxResultBytes int64           // of all results that are kept to be answered again, the oldest are lost; of one a sixteenth. Zero: 16 MiB, which is the most
+	Lease          time.Duration   // of a leader, for reads without a round (Leased). Zero: none; at most a minute. A failover takes this much longer
+	MaxDriftPPM    int             // by which the clocks of two hosts may run apart, in millionths: leased reads rely on it. Zero: 500; at most 900,000
 	Version        machine.Version // that the machine runs. Zero: Kind.Oldest
 }
 
@@ -24,7 +26,7 @@ func settings(s *raft.Settings) Settings {
 	return Settings{
 		MaxEntryBytes: s.MaxEntryBytes, MaxSessions: int(s.MaxSessions), SessionTTL: time.Duration(s.SessionTTL),
 		MaxTokens: int(s.MaxTokens), TokenTTL: time.Duration(s.TokenTTL), MaxResultBytes: s.MaxResultBytes,
-		Version: machine.Version(s.Version),
+		Lease: time.Duration(s.Lease), MaxDriftPPM: int(s.MaxDriftPPM), Version: machine.Version(s.Version),
 	}
 }
 
@@ -33,7 +35,7 @@ func (s *Settings) replicated() raft.Settings {
 	return raft.Settings{
 		MaxEntryBytes: s.MaxEntryBytes, MaxSessions: count(s.MaxSessions), SessionTTL: int64(s.SessionTTL),
 		MaxTokens: count(s.MaxTokens), TokenTTL: int64(s.TokenTTL), MaxResultBytes: s.MaxResultBytes,
-		Version: uint32(s.Version),
+		Lease: int64(s.Lease), MaxDriftPPM: count(s.MaxDriftPPM), Version: uint32(s.Version),
 	}
 }
 
@@ -53,6 +55,8 @@ func (s Settings) over(to *raft.Settings) {
 	put(&to.MaxTokens, from.MaxTokens)
 	put(&to.TokenTTL, from.TokenTTL)
 	put(&to.MaxResultBytes, from.MaxResultBytes)
+	put(&to.Lease, from.Lease)
+	put(&to.MaxDriftPPM, from.MaxDriftPPM)
 	put(&to.Version, from.Version)
 }
 

@@ -30,6 +30,7 @@ func (r *Replica) check() {
 		r.checkLeader()
 	}
 	r.checkReads()
+	r.checkLease()
 	r.checkRest()
 	r.former.hard, r.former.role = r.hard, r.role
 	r.former.commit, r.former.applied = r.commit, r.applied
@@ -153,6 +154,14 @@ func (r *Replica) checkLeader() {
 	}
 }
 
+// checkLease: a new leader has waited for another one's lease (R17).
+func (r *Replica) checkLease() {
+	if r.role == Leader && r.defersCommit() && r.commit >= r.firstOwn {
+		r.broken("R17", "commit %d before %d, at %d", r.commit, r.lease.defers, r.now)
+	}
+}
+
+// checkReads: rounds are of this leadership, and all reads are counted.
 func (r *Replica) checkReads() {
 	n := len(r.reads.waiting)
 	for i := range r.reads.rounds {

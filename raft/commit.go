@@ -43,6 +43,7 @@ func (r *Replica) append(kind Kind, data []byte, payload Digest) Index {
 	e := Entry{Identity: id, Sum: id.Digest(), Data: data}
 	r.take(e)
 	r.uncommitted += e.size()
+	r.grantBy(id.Index)
 	r.feedDue = true
 	return id.Index
 }
@@ -81,7 +82,7 @@ func matchOf(r *Replica, id ReplicaID) uint64 {
 // advanceCommit commits what a majority of every set of voters holds on disk, if it is of this
 // term (R5, thesis §3.6.2): an older entry on a majority can still be overwritten (bug 1).
 func (r *Replica) advanceCommit() {
-	if r.role != Leader {
+	if r.role != Leader || r.defersCommit() {
 		return
 	}
 	n := Index(r.held(matchOf))
@@ -92,6 +93,7 @@ func (r *Replica) advanceCommit() {
 		r.uncommitted -= e.size()
 	}
 	r.learnCommit(n)
+	r.granted()
 	r.feedDue = true
 	if c := r.configuration(); c.Index <= r.commit && !c.votes(r.o.Self) {
 		// Removed: it has led until the change was committed, no longer (thesis §4.2.2). The commit

@@ -262,6 +262,7 @@ func (r *Replica) becomeLeader() {
 		r.uncommitted += e.size()
 	}
 	r.arrival = arrival{since: r.now}
+	r.beginLease()
 	r.startMarks()
 	r.rest = rest{busy: r.now}
 	r.firstOwn = r.log.last() + 1

@@ -9,7 +9,7 @@ const (
 	InMessage                           // Message arrived
 	InPropose                           // Proposal: append one entry, if this replica leads
 	InReconfigure                       // Change: other members or settings, if this replica leads
-	InRead                              // Token: confirm a read index
+	InRead                              // Token: confirm a read index; Leased: by a lease, if there is one
 	InSaved                             // Seq: every Save up to Seq is durable
 	InHardSaved                         // Seq: term and vote of this Save are durable, whatever waits before it
 	InApplied                           // Index: the machine has executed through Index
@@ -38,6 +38,7 @@ type Input struct {
 	Proposal Proposal
 	Change   *Change
 	Token    uint64
+	Leased   bool
 	Seq      uint64
 	Index    Index
 	Mark     Mark

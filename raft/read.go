@@ -1,5 +1,7 @@
 package raft
 
+import "slices"
+
 // The bounds of reads: a read beyond them fails at once, and the caller asks again (A9).
 const (
 	maxReads  = 4096 // that wait, are in a round, or were forwarded
@@ -11,6 +13,7 @@ type read struct {
 	token uint64
 	at    Instant // while it waits or is forwarded: fails then
 	from  Member  // who asked; Replica 0: a client here
+	lease bool    // a leader's lease is enough
 }
 
 // readRound is reads that share a confirmation (thesis §6.4).
@@ -32,7 +35,7 @@ type reads struct {
 }
 
 // onRead takes a client's question.
-func (r *Replica) onRead(token uint64) { r.takeRead(read{token: token}) }
+func (r *Replica) onRead(token uint64, leased bool) { r.takeRead(read{token: token, lease: leased}) }
 
 func (r *Replica) takeRead(q read) {
 	if r.rest.quiet {
@@ -42,6 +45,14 @@ func (r *Replica) takeRead(q read) {
 		r.failRead(q)
 		return
 	}
+	if q.lease && r.role == Leader {
+		r.renewLease()
+		if r.leased() {
+			r.reads.count++
+			r.answerRead(q, r.commit)
+			return
+		}
+	}
 	q.at = r.now + 2*Instant(r.o.ElectionTimeout)
 	r.reads.count++
 	r.reads.waiting = append(r.reads.waiting, q)
@@ -50,7 +61,7 @@ func (r *Replica) takeRead(q read) {
 
 // onReadIndex takes a follower's question.
 func (r *Replica) onReadIndex(m *Message) {
-	q := read{token: m.Token, from: Member{Replica: m.From, Host: m.FromHost, Incarnation: m.FromIncarnation}}
+	q := read{token: m.Token, lease: m.Leased, from: Member{Replica: m.From, Host: m.FromHost, Incarnation: m.FromIncarnation}}
 	if r.role != Leader {
 		r.failRead(q)
 		return
@@ -188,6 +199,7 @@ func (r *Replica) askLeader(b *readRound) {
 	b.resend = r.now + 2*Instant(r.o.Heartbeat)
 	m := r.to(MsgReadIndex, r.located(&Member{Replica: r.leader, Host: r.leaderHost, Incarnation: r.leaderIncarnation}))
 	m.Token = b.round
+	m.Leased = !slices.ContainsFunc(b.reads, func(q read) bool { return !q.lease })
 	r.send(m)
 }
 

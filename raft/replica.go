@@ -54,6 +54,7 @@ type Replica struct {
 	heartbeatAt Instant     // leader: when the next is due
 	uncommitted int64       // leader: bytes of payloads beyond the commit index
 	feedDue     bool        // leader: followers are to be looked at before the next Ready
+	lease       lease       // leader: for reads without a round
 	arrival     arrival     // leader: of its entries at a majority
 	handover    handover    // leader: a transfer of leadership under way
 
@@ -184,7 +185,7 @@ func (r *Replica) handle(in *Input) {
 	case InReconfigure:
 		r.onReconfigure(in.Change)
 	case InRead:
-		r.onRead(in.Token)
+		r.onRead(in.Token, in.Leased)
 	case InSaved:
 		r.onSaved(in.Seq)
 	case InApplied:

@@ -16,6 +16,9 @@ func (r *Replica) ringLeader() {
 		r.advanceCommit() // a change of voters may have made a majority of those who had answered
 		r.confirmReads()
 	}
+	if r.lease.defers != 0 && !r.defersCommit() && r.commit < r.firstOwn {
+		r.advanceCommit()
+	}
 	r.ringTransfer()
 	r.ringMarks()
 	r.ringMembers()
@@ -30,6 +33,9 @@ func (r *Replica) nextBeat() Instant {
 
 func (r *Replica) leaderDeadline() Instant {
 	at := earlier(r.handover.deadline, r.marksDeadline())
+	if r.defersCommit() {
+		at = earlier(at, r.lease.defers)
+	}
 	if r.rest.quiet {
 		return at
 	}

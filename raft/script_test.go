@@ -106,6 +106,7 @@ func (s *script) group(d *datadriven.TestData) {
 	o.MarkEvery = arg(s, d, "mark-every", Index(1000))
 	o.Quiet = d.HasArg("quiet")
 	c.NextReplica = ReplicaID(n + 1)
+	c.Settings.Lease, c.Settings.MaxDriftPPM = int64(arg(s, d, "lease", uint64(0)))*1_000_000, uint32(arg(s, d, "drift", uint64(0)))
 	s.w = newWorld(n, c, o)
 	for range arg(s, d, "spare", uint64(0)) {
 		s.w.addHost()
@@ -295,6 +296,9 @@ func describeContent(m *Message) string {
 		}
 		return fmt.Sprintf("alive, durable through %d, received through %d", m.Index, m.Hint.Index)
 	case MsgReadIndex:
+		if m.Leased {
+			return "what is the read index, by your lease?"
+		}
 		return "what is the read index?"
 	case MsgReadIndexReply:
 		if m.Reject {
@@ -488,7 +492,7 @@ func idsOf(ms []Member) (ids []ReplicaID) {
 }
 
 func (s *script) read(d *datadriven.TestData) {
-	s.w.step(s.host(d), Input{Kind: InRead, Token: number[uint64](s.t, d.CmdArgs[1].Key)})
+	s.w.step(s.host(d), Input{Kind: InRead, Token: number[uint64](s.t, d.CmdArgs[1].Key), Leased: d.HasArg("leased")})
 }
 
 func (s *script) clock(d *datadriven.TestData) {

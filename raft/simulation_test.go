@@ -250,6 +250,10 @@ func simulate(t *testing.T, seed uint64, steps int) map[string]int {
 		c.Voters, c.Outgoing = members(1, 2, 3), members(3, 4, 5)
 	}
 	c.NextReplica = ReplicaID(hosts + 1)
+	leases := g.IntN(2) == 0
+	if leases {
+		c.Settings.Lease, c.Settings.MaxDriftPPM = pick(g, []int64{testElection / 2, 2 * testElection}), 500_000
+	}
 	opt := testOptions()
 	opt.Seed = seed
 	opt.MarkEvery = Index(2 + g.IntN(16))
@@ -263,6 +267,9 @@ func simulate(t *testing.T, seed uint64, steps int) map[string]int {
 	o.committed[1], o.commit = founding.Sum, 0
 	for i := 1; i <= hosts; i++ {
 		h := &host{self: member(ReplicaID(i))}
+		if leases {
+			h.drift = pick(g, []int64{-200_000, 0, 200_000}) // 1.2 to 0.8 is half as fast again
+		}
 		h.disk.hard, h.disk.entries = HardState{Term: 1}, []Entry{founding}
 		w.hosts = append(w.hosts, h)
 		w.start(h)
@@ -344,7 +351,11 @@ func (d *dice) read(h *host) {
 	}
 	d.token++
 	d.o.reads[d.token] = d.o.commit
-	d.w.step(h, Input{Kind: InRead, Token: d.token})
+	leased := d.g.IntN(2) == 0
+	if leased && h.r.role == Leader && h.r.leased() {
+		d.o.count["leased"]++
+	}
+	d.w.step(h, Input{Kind: InRead, Token: d.token, Leased: leased})
 }
 
 // change asks for other members, among them now and then a new one. Who is named no more is never
@@ -355,7 +366,10 @@ func (d *dice) change() {
 		return
 	}
 	now := l.r.Configuration()
-	next := Configuration{NextReplica: now.NextReplica}
+	next := Configuration{NextReplica: now.NextReplica, Settings: now.Settings}
+	if now.Settings.Lease > 0 && d.g.IntN(3) == 0 {
+		next.Settings.Lease = pick(d.g, []int64{0, testElection / 2, 2 * testElection})
+	}
 	var from []Member
 	for _, h := range d.w.hosts {
 		if _, ok := now.Member(h.self.Replica); ok {
@@ -418,7 +432,7 @@ func (d *dice) fault(h *host) {
 	case p < 87:
 		w.full(h, g.IntN(4))
 		if h.r != nil && h.r.full && g.IntN(2) == 0 {
-			h.r.electionAt = w.now // it campaigns while entries wait, the old leader still there
+			h.r.electionAt = h.clock(w.now) // it campaigns while entries wait, the old leader still there
 			w.step(h, Input{Kind: InClock})
 		}
 	case p < 90:
@@ -532,7 +546,7 @@ func TestSimulationKeepsThesisProperties(t *testing.T) {
 	for _, k := range []string{
 		"elected", "truncated", "given up", "installed", "read", "read failed", "changed", "learning", "promoted",
 		"joint left", "joint left by another leader", "change in flight", "change outdated", "change without voters", "change unsettled",
-		"change to silent voters", "stepped down: no voter any more", "installed while joint", "stepped down: no quorum heard", "quiet",
+		"change to silent voters", "stepped down: no voter any more", "installed while joint", "stepped down: no quorum heard", "leased", "quiet",
 	} {
 		if total[k] == 0 {
 			t.Errorf("no seed has reached %q: the dice are loaded", k)

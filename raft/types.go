@@ -187,7 +187,7 @@ const (
 	MsgAppendReply                           // Index: match (or, with Reject, the refused Prev.Index); Hint: the same in memory; Round, Mark, WantMark
 	MsgHeartbeat                             // Commit (at most what the follower is known to match), Round (0: a notice, not answered), Agreed, Quiet: expect no more of them
 	MsgHeartbeatReply                        // Round (0: unasked, the group is to wake), Index: saved and verified; Hint: the same in memory; Mark, WantMark, Quiet: agreed
-	MsgReadIndex                             // Token: a follower asks the leader for a read index
+	MsgReadIndex                             // Token: a follower asks the leader for a read index; Leased
 	MsgReadIndexReply                        // Token, Index; Reject: ask again later
 	MsgSnapshotOffer                         // Index, Sum of a snapshot about to be streamed to a follower
 	MsgSnapshotReply                         // Index: installed and durable; Reject: not wanted
@@ -227,6 +227,7 @@ type Message struct {
 	Quiet    bool     // the group goes quiet
 	Hint     Position // what is verified in memory; with Reject: the last position whose term is at most Prev's
 	Token    uint64
+	Leased   bool // of a question for a read index: a lease is enough
 	Mark     Mark // the sender's newest mark
 	Agreed   Mark // the newest mark on which a majority of voters agrees
 }

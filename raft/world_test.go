@@ -74,6 +74,7 @@ type host struct {
 	queue   []queued
 	flight  int // of queue: on their way when the disk was full; the others were refused
 	down    bool
+	drift   int64   // of its clock, in millionths
 	stuck   bool    // its disk stands still, when the world runs by itself
 	apply   []Entry // given to the machine's lane, not executed
 	install *SnapshotMeta
@@ -188,10 +189,13 @@ func (w *world) step(h *host, in Input) {
 	if h.down {
 		return
 	}
-	in.Now = w.now
+	in.Now = h.clock(w.now)
 	h.r.Step(in)
 	w.pump(h)
 }
+
+// clock is the host's own, which runs ahead of the world's, or behind.
+func (h *host) clock(now Instant) Instant { return now + now*Instant(h.drift)/1_000_000 }
 
 // pump takes what the replica asks for.
 func (w *world) pump(h *host) {
@@ -343,7 +347,7 @@ func (w *world) deliver(m Message) {
 func (w *world) clock(by int64) {
 	w.now += Instant(by)
 	for _, h := range w.hosts {
-		if !h.down && h.due != 0 && w.now >= h.due {
+		if !h.down && h.due != 0 && h.clock(w.now) >= h.due {
 			w.step(h, Input{Kind: InClock})
 		}
 	}

@@ -58,6 +58,8 @@ func (s *settings) draw(rng *rand.Rand, o *Options) {
 		MaxSessions: pick(rng, 1, 2, 4, 4096), SessionTTL: pick[time.Duration](rng, 1, 5, 600) * time.Second,
 		MaxTokens: pick(rng, 2, 16, 16384), TokenTTL: pick[time.Duration](rng, 1, 5, 3600) * time.Second,
 		MaxResultBytes: pick[int64](rng, 16, 1<<10, 16<<20),
+		Lease:          pick[time.Duration](rng, 0, 0, 300, 800) * time.Millisecond,
+		MaxDriftPPM:    500_000, // clocks drift to 1.2 and 0.8 of the world's
 	}
 	for _, f := range []Faults{BitRot, MachineError} {
 		// A minority of the hosts is no minority of voters that change.

@@ -46,7 +46,7 @@ type group struct {
 	heldUntil time.Duration // until when none is sent to it again; 0: not held
 
 	nextToken  uint64
-	asking     []*readCall // wait for a read index to be asked for
+	asking     [2][]*readCall // by level, Linearizable or Leased: wait for a read index to be asked for
 	asked      []askedReads
 	spareReads []*readCall
 	heard      time.Duration // when a leader was last heard, or we led
@@ -323,7 +323,7 @@ func (g *group) stop(err error) {
 func (g *group) failCalls(err error) {
 	calls, reads := g.intake.refuse(err)
 	g.queued = append(g.queued, calls...)
-	g.asking = append(g.asking, reads...)
+	g.asking[Linearizable] = append(g.asking[Linearizable], reads...)
 	for _, c := range g.queued {
 		c.fail(notCommitted(err))
 	}
@@ -333,10 +333,12 @@ func (g *group) failCalls(err error) {
 	}
 	g.proposing = nil
 	failAll(g.waiting.takeAll(), unknown(err))
-	for _, r := range g.asking {
-		r.fail(err)
+	for level, asking := range g.asking {
+		for _, r := range asking {
+			r.fail(err)
+		}
+		g.asking[level] = nil
 	}
-	g.asking = nil
 	for _, a := range g.asked {
 		for _, r := range a.reads {
 			r.fail(err)

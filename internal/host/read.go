@@ -203,7 +203,7 @@ func (g *group) enqueueReads(reads []*readCall) {
 		}
 		switch r.opts.Level {
 		case Linearizable, Leased:
-			g.asking = append(g.asking, r)
+			g.asking[r.opts.Level] = append(g.asking[r.opts.Level], r)
 			continue
 		case AtLeast:
 			r.index = r.opts.After
@@ -230,12 +230,14 @@ func (g *group) enqueueReads(reads []*readCall) {
 // sweepReads ends reads whose time is over, and forgets those whose callers have gone. Open: some wait.
 func (g *group) sweepReads(now time.Duration) (open bool) {
 	late := func(r *readCall) bool { return r.late(now) }
-	g.asking = slices.DeleteFunc(g.asking, late)
+	for level := range g.asking {
+		g.asking[level] = slices.DeleteFunc(g.asking[level], late)
+	}
 	for i := range g.asked {
 		g.asked[i].reads = slices.DeleteFunc(g.asked[i].reads, late)
 		open = open || len(g.asked[i].reads) > 0
 	}
-	return g.lane.sweepReads(now) || open || len(g.asking) > 0
+	return g.lane.sweepReads(now) || open || g.asks()
 }
 
 // sweepReads is the group's, for those that wait for the machine.
@@ -268,15 +270,20 @@ const maxAsked = 2
 
 // askReads lets all reads that wait share one token, and so one round to a majority (H11).
 func (g *group) askReads() {
-	if len(g.asking) == 0 || len(g.asked) >= maxAsked {
-		return
+	for _, level := range [...]Level{Leased, Linearizable} {
+		if len(g.asking[level]) == 0 || len(g.asked) >= maxAsked {
+			continue
+		}
+		g.nextToken++
+		token := g.h.life + g.nextToken
+		g.asked = append(g.asked, askedReads{token: token, reads: g.asking[level]})
+		g.asking[level], g.spareReads = g.spareReads, nil
+		g.step(raft.Input{Kind: raft.InRead, Token: token, Leased: level == Leased})
 	}
-	g.nextToken++
-	token := g.h.life + g.nextToken
-	g.asked = append(g.asked, askedReads{token: token, reads: g.asking})
-	g.asking, g.spareReads = g.spareReads, nil
-	g.step(raft.Input{Kind: raft.InRead, Token: token})
 }
+
+// asks says whether reads wait for a read index to be asked for.
+func (g *group) asks() bool { return len(g.asking[Linearizable])+len(g.asking[Leased]) > 0 }
 
 // readReady gives the confirmed reads to the lane, which waits until their index is applied.
 func (g *group) readReady(rr *raft.ReadReady) {
@@ -301,10 +308,12 @@ func (g *group) readReady(rr *raft.ReadReady) {
 			r.fail(errAskAgain)
 		}
 	default: // until somebody leads; the sweep bounds it
-		g.asking = append(g.asking, reads...)
+		for _, r := range reads {
+			g.asking[r.opts.Level] = append(g.asking[r.opts.Level], r)
+		}
 	}
 	g.spareReads = spare(reads)
-	if len(g.asking) > 0 {
+	if g.asks() {
 		g.touch() // there is a token for them again
 	}
 }

@@ -16,6 +16,7 @@ func withSettings(now raft.Settings, to *raft.Settings) raft.Settings {
 	now.Version, now.MaxEntryBytes = to.Version, to.MaxEntryBytes
 	now.MaxSessions, now.SessionTTL = to.MaxSessions, to.SessionTTL
 	now.MaxTokens, now.TokenTTL, now.MaxResultBytes = to.MaxTokens, to.TokenTTL, to.MaxResultBytes
+	now.Lease, now.MaxDriftPPM = to.Lease, to.MaxDriftPPM
 	return now
 }
 
@@ -35,6 +36,10 @@ func checkSettings(s *raft.Settings) string {
 		return "Settings.TokenTTL " + ttl
 	case s.MaxResultBytes < 1 || s.MaxResultBytes > session.MostResultBytes:
 		return fmt.Sprintf("Settings.MaxResultBytes is between 1 and %d", session.MostResultBytes)
+	case s.Lease < 0 || s.Lease > int64(time.Minute):
+		return "Settings.Lease is at most a minute"
+	case s.MaxDriftPPM < 1 || s.MaxDriftPPM > 900_000:
+		return "Settings.MaxDriftPPM is between 1 and 900,000"
 	}
 	return ""
 }

@@ -11,7 +11,7 @@ import (
 const messageVersion = 1
 
 // Presence bits of a message: a field is in the bytes iff it is not zero. Reject, Transfer,
-// WantMark and Quiet are their bits.
+// WantMark, Quiet and Leased are their bits.
 const (
 	hasPrev = 1 << iota
 	hasPrevSum
@@ -27,6 +27,7 @@ const (
 	hasAgreed
 	hasWantMark
 	hasQuiet
+	hasLeased
 	knownFields = 1<<iota - 1
 )
 
@@ -108,6 +109,7 @@ func messageFields(m *raft.Message) (fields uint16) {
 	set(m.Agreed != raft.Mark{}, hasAgreed)
 	set(m.WantMark, hasWantMark)
 	set(m.Quiet, hasQuiet)
+	set(m.Leased, hasLeased)
 	return fields
 }
 
@@ -193,6 +195,7 @@ func (c *cursor) message(m *raft.Message) {
 	m.Transfer = fields&hasTransfer != 0
 	m.WantMark = fields&hasWantMark != 0
 	m.Quiet = fields&hasQuiet != 0
+	m.Leased = fields&hasLeased != 0
 	if fields&hasHint != 0 {
 		m.Hint = c.position("hint")
 	}

@@ -91,8 +91,10 @@ func (k *client) step() {
 	switch d := k.Rand().IntN(100); {
 	case d < 35:
 		k.write(key, &kv.Op{Put: &kv.Put{Key: []byte(key), Value: k.value(), PrevKV: d < 5}})
-	case d < 62:
+	case d < 50:
 		k.read(key, lockstep.ReadOptions{})
+	case d < 62:
+		k.read(key, lockstep.ReadOptions{Level: lockstep.Leased})
 	case d < 67:
 		k.read(key, lockstep.ReadOptions{Level: lockstep.AtLeast, After: k.index})
 	case d < 70:
