@@ -101,7 +101,7 @@ regress: bench
 
 # The rules first, then the code that follows them.
 model:
-	cd model && go run ./segment && go run ./replica
+	cd model && go run ./founding && go run ./segment && go run ./replica
 	go test -tags $(TAGS) ./raft -run TestExplore -explore -v -timeout 60m
 
 # Each seed runs twice and must give one trace.
