@@ -103,7 +103,7 @@ var allProbes = []probe{
 	{"damaged log admitted", func(r *run) uint64 { return r.checker.Probes().Admitted }},
 	{"damaged replica stopped", func(r *run) uint64 { return r.checker.Probes().Quarantined }},
 	{"core healed alone", nil},
-	{"command sent again, and answered from the table", ofEvent(env.CommandRepeated)},
+	{"answered from the table of sessions", ofEvent(env.CommandRepeated)},
 	{"session evicted", nil},
 	{"result lost, or token forgotten", nil},
 	{"token fenced", nil},
@@ -114,7 +114,6 @@ var allProbes = []probe{
 var optional = map[string]bool{
 	"call refused as busy": true, "call passed over by a snapshot": true, "start refused on a full disk": true,
 	"start refused on a damaged disk": true, "tick executed": true,
-	"command sent again, and answered from the table": true, "session evicted": true, "result lost, or token forgotten": true, "token fenced": true,
 	"snapshot while joint": true, "joint left by another leader": true,
 }
 
