@@ -76,9 +76,10 @@ var (
 	ErrBusy      = host.ErrBusy      // a byte budget is full; Error.RetryAfter hints when to come again
 	ErrTooLarge  = host.ErrTooLarge  // the command is longer than Settings.MaxEntryBytes
 	ErrNoSpace   = host.ErrNoSpace   // the leader's disk is full; clears by itself
-	ErrHalted    = host.ErrHalted    // the group's writes are stopped; reserved, this version never stops them
+	ErrHalted    = host.ErrHalted    // the group's writes are stopped, as its end was begun: Destroy it again
 	ErrDropped   = host.ErrDropped   // a new leader's log lacks the command
 	ErrExists    = host.ErrExists    // the group exists with other options
+	ErrNoGroup   = host.ErrNoGroup   // the group was destroyed, or never created
 	ErrNoReplica = host.ErrNoReplica // this host holds no replica of the group
 	ErrNoMachine = host.ErrNoMachine // Options.Machines lacks the group's machine, or its version
 	ErrStale     = host.ErrStale     // no state as young as ReadOptions.MaxAge

@@ -46,6 +46,16 @@ func (h *Host) Create(ctx context.Context, id GroupID, opts GroupOptions) (*Grou
 	return h.Group(id), nil
 }
 
+// Destroy ends a group on every host, with its data: its own log stops its writes, then the cluster's
+// registry says that it is over. Once it returns nothing is left of it here, and no command is
+// acknowledged any more anywhere; hosts that are down end their replicas when they are back. A group that
+// is created under the same id is another one. It may be called again until it returns nil or ErrNoGroup;
+// a group whose end was begun stays halted until then. Errors: ErrNoGroup, ErrNoQuorum, ErrOptions, the
+// end of ctx, ErrClosed.
+func (h *Host) Destroy(ctx context.Context, id GroupID) error {
+	return fault("Destroy", id, h.h.Destroy(ctx, raft.GroupID(id)))
+}
+
 // Group is a handle on a group, with or without a replica here. No I/O.
 func (h *Host) Group(id GroupID) *Group { return &Group{h: h.h, id: id} }
 

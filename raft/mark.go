@@ -113,6 +113,7 @@ func (r *Replica) marksDeadline() (at Instant) {
 
 func (r *Replica) ringMarks() {
 	if at := r.marksDeadline(); at != 0 && r.now >= at && r.role == Leader {
+		r.wake() // a follower may have wished for it since it was asked to be quiet
 		r.append(KindEmpty, nil, emptyPayload)
 	}
 }

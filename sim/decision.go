@@ -40,7 +40,7 @@ const (
 
 // ofOperator says whether it is no fault, but something that operators do.
 func (d *Decision) ofOperator() bool {
-	return d.Verb == verbIdle || d.Verb == "transfer" || d.Verb == "snapshot"
+	return d.Verb == verbIdle || d.Verb == "transfer" || d.Verb == "snapshot" || d.Verb == "destroy"
 }
 
 // field is how one part of a decision stands in its line: key=value, left out when there is nothing to say.

@@ -230,6 +230,10 @@ func (r *run) operate() {
 		if lead := r.leader(); lead >= 0 {
 			h = lead
 		}
-		r.decide(decideOn(pick(r.rng, "snapshot", "transfer", "transfer"), []int{h}))
+		d := decideOn(pick(r.rng, "snapshot", "transfer", "transfer", "destroy"), []int{h})
+		if d.Verb == "destroy" {
+			d.For = []time.Duration{r.between(time.Millisecond, 5*time.Second)}
+		}
+		r.decide(d)
 	}
 }

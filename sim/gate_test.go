@@ -24,7 +24,10 @@ func TestGate(t *testing.T) {
 
 func TestCounterUnderSimulation(t *testing.T) {
 	o := workload.Counter()
-	if o.Seeds = 6; testing.Short() {
+	switch o.Seeds = 6; {
+	case *seeds > 0:
+		o.Seeds = *seeds
+	case testing.Short():
 		o.Seeds = 1
 	}
 	sim.Run(t, o)

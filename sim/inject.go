@@ -34,6 +34,7 @@ var verbs = map[string]*verb{
 	"replace":      {Replacement, (*run).replaceHost},
 	"transfer":     {0, (*run).transfer},
 	"snapshot":     {0, (*run).snapshot},
+	"destroy":      {0, (*run).useUp},
 }
 
 // rest parks a fault's task, and says whether the fault is still its to end.

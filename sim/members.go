@@ -75,13 +75,13 @@ func (r *run) reconfigureWith(ctx context.Context, g *lockstep.Group, voters []i
 
 // restoreMembers makes every host a voter again, once all faults have ended.
 func (r *run) restoreMembers() bool {
+	if !r.await("changes of members to end", 3*time.Minute, func() bool { return r.changing == 0 }) {
+		return false // one that began late would undo this
+	}
 	if !r.changes(Membership) && !r.changes(Replacement) {
 		return true
 	}
 	all := r.allHosts()
-	if !r.await("changes of members to end", 3*time.Minute, func() bool { return r.changing == 0 }) {
-		return false // one that began late would undo this
-	}
 	restored := func() bool {
 		for _, h := range r.hosts {
 			if h.open == nil {

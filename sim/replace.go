@@ -22,7 +22,7 @@ const (
 // drawReplacement finds a host to lose. nil: one that was lost before is not replaced yet, so that the
 // next loss could take away what only one host still has.
 func (r *run) drawReplacement() *Decision {
-	if r.hollow {
+	if r.hollow || r.using {
 		return nil
 	}
 	n := r.some(func(*host) bool { return true })[:1]
@@ -34,7 +34,7 @@ func (r *run) drawReplacement() *Decision {
 // replaceHost lets a host be lost with its directory, or (Reset) be given up and come back with it, and
 // puts another in its place. What has begun goes on after the healing, until every host votes again.
 func (r *run) replaceHost(d *Decision) {
-	if r.hollow {
+	if r.hollow || r.using {
 		return // of a thinned run
 	}
 	r.hollow = true

@@ -13,6 +13,7 @@ import (
 	"github.com/lockstep-rsm/lockstep"
 	"github.com/lockstep-rsm/lockstep/env"
 	"github.com/lockstep-rsm/lockstep/machine"
+	"github.com/lockstep-rsm/lockstep/machine/counter"
 	"github.com/lockstep-rsm/lockstep/sim/check"
 	"github.com/lockstep-rsm/lockstep/sim/world"
 )
@@ -40,6 +41,8 @@ type run struct {
 	hollow     bool      // a host was lost, and the one in its place does not vote yet
 	removed    []lockstep.HostID
 	usedToken  string // some host has joined with
+	using      bool   // the scratch group is in use
+	destroyed  bool   // it has been
 	done       bool
 	clients    int  // that still run
 	streams    int  // of commands started without waiting
@@ -172,7 +175,7 @@ func (r *run) main() {
 	if !r.await("all clients to end", time.Minute, func() bool { return r.clients == 0 }) {
 		return
 	}
-	if r.converge() && r.finish() {
+	if r.converge() && r.nothingLeft() && r.finish() {
 		r.done = true
 		r.w.Stop()
 	}
@@ -393,7 +396,7 @@ func (h *host) options() lockstep.Options {
 	o := lockstep.Options{
 		Dir: "data", Addr: r.w.Addr(h.n, port), Founders: r.founders(), Insecure: true, Check: true,
 		Env: r.w.Host(h.n), Logger: slog.New(&tap{r: r, host: h.n}), Observer: &observer{h: h},
-		Machines:    map[string]machine.Kind{name: h.kind()},
+		Machines:    map[string]machine.Kind{name: h.kind(), scratchName: counter.Machine.Kind()},
 		CallTimeout: s.callTimeout, Heartbeat: s.heartbeat, ElectionTimeout: s.election,
 		WALSegmentBytes: s.segment, MaxWALBytes: s.wal, MaxInboxBytes: s.inbox,
 		MaxApplyBytes: s.apply, MaxCacheBytes: s.cache, MaxInFlightBytes: s.flight,
@@ -485,7 +488,12 @@ func (o *observer) Observe(e env.Event) {
 	if r.timeline != nil {
 		r.timeline.observe(r.w.Now(), o.h.n, &e)
 	}
-	r.checker.Observe(o.h.n, &e)
+	switch {
+	case e.Group <= uint64(groupID):
+		r.checker.Observe(o.h.n, &e)
+	case e.Kind == env.ReplicaStopped && !o.h.damaged:
+		r.broken("host %d group %d: replica stopped: %s", o.h.n, e.Group, e.Text)
+	}
 	if e.Kind == env.EntriesReadBack {
 		r.probes.hit("payload read back " + e.Text)
 	}

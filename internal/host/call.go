@@ -2,7 +2,6 @@ package host
 
 import (
 	"context"
-	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -163,7 +162,7 @@ func (h *Host) start(id raft.GroupID, c *Call) error {
 		return notCommitted(ErrClosed)
 	}
 	if c.g = h.Replica(id); c.g == nil {
-		return notCommitted(fmt.Errorf("%w: group %d", ErrNoReplica, id))
+		return notCommitted(h.noReplica(id))
 	}
 	bytes := callBytes(c.cmd)
 	if !h.inboxBytes.take(bytes) {

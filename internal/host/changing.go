@@ -36,6 +36,11 @@ func (g *group) change(a *changing) {
 		return
 	}
 	g.describe(&a.reply)
+	if a.req.Birth != 0 && a.req.Birth != g.birth {
+		a.reply = wire.ChangeReply{State: wire.ChangeUnknown}
+		a.end()
+		return
+	}
 	if a.reply.State != wire.ChangeLeads || a.req.Ask {
 		a.end()
 		return

@@ -15,6 +15,8 @@ type directory struct {
 	removed map[raft.HostID]uint64 // that did, and their incarnations
 	heard   []wire.FoundingHost    // that have come since, as they say themselves; their ids are above all others
 	tokens  []tokenRecord          // that may still be used
+	gone    map[replicaName]bool   // groups that were destroyed
+	over    map[raft.GroupID]bool  // their ids
 	groups  map[raft.GroupID]groupRecord
 }
 

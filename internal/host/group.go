@@ -21,8 +21,10 @@ type group struct {
 
 	r       *raft.Replica
 	touched bool
-	stopped error // quarantined, diverged, or the log failed
-	lost    error // found at recovery: it is stopped as soon as it is added
+	ended   atomic.Bool  // for good: its data go
+	work    atomic.Int32 // tasks that touch its files
+	stopped error        // quarantined, diverged, or the log failed
+	lost    error        // found at recovery: it is stopped as soon as it is added
 
 	deadline time.Duration // in h.deadlines, at place-1
 	place    int
@@ -236,7 +238,7 @@ func (h *Host) handlePackets(from raft.HostID, packets []wire.Packet) {
 			if g := h.groups[p.Raft.Group]; g == nil {
 				h.invite(p.Raft)
 			} else if g.birth == p.Raft.Birth && g.succeeded(p.Raft) {
-				g.end()
+				g.endFor(errRemoved)
 			} else if g.birth == p.Raft.Birth {
 				g.receive(from, p.Raft)
 			}

@@ -69,7 +69,7 @@ type Host struct {
 	// What other goroutines see.
 	mu          sync.Mutex
 	replicas    map[raft.GroupID]*group
-	starting    map[raft.GroupID]bool
+	starting    map[replicaName]bool
 	begun       map[string]bool // replicaName.file and joined of those that have ever begun, or ended, here
 	entering    map[raft.GroupID]bool
 	dormant     map[replicaName]raft.HardState // of those that began and got no entry
@@ -100,13 +100,14 @@ func Open(ctx context.Context, opts Options) (*Host, error) {
 		groups:      make(map[raft.GroupID]*group),
 		linked:      make(map[raft.HostID]bool),
 		replicas:    make(map[raft.GroupID]*group),
-		starting:    make(map[raft.GroupID]bool),
+		starting:    make(map[replicaName]bool),
 		begun:       make(map[string]bool),
 		entering:    make(map[raft.GroupID]bool),
 		dormant:     make(map[replicaName]raft.HardState),
 		unrecovered: make(map[replicaName]string),
 		refusals:    make(map[raft.HostID]string),
 	}
+	h.directory.gone, h.directory.over = make(map[replicaName]bool), make(map[raft.GroupID]bool)
 	h.directory.groups = make(map[raft.GroupID]groupRecord)
 	h.lanes.env, h.tasks.env = h.env, h.env
 	h.inboxBytes.most = opts.MaxInboxBytes

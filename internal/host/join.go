@@ -311,6 +311,9 @@ func (h *Host) fillSystem(ctx context.Context) error {
 // leave takes a host out of one group. Each group has its time.
 func (h *Host) leave(ctx context.Context, group raft.GroupID, id raft.HostID) error {
 	for until := h.patience(ctx); ; {
+		if _, ok := h.liveName(group); !ok && group != systemGroup {
+			return nil // it was destroyed
+		}
 		c, err := h.Configuration(ctx, group)
 		if err != nil {
 			return err

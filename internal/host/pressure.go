@@ -70,7 +70,7 @@ func (g *group) press() {
 	if p := g.lane.takeHeld(); p != nil && p.header.Meta.Index() > newest {
 		s.pinning = true
 		g.lane.wantPin.Store(false)
-		g.h.tasks.run("snapshot", func() { g.writeSnapshot(p.header, p.view) })
+		g.task("snapshot", func() { g.writeSnapshot(p.header, p.view) })
 		return
 	} else if p != nil {
 		g.giveBack(p)

@@ -156,7 +156,7 @@ func (h *Host) await(ctx context.Context, id raft.GroupID, opts ReadOptions, own
 	case h.closed.Load(), h.leaving.Load():
 		return nil, ErrClosed
 	case g == nil:
-		return nil, fmt.Errorf("%w: group %d", ErrNoReplica, id)
+		return nil, h.noReplica(id)
 	case !h.inboxBytes.take(query + readOverhead):
 		return nil, h.busy(id, "inbox")
 	}
@@ -392,7 +392,7 @@ func (l *lane) servable() bool {
 func (h *Host) Wait(ctx context.Context, id raft.GroupID, after raft.Index) (raft.Index, error) {
 	g := h.Replica(id)
 	if g == nil {
-		return 0, fmt.Errorf("%w: group %d", ErrNoReplica, id)
+		return 0, h.noReplica(id)
 	}
 	w := h.env.NewWaiter()
 	for {

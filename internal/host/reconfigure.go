@@ -16,7 +16,8 @@ import (
 type Target struct {
 	Index            raft.Index
 	Voters, Learners []raft.HostID
-	Settings         raft.Settings // those that a change may not touch are not looked at
+	Settings         raft.Settings // those that a change may not touch are not looked at; Halt false: leave that as it is
+	Birth            raft.Birth    // of the group that is meant; zero: whichever there is
 }
 
 // RefusedError says why a change of a configuration was not begun.
@@ -124,7 +125,7 @@ func (h *Host) reconfigureStep(ctx context.Context, id raft.GroupID, t *Target, 
 		return nil, errSuperseded
 	}
 	reply, err = h.askLeader(ctx, &wire.ChangeRequest{
-		Group: id, After: t.Index, Voters: t.Voters, Learners: t.Learners, Settings: withSettings(c.Settings, &t.Settings),
+		Group: id, After: t.Index, Voters: t.Voters, Learners: t.Learners, Settings: withSettings(c.Settings, &t.Settings), Birth: t.Birth,
 	})
 	switch why := raft.Refusal(reply.Refused); {
 	case err != nil:
@@ -234,6 +235,9 @@ func (h *Host) askHost(ctx context.Context, to raft.HostID, req *wire.ChangeRequ
 // answerChange is the other side, on any host.
 func (h *Host) answerChange(req *wire.ChangeRequest) wire.ChangeReply {
 	g := h.Replica(req.Group)
+	if h.isFounded() && req.Cluster == h.Cluster() && h.isGone(replicaName{req.Group, req.Birth}) {
+		return wire.ChangeReply{State: wire.ChangeGone, Birth: req.Birth}
+	}
 	if !h.isFounded() || req.Cluster != h.Cluster() || g == nil {
 		return wire.ChangeReply{State: wire.ChangeUnknown}
 	}

@@ -23,8 +23,8 @@ func (h *Host) recover(found *wal.Recovered) error {
 	// The registry's machine starts the groups that it names as soon as it is restored: none of
 	// those that the log holds may be founded a second time.
 	h.mu.Lock()
-	for id := range found.Groups {
-		h.starting[id] = true
+	for id, g := range found.Groups {
+		h.starting[replicaName{id, g.Birth}] = true
 	}
 	h.mu.Unlock()
 	for _, id := range slices.Sorted(maps.Keys(found.Groups)) {
@@ -37,6 +37,7 @@ func (h *Host) recover(found *wal.Recovered) error {
 			h.mu.Lock()
 			h.dormant[n] = state.Hard // it joined, and got no entry yet: it begins when it is spoken to
 			h.mu.Unlock()
+			h.sweepGone(n)
 			continue
 		}
 		g, err := h.recoverGroup(state)
@@ -63,6 +64,7 @@ func (h *Host) recover(found *wal.Recovered) error {
 			h.unrecovered[n] = why
 			h.mu.Unlock()
 			h.setWhy(why)
+			h.sweepGone(n)
 			continue
 		}
 		h.publishReplica(g)
@@ -177,9 +179,13 @@ func (h *Host) startGroup(r groupRecord) {
 
 // found1 begins a group here with its founding entry, durable before the replica acts.
 func (h *Host) found1(id raft.GroupID, birth raft.Birth, c *raft.Configuration) {
+	n := replicaName{id, birth}
+	if !h.waitForPlace(n) {
+		return
+	}
 	h.mu.Lock()
-	busy := h.replicas[id] != nil || h.starting[id] || h.entering[id]
-	h.starting[id] = true
+	busy := h.replicas[id] != nil || h.starting[n] || h.entering[id]
+	h.starting[n] = true
 	h.entering[id] = h.entering[id] || !busy // no replica that joined begins meanwhile
 	h.mu.Unlock()
 	if busy {
@@ -190,10 +196,10 @@ func (h *Host) found1(id raft.GroupID, birth raft.Birth, c *raft.Configuration) 
 		delete(h.entering, id)
 		h.mu.Unlock()
 	}()
-	if _, ended := h.joined(replicaName{id, birth}); ended != 0 {
+	if _, ended := h.joined(n); ended != 0 {
 		return
 	}
-	if h.hasBegun(replicaName{id, birth}) {
+	if h.hasBegun(n) {
 		h.forgotten(id)
 		return
 	}
@@ -213,7 +219,7 @@ func (h *Host) found1(id raft.GroupID, birth raft.Birth, c *raft.Configuration) 
 		}
 		return
 	}
-	if err := h.whileFull(id, func() error { return h.noteBegun(replicaName{id, birth}) }); err != nil {
+	if err := h.whileFull(id, func() error { return h.noteBegun(n) }); err != nil {
 		h.log.Error("group not founded", "group", id, "err", err, "do", "see the disk, then restart lockstep")
 		h.setWhy(fmt.Sprintf("group %d has not begun here: %v", id, err))
 		return
@@ -344,6 +350,9 @@ func (h *Host) add(g *group) {
 	case h.failed != nil:
 		g.stop(h.failed)
 		return
+	case h.isGone(replicaName{g.id, g.birth}):
+		g.endFor(errDestroyed)
+		return
 	case g.lost != nil:
 		g.stop(g.lost)
 		return
@@ -361,16 +370,23 @@ func (h *Host) add(g *group) {
 func (h *Host) publishReplica(g *group) {
 	h.mu.Lock()
 	h.replicas[g.id] = g
-	delete(h.starting, g.id)
+	delete(h.starting, replicaName{g.id, g.birth})
 	h.mu.Unlock()
 	h.wakeWatchers()
 }
 
-// Replica is this host's replica of a group; nil: there is none.
+// Replica is this host's replica of a group; nil: there is none, or it is about to go.
 func (h *Host) Replica(id raft.GroupID) *group {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.replicas[id]
+	return h.replicaLocked(id)
+}
+
+func (h *Host) replicaLocked(id raft.GroupID) *group {
+	if g := h.replicas[id]; g != nil && !g.ended.Load() {
+		return g
+	}
+	return nil
 }
 
 // awaitReplica waits, for ctx alone, until this host has a replica of the group.
@@ -379,7 +395,7 @@ func (h *Host) awaitReplica(ctx context.Context, id raft.GroupID) error {
 	for {
 		h.watch(w)
 		h.mu.Lock()
-		have, why := h.replicas[id] != nil, h.why
+		have, why := h.replicaLocked(id) != nil, h.why
 		h.mu.Unlock()
 		if have {
 			return nil
@@ -403,7 +419,8 @@ func (h *Host) awaitAnswer(ctx context.Context, id raft.GroupID) error {
 		if err == nil {
 			return v.Close()
 		}
-		if ctx.Err() != nil || h.closed.Load() || errors.Is(err, ErrContext) || errors.Is(err, ErrQuarantined) {
+		if ctx.Err() != nil || h.closed.Load() || errors.Is(err, ErrContext) || errors.Is(err, ErrQuarantined) ||
+			errors.Is(err, ErrNoReplica) || errors.Is(err, ErrNoGroup) {
 			return unknown(err)
 		}
 		if err := h.pause(ctx, foundingEvery); err != nil {

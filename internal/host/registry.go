@@ -26,6 +26,7 @@ type registry struct {
 	Notes  []hostNote
 	Hosts  []hostRecord  `json:",omitempty"` // in order of ID; none: those of the mint, nobody has joined yet
 	Tokens []tokenRecord `json:",omitempty"` // that may still be used
+	Gone   []groupName   `json:",omitempty"` // that were destroyed, in that order
 }
 
 // groupRecord is one group as it was founded. Everything in it is equal on all hosts.
@@ -34,6 +35,19 @@ type groupRecord struct {
 	Birth    raft.Birth
 	Settings raft.Settings
 	Voters   []raft.Member
+	Gone     bool `json:",omitempty"` // it was destroyed: only its place, id and birth are left
+}
+
+// groupName is one birth of a group.
+type groupName struct {
+	ID    raft.GroupID
+	Birth raft.Birth
+}
+
+// destroyCommand ends one birth of a group, once.
+type destroyCommand struct {
+	ID    raft.GroupID
+	Birth raft.Birth
 }
 
 // hostNote is what a host tells all others about itself; the newest counts.
@@ -44,25 +58,35 @@ type hostNote struct {
 
 // registryCommand has exactly one of its fields.
 type registryCommand struct {
-	Create *groupRecord   `json:",omitempty"` // without Birth: it is drawn when the command runs
-	Note   *hostNote      `json:",omitempty"`
-	Issue  *issueCommand  `json:",omitempty"`
-	Join   *joinCommand   `json:",omitempty"`
-	Remove *removeCommand `json:",omitempty"`
+	Create  *groupRecord    `json:",omitempty"` // without Birth: it is drawn when the command runs
+	Note    *hostNote       `json:",omitempty"`
+	Issue   *issueCommand   `json:",omitempty"`
+	Join    *joinCommand    `json:",omitempty"`
+	Remove  *removeCommand  `json:",omitempty"`
+	Destroy *destroyCommand `json:",omitempty"`
 }
 
-// registryQuery asks for the groups from number From on, and all notes.
-type registryQuery struct{ From int }
+// registryQuery asks for the groups from number From on, for the destroyed ones from number Gone on, and
+// all else.
+type registryQuery struct {
+	From int
+	Gone int `json:",omitempty"`
+}
+
+// everGroups bounds the registry (A9): destroyed ones keep their place.
+const everGroups = 1 << 20
 
 var (
 	errGroupExists = &machine.Refusal{Code: 100, Text: "group exists"}
+	errManyGroups  = &machine.Refusal{Code: 110, Text: "cluster has had as many groups as it can"}
+	errNoSuchGroup = &machine.Refusal{Code: 111, Text: "no such group"}
 	errNothing     = &machine.Refusal{Code: 101, Text: "command asks for nothing"}
 )
 
 var registryKind = &machine.Typed[registry, registryCommand, registryReply, registryQuery, registry]{
 	Apply: applyRegistry,
 	Query: func(s *registry, q registryQuery) (registry, error) {
-		return registry{Groups: s.Groups[min(max(q.From, 0), len(s.Groups)):], Notes: s.Notes, Hosts: s.Hosts, Tokens: s.Tokens}, nil
+		return registry{Groups: s.Groups[min(max(q.From, 0), len(s.Groups)):], Notes: s.Notes, Hosts: s.Hosts, Tokens: s.Tokens, Gone: s.Gone[min(max(q.Gone, 0), len(s.Gone)):]}, nil
 	},
 	Clone: func(s *registry) *registry { c := *s; return &c },
 }
@@ -82,21 +106,26 @@ func applyRegistry(s *registry, c registryCommand, at *machine.Command) (registr
 		return s.join(c.Join, at)
 	case c.Remove != nil:
 		return registryReply{}, s.remove(c.Remove)
+	case c.Destroy != nil:
+		return registryReply{}, s.destroy(c.Destroy)
 	}
 	return registryReply{}, errNothing
 }
 
 func (s *registry) create(want *groupRecord, at *machine.Command) (registryReply, error) {
 	for i := range s.Groups {
-		if g := &s.Groups[i]; g.ID == want.ID {
+		if g := &s.Groups[i]; g.ID == want.ID && !g.Gone {
 			if g.Settings.Machine != want.Settings.Machine {
 				return registryReply{}, errGroupExists
 			}
 			return registryReply{groupRecord: *g}, nil
 		}
 	}
-	if !s.allBelong(want.Voters) {
+	switch {
+	case !s.allBelong(want.Voters):
 		return registryReply{}, errForeignVoter
+	case len(s.Groups) >= everGroups:
+		return registryReply{}, errManyGroups
 	}
 	g := *want
 	birth, _ := at.Seed()
@@ -109,20 +138,35 @@ func (s *registry) create(want *groupRecord, at *machine.Command) (registryReply
 	return registryReply{groupRecord: g}, nil
 }
 
+// destroy ends a group. Asked again, it has ended it.
+func (s *registry) destroy(c *destroyCommand) error {
+	i := slices.IndexFunc(s.Groups, func(g groupRecord) bool { return g.ID == c.ID && g.Birth == c.Birth })
+	switch {
+	case i < 0:
+		return errNoSuchGroup
+	case s.Groups[i].Gone:
+		return nil
+	}
+	s.Groups = slices.Clone(s.Groups)
+	s.Groups[i] = groupRecord{ID: c.ID, Birth: c.Birth, Gone: true}
+	s.Gone = append(s.Gone[:len(s.Gone):len(s.Gone)], groupName{c.ID, c.Birth})
+	return nil
+}
+
 // changed is a machine of the engine's own that acts on this host after each batch.
 type changed interface{ changed(h *Host) }
 
 // registryReplica is group 0's machine on this host: the registry, and the starting of groups.
 type registryReplica struct {
 	machine.StateMachine
-	seen int
+	seen, gone int // read so far, of Groups and of Gone
 }
 
-// changed starts the groups that were created since, and shows the notes. It runs on the lane.
+// changed ends and starts the groups that were destroyed and created since, and shows the notes. It runs on the lane.
 func (r *registryReplica) changed(h *Host) {
 	v := r.View()
 	defer v.Close()
-	q, err := registryKind.EncodeQuery(registryQuery{From: r.seen})
+	q, err := registryKind.EncodeQuery(registryQuery{From: r.seen, Gone: r.gone})
 	if err != nil {
 		panic(fmt.Sprintf("encode registry query: %v", err))
 	}
@@ -134,7 +178,11 @@ func (r *registryReplica) changed(h *Host) {
 	if err != nil {
 		panic(fmt.Sprintf("decode registry: %v", err))
 	}
-	r.seen += len(s.Groups)
+	r.seen, r.gone = r.seen+len(s.Groups), r.gone+len(s.Gone)
+	for _, g := range s.Gone {
+		h.groupGone(replicaName{g.ID, g.Birth})
+	}
+	s.Groups = slices.DeleteFunc(s.Groups, func(g groupRecord) bool { return g.Gone })
 	h.setNotes(s.Notes)
 	h.setHosts(s.Hosts, s.Tokens)
 	h.rememberGroups(s.Groups)
@@ -190,31 +238,62 @@ func (h *Host) Create(ctx context.Context, id raft.GroupID, name string, voters 
 	if err := h.awaitReplica(ctx, systemGroup); err != nil {
 		return err
 	}
-	if h.Replica(id) == nil {
-		settings := defaultSettings(name)
-		settings.Version = uint32(max(kind.Oldest, 1))
-		set(&settings)
-		if why := checkSettings(&settings); why != "" {
-			return notCommitted(fmt.Errorf("%w: %s", ErrOptions, why))
-		}
-		if err := h.create(ctx, id, voters, settings); err != nil {
+	settings := defaultSettings(name)
+	settings.Version = uint32(max(kind.Oldest, 1))
+	set(&settings)
+	if why := checkSettings(&settings); why != "" {
+		return notCommitted(fmt.Errorf("%w: %s", ErrOptions, why))
+	}
+	for {
+		again, err := h.find(ctx, id, voters, settings)
+		if !again {
 			return err
+		}
+		if err := h.pause(ctx, foundingEvery); err != nil { // it was destroyed meanwhile
+			return unknown(err)
+		}
+	}
+}
+
+// find creates the group, or finds it, and waits until it answers. again: what was found is no more.
+func (h *Host) find(ctx context.Context, id raft.GroupID, voters []raft.HostID, settings raft.Settings) (again bool, err error) {
+	if h.Replica(id) == nil {
+		if _, err := h.create(ctx, id, voters, settings); err != nil {
+			return false, err
 		}
 	}
 	if err := h.awaitReplica(ctx, id); err != nil {
-		return err
+		return false, err
 	}
-	if got := h.Replica(id).conf.Load().Settings.Machine; got != name {
-		return notCommitted(fmt.Errorf("%w: group %d runs machine %q", ErrExists, id, got))
+	g := h.Replica(id)
+	if g == nil {
+		return true, nil
 	}
-	return h.awaitAnswer(ctx, id)
+	if got := g.conf.Load().Settings.Machine; got != settings.Machine {
+		return false, notCommitted(fmt.Errorf("%w: group %d runs machine %q", ErrExists, id, got))
+	}
+	if err := h.awaitAnswer(ctx, id); errors.Is(err, ErrNoReplica) || errors.Is(err, ErrNoGroup) {
+		return true, nil
+	} else if err != nil || !g.conf.Load().Settings.Halt {
+		return false, err
+	}
+	// Writes are stopped to end a group: whether it has ended, the registry knows.
+	r, err := h.create(ctx, id, voters, settings)
+	return err == nil && r.Birth != g.birth, err
 }
 
 // create proposes the group to the registry, again and again: the command finds what it made.
-func (h *Host) create(ctx context.Context, id raft.GroupID, voters []raft.HostID, settings raft.Settings) error {
+func (h *Host) create(ctx context.Context, id raft.GroupID, voters []raft.HostID, settings raft.Settings) (registryReply, error) {
 	record := &groupRecord{ID: id, Settings: settings}
 	if len(voters) == 0 {
-		voters = hostsOf(h.Replica(systemGroup).conf.Load().Voters)
+		sys := h.Replica(systemGroup)
+		for sys == nil { // it has ended meanwhile: this host was removed
+			if err := h.awaitReplica(ctx, systemGroup); err != nil {
+				return registryReply{}, err
+			}
+			sys = h.Replica(systemGroup)
+		}
+		voters = hostsOf(sys.conf.Load().Voters)
 	}
 	for _, m := range h.members() {
 		if slices.Contains(voters, m.Host) {
@@ -225,17 +304,17 @@ func (h *Host) create(ctx context.Context, id raft.GroupID, voters []raft.HostID
 		}
 	}
 	if len(record.Voters) != len(voters) {
-		return notCommitted(fmt.Errorf("%w: GroupOptions.Voters names hosts of this cluster: %v", ErrOptions, voters))
+		return registryReply{}, notCommitted(fmt.Errorf("%w: GroupOptions.Voters names hosts of this cluster: %v", ErrOptions, voters))
 	}
-	_, err := h.register(ctx, 0, registryCommand{Create: record})
+	reply, err := h.register(ctx, 0, registryCommand{Create: record})
 	var no *machine.Refusal
 	switch {
 	case !errors.As(err, &no):
-		return err
+		return reply, err
 	case no.Code == errGroupExists.Code:
-		return notCommitted(fmt.Errorf("%w: group %d", ErrExists, id))
+		return reply, notCommitted(fmt.Errorf("%w: group %d", ErrExists, id))
 	}
-	return notCommitted(fmt.Errorf("%w: %s", ErrOptions, no.Text))
+	return reply, notCommitted(fmt.Errorf("%w: %s", ErrOptions, no.Text))
 }
 
 // register runs an idempotent command on the registry until it is known to have run, or ctx ends.

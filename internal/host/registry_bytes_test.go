@@ -61,6 +61,7 @@ func TestRegistryBytesAreThoseOfTheGoldenFile(t *testing.T) {
 		{Issue: &issueCommand{Secret: secret, For: 5, Founders: []hostRecord{one}}},
 		{Join: &joinCommand{Secret: secret, Addr: "10.0.0.4:2380", Incarnation: 14}},
 		{Remove: &removeCommand{Host: 2, Founders: []hostRecord{one}}},
+		{Destroy: &destroyCommand{ID: 1, Birth: 1<<64 - 1}},
 	} {
 		p, err := registryKind.EncodeCommand(c)
 		line("command", p, err)
@@ -69,6 +70,12 @@ func TestRegistryBytesAreThoseOfTheGoldenFile(t *testing.T) {
 	line("reply", q, err)
 	state.Hosts, state.Tokens = []hostRecord{one, gone}, []tokenRecord{{Secret: secret, Expires: 77}}
 	line("state", encodeState(t, &state), nil)
+	if _, err := applyRegistry(&state, registryCommand{Destroy: &destroyCommand{ID: 1, Birth: 1<<64 - 1}}, &machine.Command{}); err != nil {
+		t.Error(err)
+	}
+	line("state", encodeState(t, &state), nil)
+	p, err = registryKind.EncodeQuery(registryQuery{From: 1, Gone: 2})
+	line("query", p, err)
 	sameAsGolden(t, registryHostsGolden, got.String())
 }
 

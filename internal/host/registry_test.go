@@ -17,7 +17,9 @@ func registryCommandFor(r *rand.Rand) []byte {
 	var c registryCommand
 	founders := []hostRecord{{ID: 1, Addr: "a", Incarnation: 1}, {ID: 2, Addr: "b", Incarnation: 2}}
 	secret := secretOf([16]byte{byte(r.IntN(4))})
-	switch r.IntN(9) {
+	switch r.IntN(10) {
+	case 9:
+		c.Destroy = &destroyCommand{ID: raft.GroupID(1 + r.IntN(5)), Birth: 1}
 	case 0: // asks for nothing
 	case 5, 6:
 		c.Issue = &issueCommand{Secret: secret, For: machine.Time(r.IntN(1 << 30)), Founders: founders}
@@ -89,6 +91,45 @@ func TestGroupIsRegisteredOnce(t *testing.T) {
 	}
 	if _, no := create(3, "kv"); no == nil || no.Code != errGroupExists.Code {
 		t.Errorf("another machine under the same id: %v", no)
+	}
+}
+
+// One that was destroyed is not found any more, and a late end of one birth does not take the next.
+func TestGroupEndsOnceAndBeginsAnew(t *testing.T) {
+	s := &registry{}
+	index := machine.Index(0)
+	run := func(c registryCommand) (groupRecord, error) {
+		index++
+		at := machine.Command{Index: index}
+		at.SetSecret(uint64(index), 1)
+		r, err := applyRegistry(s, c, &at)
+		return r.groupRecord, err
+	}
+	create := registryCommand{Create: &groupRecord{ID: 7}}
+	destroy := func(birth raft.Birth) registryCommand {
+		return registryCommand{Destroy: &destroyCommand{ID: 7, Birth: birth}}
+	}
+	first, _ := run(create)
+	if _, err := run(destroy(first.Birth + 1)); err != errNoSuchGroup {
+		t.Errorf("another birth was destroyed: %v", err)
+	}
+	for range 2 { // the answer was lost
+		if _, err := run(destroy(first.Birth)); err != nil {
+			t.Error(err)
+		}
+	}
+	second, err := run(create)
+	if err != nil || second.Birth == 0 || second.Birth == first.Birth || second.Gone {
+		t.Errorf("created anew: %+v after %+v, %v", second, first, err)
+	}
+	if _, err := run(destroy(first.Birth)); err != nil {
+		t.Error(err)
+	}
+	if again, _ := run(create); again.Birth != second.Birth {
+		t.Errorf("a late end of the first birth took the second one: %+v", again)
+	}
+	if len(s.Gone) != 1 || len(s.Groups) != 2 {
+		t.Errorf("the registry holds %+v", s)
 	}
 }
 

@@ -69,7 +69,7 @@ func (h *Host) invite(m *raft.Message) {
 	}
 	n := replicaName{m.Group, m.Birth}
 	h.mu.Lock()
-	busy := h.entering[m.Group] || h.replicas[m.Group] != nil
+	busy := h.entering[m.Group] || h.replicas[m.Group] != nil || h.directory.gone[n]
 	h.mu.Unlock()
 	if busy {
 		return
@@ -198,25 +198,32 @@ func (g *group) lookAt(c *raft.Configuration) {
 	if outlived(c, g.self) {
 		self := g.self
 		g.h.post(event{kind: evDo, fn: func() {
-			if g.stopped != errRemoved && g.self == self {
-				g.end()
+			if g.self == self {
+				g.endFor(errRemoved)
 			}
 		}})
 	}
 }
 
-// end stops this replica for good, and has its data removed.
-func (g *group) end() {
+// endFor stops this replica for good, and has its data removed.
+func (g *group) endFor(why error) {
+	if g.ended.Swap(true) {
+		return
+	}
 	h := g.h
-	h.log.Info("replica ends", "host", g.self.Host, "group", g.id, "replica", uint64(g.self.Replica), "reason", "removed from the group")
+	h.log.Info("replica ends", "host", g.self.Host, "group", g.id, "replica", uint64(g.self.Replica), "reason", why)
 	g.step(raft.Input{Kind: raft.InStop})
-	g.stopped = errRemoved
+	g.stopped = why
 	g.speakNoMore()
 	g.heardWord(0, false)
 	g.lane.stop()
 	g.dropHeld()
 	g.endChanges()
-	g.failCalls(fmt.Errorf("%w: group %d: it was removed", ErrNoReplica, g.id))
+	if why == errDestroyed {
+		g.failCalls(fmt.Errorf("%w: group %d was destroyed", ErrNoGroup, g.id))
+	} else {
+		g.failCalls(fmt.Errorf("%w: group %d: it was removed", ErrNoReplica, g.id))
+	}
 	g.publish()
 	delete(h.groups, g.id)
 	h.order = slices.DeleteFunc(h.order, func(o *group) bool { return o == g })
@@ -228,16 +235,18 @@ func (g *group) end() {
 // clear removes what a replica leaves behind. That it has ended is durable before anything goes.
 func (h *Host) clear(g *group) {
 	n := replicaName{g.id, g.birth}
-	err := h.noteRemoved(n, g.self.Replica)
+	last := g.self.Replica
+	if h.isGone(n) {
+		last = everyReplica
+	}
+	err := h.noteRemoved(n, last)
 	if err == nil {
 		// Behind all that its turns have given to the log, and when its machine is at rest.
 		w := h.env.NewWaiter()
 		h.post(event{kind: evDo, fn: w.Wake})
 		for !h.closed.Load() && w.Wait(nil, h.env.Clock().Now()+foundingSlow) != nil { //nolint:staticcheck // the turn answers, however busy it is, or the host closes
 		}
-		for !h.closed.Load() && g.lane.isBusy() {
-			_ = h.pause(nil, foundingEvery) //nolint:staticcheck // nobody waits for it but Close
-		}
+		g.atRest()
 		err = h.discard(n)
 	}
 	if err != nil && !h.closed.Load() {
@@ -302,7 +311,7 @@ const lonelyAfter = 4
 // lonelyAt is when it asks; 0: never.
 func (g *group) lonelyAt() time.Duration {
 	switch {
-	case g.h.net.Load() == nil, g.h.failed != nil, g.stopped == errRemoved:
+	case g.h.net.Load() == nil, g.h.failed != nil, g.ended.Load():
 		return 0
 	case g.stopped == nil && (g.r.Role() == raft.Leader || g.r.Quiet()):
 		return 0
@@ -329,7 +338,10 @@ func (h *Host) lookAround(group raft.GroupID, birth raft.Birth, self raft.Member
 		if m.Host == self.Host || h.closed.Load() {
 			continue
 		}
-		reply, err := h.askHost(context.Background(), m.Host, &wire.ChangeRequest{Cluster: h.Cluster(), Group: group, Ask: true})
+		reply, err := h.askHost(context.Background(), m.Host, &wire.ChangeRequest{Cluster: h.Cluster(), Group: group, Birth: birth, Ask: true})
+		if err == nil && h.askGone(&reply, replicaName{group, birth}) {
+			return
+		}
 		if err == nil && reply.Committed && reply.Birth == birth {
 			look(&reply.InForce)
 			if outlived(&reply.InForce, self) {

@@ -17,6 +17,7 @@ func withSettings(now raft.Settings, to *raft.Settings) raft.Settings {
 	now.MaxSessions, now.SessionTTL = to.MaxSessions, to.SessionTTL
 	now.MaxTokens, now.TokenTTL, now.MaxResultBytes = to.MaxTokens, to.TokenTTL, to.MaxResultBytes
 	now.Lease, now.MaxDriftPPM = to.Lease, to.MaxDriftPPM
+	now.Halt = now.Halt || to.Halt // for good: only the end of a group stops its writes
 	return now
 }
 

@@ -102,7 +102,7 @@ func (l *lane) mark(g *group, e *raft.Entry) {
 		l.hold(g, &pin{header, view})
 		return
 	}
-	g.h.tasks.run("snapshot", func() { g.writeSnapshot(header, view) })
+	g.task("snapshot", func() { g.writeSnapshot(header, view) })
 }
 
 // writeSnapshot saves a pinned view, seals it and reads it back, beside everything else.
@@ -209,7 +209,7 @@ func (g *group) agree() {
 	meta := s.sealed
 	s.sealed, s.pinning = nil, false
 	s.since = 0
-	g.h.tasks.run("agree", func() {
+	g.task("agree", func() {
 		err := g.h.snaps.MarkAgreed(g.id, g.birth, meta.Identity.Index)
 		g.h.post(event{kind: evDo, fn: func() { g.snapshotAgreed(meta, err) }})
 	})
@@ -254,7 +254,7 @@ func (g *group) snapshotAgreed(meta *raft.SnapshotMeta, err error) {
 	if g.usable(previous) { // else the log stays as it is: this one may be damaged some day, too
 		g.step(raft.Input{Kind: raft.InCompact, Snapshot: previous})
 		keep := previous.Identity.Index
-		g.h.tasks.run("prune", func() {
+		g.task("prune", func() {
 			if err := g.h.snaps.Prune(g.id, g.birth, keep); err != nil {
 				g.h.log.Warn("old snapshots stay", "group", g.id, "err", err)
 			}
@@ -301,7 +301,7 @@ func (g *group) forgetSnapshotCall(w *snapshotWaiter) {
 func (h *Host) Snapshot(ctx context.Context, id raft.GroupID) (raft.Index, error) {
 	g := h.Replica(id)
 	if g == nil {
-		return 0, fmt.Errorf("%w: group %d", ErrNoReplica, id)
+		return 0, h.noReplica(id)
 	}
 	w := &snapshotWaiter{w: h.env.NewWaiter()}
 	h.post(event{kind: evDo, fn: func() {

@@ -199,7 +199,7 @@ func (g *group) status() GroupStatus {
 	case p.why != nil:
 		s.State, s.Why = "quarantined", p.why.Error()+": "+remedy(p.why)
 	case conf.Settings.Halt:
-		s.State, s.Why = "halted", "an operator halted writes: clear Settings.Halt by Reconfigure"
+		s.State, s.Why = "halted", "its end was begun: destroy it again"
 	case p.leader == 0:
 		s.State, s.Why = "recovering", "no leader is known: start the other hosts, or wait for the election"
 		if refused != "" {

@@ -24,7 +24,7 @@ func (g *group) sendSnapshot(to raft.ReplicaID) {
 	}
 	index := g.snapshots.newest.Identity.Index
 	g.snapshots.sending[to] = true
-	g.h.tasks.run("send snapshot", func() {
+	g.task("send snapshot", func() {
 		err := g.streamSnapshot(host, index)
 		if err != nil && !g.h.closed.Load() {
 			g.h.log.Warn("snapshot not sent", "group", g.id, "to", host, "index", index, "err", err)
@@ -79,10 +79,11 @@ func (g *group) streamSnapshot(host raft.HostID, index raft.Index) error {
 // receiveSnapshot takes a stream for a replica here: verified, sealed, then given to raft.
 func (h *Host) receiveSnapshot(header wire.SnapshotHeader, resume func(int64) error, r io.Reader) error {
 	id := &header.Meta.Identity
-	g := h.Replica(id.Group)
-	if g == nil || g.birth != id.Birth {
+	g := h.receiver(id)
+	if g == nil {
 		return fmt.Errorf("%w: group %d of birth %016x", ErrNoReplica, id.Group, uint64(id.Birth))
 	}
+	defer g.work.Add(-1)
 	if uint64(id.Index) <= g.lane.applied.Load() {
 		// The sender does not know what we hold, as after a crash between install and answer, and
 		// would offer it for ever: raft tells it.
@@ -100,4 +101,19 @@ func (h *Host) receiveSnapshot(header wire.SnapshotHeader, resume func(int64) er
 	meta := got.Meta
 	h.post(event{kind: evInstalled, g: g, meta: &meta})
 	return nil
+}
+
+// receiver is the replica that a snapshot is for, if there is one; its end waits for the stream.
+func (h *Host) receiver(id *raft.Identity) *group {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	g := h.replicas[id.Group]
+	if g == nil || g.birth != id.Birth {
+		return nil
+	}
+	if g.work.Add(1); g.ended.Load() { // it may have looked for work already
+		g.work.Add(-1)
+		return nil
+	}
+	return g
 }

@@ -15,7 +15,7 @@ import (
 func (h *Host) TransferLeader(ctx context.Context, id raft.GroupID, to raft.HostID) error {
 	g := h.Replica(id)
 	if g == nil {
-		return notCommitted(fmt.Errorf("%w: group %d", ErrNoReplica, id))
+		return notCommitted(h.noReplica(id))
 	}
 	until := h.patience(ctx)
 	var begun atomic.Bool   // a handover, which ends by itself

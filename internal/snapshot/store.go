@@ -339,9 +339,16 @@ func (s *Store) Remove(group raft.GroupID, birth raft.Birth, index raft.Index) e
 	return s.removeWhere(func(k key) bool { return k == key{group, birth, index} })
 }
 
-// RemoveGroup removes all that is here of a group, damaged files too.
+// RemoveGroup removes all that is here of a group, damaged files too. No power loss brings it back: nobody
+// would know that it may go.
 func (s *Store) RemoveGroup(group raft.GroupID, birth raft.Birth) error {
-	return s.removeWhere(func(k key) bool { return k.group == group && k.birth == birth })
+	if err := s.removeWhere(func(k key) bool { return k.group == group && k.birth == birth }); err != nil {
+		return err
+	}
+	if err := s.fs.SyncDir(s.o.Dir); err != nil {
+		return fmt.Errorf("sync snapshot directory: %w", err)
+	}
+	return nil
 }
 
 // removeWhere removes the files that which names, listed or not, but for those being written.

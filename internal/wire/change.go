@@ -16,6 +16,7 @@ type ChangeRequest struct {
 	Voters   []raft.HostID
 	Learners []raft.HostID
 	Settings raft.Settings
+	Birth    raft.Birth // of the group that is meant; zero: whichever there is
 }
 
 // The states of a ChangeReply.
@@ -23,6 +24,7 @@ const (
 	ChangeUnknown = 1 // no such replica here
 	ChangeFollows = 2 // it does not lead; Leader, if it knows
 	ChangeLeads   = 3 // it leads: InForce is its configuration, and Refused its answer to a change
+	ChangeGone    = 4 // that birth of the group was destroyed
 )
 
 // ChangeReply answers a ChangeRequest.
@@ -47,7 +49,8 @@ func AppendChangeRequest(dst []byte, r *ChangeRequest) []byte {
 	dst = binary.AppendUvarint(dst, uint64(r.After))
 	dst = appendHostIDs(dst, r.Voters)
 	dst = appendHostIDs(dst, r.Learners)
-	return appendSettings(dst, &r.Settings)
+	dst = appendSettings(dst, &r.Settings)
+	return binary.LittleEndian.AppendUint64(dst, uint64(r.Birth))
 }
 
 // DecodeChangeRequest reads a ChangeRequest that fills p.
@@ -59,6 +62,7 @@ func DecodeChangeRequest(p []byte) (ChangeRequest, error) {
 	r.Voters = c.hostIDs("voters")
 	r.Learners = c.hostIDs("learners")
 	r.Settings = c.settings()
+	r.Birth = raft.Birth(c.u64("birth"))
 	c.end()
 	if c.err != nil {
 		return ChangeRequest{}, c.err

@@ -182,7 +182,7 @@ func sampleJoinReply() JoinReply {
 func sampleChangeRequest() ChangeRequest {
 	return ChangeRequest{
 		Cluster: sampleCluster(), Group: 7, Ask: true, After: 41, Voters: []raft.HostID{1, 2, 400}, Learners: []raft.HostID{5},
-		Settings: sampleConfiguration().Settings,
+		Settings: sampleConfiguration().Settings, Birth: 0xb1b2b3b4b5b6b7b8,
 	}
 }
 
