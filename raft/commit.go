@@ -34,6 +34,7 @@ func (r *Replica) refuse(p *Proposal) Refusal {
 
 // append adds one entry to a leader's log.
 func (r *Replica) append(kind Kind, data []byte, payload Digest) Index {
+	r.wake()
 	last, sum := r.log.lastIdentity()
 	id := Identity{
 		Group: r.o.Group, Birth: r.o.Birth, Kind: kind, Term: r.hard.Term, Index: last.Index + 1,

@@ -116,7 +116,7 @@ func (r *Replica) heed(m *Message) bool {
 	}
 	r.follow(m.From)
 	r.leaderHost, r.leaderIncarnation = m.FromHost, m.FromIncarnation
-	r.contact = r.now
+	r.contact, r.rest.assumed = r.now, false
 	r.resetElection()
 	return true
 }

@@ -52,6 +52,9 @@ type progress struct {
 
 	marks marks // it reported
 	quiet bool  // it has agreed to be, in the round that asks for it
+
+	absent  bool // it was silent, or its link closed, when the others were asked
+	assumed bool // heard is when the leader woke; its host may know of an earlier sign
 }
 
 // window is the flow control of one follower: appends sent and not known to be durable there.

@@ -1,6 +1,10 @@
 package raft
 
-import "github.com/lockstep-rsm/lockstep/raft/quorum"
+import (
+	"slices"
+
+	"github.com/lockstep-rsm/lockstep/raft/quorum"
+)
 
 // Groups at rest. A leader that has had nothing to do for an election timeout, and whose followers hold
 // all that it holds, asks them with its heartbeat to be quiet. Who agrees waits for no heartbeat any
@@ -16,10 +20,12 @@ import "github.com/lockstep-rsm/lockstep/raft/quorum"
 
 // rest is what a replica knows of its group's quiet.
 type rest struct {
-	quiet  bool    // no deadline of heartbeats or of an election is set
-	busy   Instant // leader: something was last asked of it
-	round  uint64  // leader: of the heartbeats that asked for quiet; 0: none
-	agreed Mark    // leader: as they told it
+	quiet   bool    // no deadline of heartbeats or of an election is set
+	busy    Instant // leader: something was last asked of it
+	beat    uint64  // leader: round of the last heartbeats
+	round   uint64  // leader: the same, if they asked for quiet; else 0
+	agreed  Mark    // leader: as they told it
+	assumed bool    // follower: contact is when it woke; its host may know of an earlier one
 }
 
 // Quiet says whether the replica neither sends heartbeats nor waits for any.
@@ -30,6 +36,8 @@ func (r *Replica) stirs(in *Input) bool {
 	switch in.Kind {
 	case InClock, InSaved, InHardSaved, InApplied, InMark, InCompact, InTrim, InStorageFull, InHostSilent:
 		return false
+	case InHostUp, InHostLost, InHostRefused:
+		return slices.ContainsFunc(r.followers, func(p *progress) bool { return p.member.Host == in.Host })
 	case InMessage:
 		m := in.Message
 		reply := m != nil && (m.Type == MsgHeartbeatReply || m.Type == MsgAppendReply)
@@ -38,61 +46,75 @@ func (r *Replica) stirs(in *Input) bool {
 	return true
 }
 
-// wake ends the quiet, and begins the wait for it anew.
+// wake ends the quiet, and begins the wait for it anew. Nobody was asked for a sign of life meanwhile: it is
+// assumed of those that were there, until their hosts say otherwise (InHostSilent).
 func (r *Replica) wake() {
 	r.rest.busy, r.rest.round = r.now, 0
 	if !r.rest.quiet {
 		return
 	}
 	r.rest.quiet = false
-	r.contact = r.now // of a follower: until now the host spoke for the leader
 	if r.role != Leader {
+		r.contact, r.rest.assumed = r.now, true
 		r.resetElection()
 		return
 	}
 	r.heartbeatAt = r.now
 	for _, p := range r.followers {
-		p.heard = r.now // nobody was asked: the wait for a majority begins here
+		if !p.absent {
+			p.heard, p.assumed = r.now, true
+		}
 	}
 }
 
-// mayAsk says whether a leader has nothing to do, and knows that those who are there lack nothing. Who is
-// not is fed when its host comes back.
-func (r *Replica) mayAsk() bool {
+// settled says whether a leader has nothing to do.
+func (r *Replica) settled() bool {
 	last, c := r.log.last(), r.configuration()
-	if !r.o.Quiet || r.now-r.rest.busy < Instant(r.o.ElectionTimeout) ||
-		r.commit != last || r.log.saved != last || r.applied != last || len(r.saving) > 0 ||
-		r.reads.count > 0 || r.handover.target != 0 || c.Joint() || len(c.Next) > 0 || r.marksDeadline() != 0 {
+	return r.o.Quiet && r.now-r.rest.busy >= Instant(r.o.ElectionTimeout) &&
+		r.commit == last && r.log.saved == last && r.applied == last && len(r.saving) == 0 &&
+		r.reads.count == 0 && r.handover.target == 0 && !c.Joint() && len(c.Next) == 0 && r.marksDeadline() == 0
+}
+
+// mayAsk says whether a leader has nothing to do, and knows that those who are there lack nothing. Who is
+// not is fed when its host comes back, or it speaks.
+func (r *Replica) mayAsk() bool {
+	if !r.settled() {
 		return false
 	}
+	last := r.log.last()
 	for _, p := range r.followers {
-		if !p.down && (p.pace != replicating || p.match != last || p.told != last || p.round != r.round) {
+		p.absent = p.down || !r.recent(p)
+		if !p.absent && (p.pace != replicating || p.match != last || p.told != last || p.round < r.rest.beat) {
 			return false
 		}
 	}
 	return r.tally(func(r *Replica, id ReplicaID) quorum.Result {
-		if p := r.follower(id); p == nil || !p.down {
+		if p := r.follower(id); p == nil || !p.absent {
 			return quorum.Won
 		}
 		return quorum.Pending
 	}) == quorum.Won
 }
 
-// agreedToRest notes that a follower is quiet. The leader is so once all are, and know what it knows.
+// agreedToRest notes whether a follower is quiet. One that is not has something to tell.
 func (r *Replica) agreedToRest(p *progress, m *Message) {
-	if r.rest.round == 0 || m.Round != r.rest.round {
-		return
+	switch {
+	case r.rest.round == 0 || m.Round != r.rest.round:
+	case !m.Quiet:
+		r.rest.round = 0
+	default:
+		p.quiet = true
+		r.restIfAgreed()
 	}
-	p.quiet = m.Quiet
-	r.restIfAgreed()
 }
 
+// restIfAgreed: a leader is quiet once all who are there are, know what it knows, and nothing has come up.
 func (r *Replica) restIfAgreed() {
-	if r.rest.round == 0 || r.rest.agreed != r.agreed.newest() {
+	if r.rest.round == 0 || r.rest.agreed != r.agreed.newest() || !r.settled() {
 		return
 	}
 	for _, p := range r.followers {
-		if !p.quiet && !p.down {
+		if !p.quiet && !p.absent {
 			return
 		}
 	}
@@ -120,23 +142,34 @@ func (r *Replica) stirLeader() {
 	r.send(a)
 }
 
-// onHostSilent: nothing has come from a host since the given moment, or it does not speak for this group's
-// leader any more. The wait goes on as if the last heartbeat, or its answer, had come then.
+// onHostSilent: a host has not vouched since the given moment, or does not speak for this group's leader any
+// more. The wait goes on as if the last heartbeat, or its answer, had come then.
 func (r *Replica) onHostSilent(host HostID, since Instant) {
-	since = min(since, r.now)
-	switch {
-	case !r.rest.quiet:
-	case r.role == Leader:
-		r.wake()
-		for _, p := range r.followers {
-			if p.member.Host == host {
-				p.heard = since
-			}
-		}
-	case r.leaderHost == host:
-		r.stirLeader()
+	if r.role == Leader {
+		r.silentFollowers(host, since)
+		return
+	}
+	if r.leader == 0 || r.leaderHost != host {
+		return
+	}
+	r.stirLeader()
+	if r.rest.assumed && since < r.contact {
+		r.electionAt -= r.contact - since
 		r.contact = since
-		r.electionAt -= r.now - since
+	}
+}
+
+func (r *Replica) silentFollowers(host HostID, since Instant) {
+	for _, p := range r.followers {
+		if p.member.Host != host {
+			continue
+		}
+		if r.rest.quiet {
+			r.wake()
+		}
+		if p.assumed {
+			p.heard = min(p.heard, since)
+		}
 	}
 }
 

@@ -44,7 +44,7 @@ func (r *Replica) leaderDeadline() Instant {
 
 // recent says whether a follower has spoken within an election timeout.
 func (r *Replica) recent(p *progress) bool {
-	return r.rest.quiet && !p.down || r.now-p.heard <= Instant(r.o.ElectionTimeout)
+	return r.rest.quiet && !p.absent || r.now-p.heard <= Instant(r.o.ElectionTimeout)
 }
 
 // quorumHeard: a leader that hears no majority is cut off; those who can elect another should not
@@ -69,6 +69,7 @@ func (r *Replica) heartbeat() {
 	r.rest.round = 0
 	ask := r.mayAsk()
 	r.round++
+	r.rest.beat = r.round
 	if ask {
 		r.rest.round, r.rest.agreed = r.round, r.agreed.newest()
 	}
@@ -181,6 +182,7 @@ func (r *Replica) hear(m *Message) *progress {
 		return nil
 	}
 	p.heard, p.down = r.now, false
+	p.absent, p.assumed = false, false
 	if m.Round > p.round && m.Round <= r.round {
 		p.round = m.Round
 		r.confirmReads()
@@ -295,9 +297,6 @@ func (r *Replica) onHostUp(host HostID) {
 // onHostLost: what was in flight to that host may be lost. No hint of anything else: links close
 // for many reasons.
 func (r *Replica) onHostLost(host HostID) {
-	if r.rest.quiet && r.role != Leader && r.leaderHost == host {
-		r.wake()
-	}
 	for _, p := range r.followers {
 		if p.member.Host == host {
 			p.down = true

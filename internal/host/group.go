@@ -142,9 +142,7 @@ func (g *group) ready() {
 	if rd.GivenUp > 0 {
 		g.saves.giveUp(rd.GivenUp)
 	}
-	if g.r.Role() != raft.Leader {
-		g.speakNoMore()
-	}
+	g.speakNoMore()
 	g.publish() // before anybody is answered from this state
 	if rd.Install != nil {
 		g.lane.install(g, rd.Install)
@@ -169,6 +167,9 @@ func (g *group) ready() {
 	g.raftAt = time.Duration(rd.Deadline)
 	g.gather()
 	g.arm()
+	if g.h.opts.Check {
+		g.checkQuiet()
+	}
 }
 
 // arm tells the host when this group wants the clock.
@@ -191,6 +192,7 @@ func (g *group) arm() {
 func (g *group) send(m *raft.Message) {
 	for i := range m.Entries {
 		if !m.Entries[i].Loaded() {
+			g.told(m, false)
 			g.sendLater(*m)
 			return
 		}
@@ -230,7 +232,6 @@ func (h *Host) send(to raft.HostID, p *wire.Packet) bool {
 
 // handlePackets gives what a link brought to the groups it names.
 func (h *Host) handlePackets(from raft.HostID, packets []wire.Packet) {
-	h.pair(from).heard = h.env.Clock().Now()
 	for i := range packets {
 		p := &packets[i]
 		switch {
@@ -260,14 +261,12 @@ func (h *Host) handlePackets(from raft.HostID, packets []wire.Packet) {
 
 func (g *group) receive(from raft.HostID, m *raft.Message) {
 	m.FromHost = from
-	if fromLeader(m) {
-		g.heardWord(from, m.Quiet)
-	}
 	g.step(raft.Input{Kind: raft.InMessage, Message: m})
 	// What is for another replica of this host, or from a leader that is none any more, tells nothing.
-	if (m.Type == raft.MsgAppend || m.Type == raft.MsgHeartbeat) && m.To == g.self.Replica &&
+	if fromLeader(m) && m.To == g.self.Replica &&
 		m.ToIncarnation == g.self.Incarnation && m.Term == g.r.Term() && m.From == g.r.Leader() {
 		g.heard = g.h.env.Clock().Now()
+		g.heardWord(from, m.Quiet && g.stopped == nil)
 	}
 }
 
@@ -307,6 +306,7 @@ func (g *group) stop(err error) {
 	g.step(raft.Input{Kind: raft.InStop})
 	g.stopped = err
 	g.speakNoMore()
+	g.heardWord(0, false)
 	g.lane.stop()
 	g.dropHeld()
 	if errors.Is(err, errDiverged) {

@@ -2,6 +2,7 @@ package host
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"time"
 
@@ -20,7 +21,7 @@ type pair struct {
 	host     raft.HostID
 	to       names         // of groups that we lead, and told it to be quiet
 	from     names         // of groups that it leads, and told us to be quiet
-	heard    time.Duration // when anything came from it
+	heard    time.Duration // when it last vouched, for whatever groups
 	vouched  time.Duration // when it last spoke for all of from
 	calledAt time.Duration // when we last asked it to wake all; 0: never
 }
@@ -53,6 +54,13 @@ func (h *Host) pair(host raft.HostID) *pair {
 	return h.pairs[i]
 }
 
+// stir begins the wait for the other's word, where there was nothing to wait for.
+func (p *pair) stir(now time.Duration) {
+	if p.quiet() {
+		p.heard = now
+	}
+}
+
 // fromLeader says that only a leader sends this: the last of these is its word on whether to be quiet.
 func fromLeader(m *raft.Message) bool {
 	return m.Type == raft.MsgAppend || m.Type == raft.MsgHeartbeat || m.Type == raft.MsgSnapshotOffer || m.Type == raft.MsgTransfer
@@ -66,24 +74,44 @@ func (g *group) told(m *raft.Message, sent bool) {
 	at := slices.Index(g.quieted, m.ToHost)
 	switch quiet := m.Quiet && sent; {
 	case quiet && at < 0:
+		p := g.h.pair(m.ToHost)
+		p.stir(g.h.env.Clock().Now())
+		p.to.add(g)
 		g.quieted = append(g.quieted, m.ToHost)
-		g.h.pair(m.ToHost).to.add(g)
 	case !quiet && at >= 0:
-		g.quieted = slices.Delete(g.quieted, at, at+1)
-		g.h.pair(m.ToHost).to.remove(g)
+		g.unsay(at)
 	}
 }
 
-// speakNoMore is for a group that this host leads no more, or not as a quiet one, without having said so.
+// unsay forgets that g.quieted[at] was told to be quiet.
+func (g *group) unsay(at int) {
+	g.h.pair(g.quieted[at]).to.remove(g)
+	g.quieted = slices.Delete(g.quieted, at, at+1)
+}
+
+// speakNoMore wakes those that this host led, and leads no more without having said so: it has lost the
+// leadership, or they are not of the group any more.
 func (g *group) speakNoMore() {
-	for _, host := range g.quieted {
-		g.h.pair(host).to.remove(g)
-		g.h.send(host, &wire.Packet{Wake: &wire.Wake{Group: g.id, Birth: g.birth}})
+	for i := len(g.quieted) - 1; i >= 0; i-- {
+		if host := g.quieted[i]; !g.leads(host) {
+			g.unsay(i)
+			g.h.send(host, &wire.Packet{Wake: &wire.Wake{Group: g.id, Birth: g.birth}})
+		}
 	}
-	g.quieted = g.quieted[:0]
 }
 
-// heardWord notes a leader's word that came from its host.
+// leads says whether a replica of the host follows this one.
+func (g *group) leads(host raft.HostID) bool {
+	for m := range g.r.Followers() {
+		if m.Host == host && g.stopped == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// heardWord notes the word of this replica's leader that came from its host. What raft takes for no word of its
+// leader is none.
 func (g *group) heardWord(from raft.HostID, quiet bool) {
 	if g.quietBy != 0 && (g.quietBy != from || !quiet) {
 		p := g.h.pair(g.quietBy)
@@ -94,6 +122,7 @@ func (g *group) heardWord(from raft.HostID, quiet bool) {
 	if quiet && g.quietBy == 0 {
 		g.quietBy = from
 		p := g.h.pair(from)
+		p.stir(g.h.env.Clock().Now())
 		p.from.add(g)
 	}
 }
@@ -119,12 +148,12 @@ func (h *Host) doubt(p *pair, since time.Duration) {
 // handleVouch takes what another host says of the quiet groups that it leads.
 func (h *Host) handleVouch(from raft.HostID, v *wire.Vouch) {
 	p, now := h.pair(from), h.env.Clock().Now()
+	p.heard = now
+	if p.quiet() && !v.Answer && !v.Call {
+		h.send(from, &wire.Packet{Vouch: &wire.Vouch{Answer: true}}) // it waits for a word, and we for none
+	}
 	if v.Call {
-		for _, g := range h.order {
-			if slices.Contains(g.quieted, from) {
-				g.step(raft.Input{Kind: raft.InHostUp, Host: from})
-			}
-		}
+		h.unsayAll(p, raft.Input{Kind: raft.InHostUp, Host: from})
 		return
 	}
 	if (names{v.Groups, v.Sum}) == p.from {
@@ -135,6 +164,16 @@ func (h *Host) handleVouch(from raft.HostID, v *wire.Vouch) {
 		p.calledAt = now
 		h.send(from, &wire.Packet{Vouch: &wire.Vouch{Call: true}})
 		h.doubt(p, now)
+	}
+}
+
+// unsayAll has the leaders here that told the other host's replicas to be quiet take note of in.
+func (h *Host) unsayAll(p *pair, in raft.Input) {
+	for _, g := range h.order {
+		if at := slices.Index(g.quieted, p.host); at >= 0 {
+			g.unsay(at)
+			g.step(in)
+		}
 	}
 }
 
@@ -168,9 +207,23 @@ func (h *Host) ringPairs(now time.Duration) {
 // handleSilence wakes all that is quiet between this host and one that says nothing any more.
 func (h *Host) handleSilence(p *pair) {
 	h.doubt(p, p.heard)
-	for _, g := range h.order {
-		if slices.Contains(g.quieted, p.host) {
-			g.step(raft.Input{Kind: raft.InHostSilent, Host: p.host, Since: raft.Instant(p.heard)})
+	h.unsayAll(p, raft.Input{Kind: raft.InHostSilent, Host: p.host, Since: raft.Instant(p.heard)})
+}
+
+// checkQuiet asserts what hosts vouch for: whoever is quiet has a leader whose host speaks for it, and nobody is spoken
+// for that is not led (H24).
+func (g *group) checkQuiet() {
+	if g.stopped != nil || g.h.net.Load() == nil {
+		return
+	}
+	if g.r.Quiet() && g.r.Role() == raft.Follower {
+		if m, ok := g.r.Configuration().Member(g.r.Leader()); ok && m.Host != g.quietBy {
+			panic(fmt.Sprintf("H24: group %d is quiet under the leader at host %d, host %d vouches", g.id, m.Host, g.quietBy))
+		}
+	}
+	for _, host := range g.quieted {
+		if !g.leads(host) {
+			panic(fmt.Sprintf("H24: group %d does not lead a replica at host %d, and vouches for it", g.id, host))
 		}
 	}
 }
@@ -181,7 +234,7 @@ func (h *Host) pairsAt() (at time.Duration) {
 		if p.quiet() {
 			continue
 		}
-		next := min(h.beatAt, p.heard+h.opts.ElectionTimeout+1)
+		next := min(max(h.beatAt, 1), p.heard+h.opts.ElectionTimeout+1)
 		if at == 0 || next < at {
 			at = next
 		}

@@ -9,12 +9,20 @@ import (
 )
 
 // Vouch says that its sender lives, and which leaders it speaks for: those of Groups groups, Sum of whose
-// names is their exclusive or. Call asks the receiver to wake all those that it speaks for.
+// names is their exclusive or. Call asks the receiver to wake all those that it speaks for. Answer says that it is
+// one, by a host that has nothing to vouch for.
 type Vouch struct {
 	Call   bool
+	Answer bool
 	Groups uint32
 	Sum    uint64
 }
+
+// Flags of a Vouch.
+const (
+	vouchCall = 1 << iota
+	vouchAnswer
+)
 
 // Wake says that the sender does not speak for this group's leader any more.
 type Wake struct {
@@ -29,11 +37,14 @@ func GroupName(group raft.GroupID, birth raft.Birth) uint64 {
 }
 
 func appendVouch(dst []byte, v *Vouch) []byte {
-	call := byte(0)
+	flags := byte(0)
 	if v.Call {
-		call = 1
+		flags |= vouchCall
 	}
-	dst = append(dst, call)
+	if v.Answer {
+		flags |= vouchAnswer
+	}
+	dst = append(dst, flags)
 	dst = binary.AppendUvarint(dst, uint64(v.Groups))
 	return binary.LittleEndian.AppendUint64(dst, v.Sum)
 }
@@ -45,11 +56,11 @@ func appendWake(dst []byte, w *Wake) []byte {
 
 func (c *cursor) vouch() *Vouch {
 	at := c.off
-	call := c.u8("call")
-	if call > 1 {
-		c.fail("call", at, "0 or 1", fmt.Sprint(call))
+	flags := c.u8("flags")
+	if flags&^(vouchCall|vouchAnswer) != 0 {
+		c.fail("flags", at, "known flags", fmt.Sprintf("%#x", flags))
 	}
-	return &Vouch{Call: call == 1, Groups: c.uvarint32("groups"), Sum: c.u64("sum")}
+	return &Vouch{Call: flags&vouchCall != 0, Answer: flags&vouchAnswer != 0, Groups: c.uvarint32("groups"), Sum: c.u64("sum")}
 }
 
 func (c *cursor) wake() *Wake {
