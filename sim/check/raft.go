@@ -185,6 +185,9 @@ func (c *Checker) recovered(host int, g *group, r *replica, e *env.Event) {
 		c.fail("R9: host %d group %d: restarted in term %d with a vote for %d, had voted for %d in term %d",
 			host, g.id, e.Term, e.Peer, r.voteFor, r.voteTerm)
 	}
+	if e.Peer != 0 {
+		c.voteGranted(host, g, r, e) // durable, and the process ended before it said so
+	}
 	for o := r; o != nil; o = o.old {
 		have, ok := o.digest(e.Index)
 		if e.Index == o.base { // nothing behind it was durable
