@@ -34,6 +34,10 @@ func (s *Server) vote() error {
 	if !slices.ContainsFunc(s.host.Peers(), func(p lockstep.Peer) bool { return p.ID == id }) {
 		return nil // it was removed
 	}
+	if len(conf.Next) > 0 { // the change under way, of another one that joins perhaps, is not taken back by this one
+		conf.Learners = slices.DeleteFunc(conf.Learners, func(l lockstep.HostID) bool { return slices.Contains(conf.Next, l) })
+		conf.Voters, conf.Next = conf.Next, nil
+	}
 	conf.Voters = append(conf.Voters, id)
 	_, err = s.group.Reconfigure(s.ctx, conf)
 	return err
