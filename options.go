@@ -57,7 +57,7 @@ type Configuration struct {
 type ReadOptions struct {
 	Level  Level
 	After  Index         // with AtLeast
-	MaxAge time.Duration // with Stale: at most so old. Zero: any; older: ErrStale
+	MaxAge time.Duration // with Stale: at most so old, by this host's clock. Zero: any; older: ErrStale, and the replica asks for what it lacks
 }
 
 // Level is what a read promises.

@@ -61,6 +61,7 @@ type group struct {
 	written   logBytes
 
 	catchUp   catchUp
+	fresh     fresh
 	snapshots snapshots
 	saves     saveQueue
 	retryAt   time.Duration // when what a full disk refused goes again; 0: nothing waits

@@ -191,7 +191,7 @@ func TestRemovedLearnerIsSpokenForNoMore(t *testing.T) {
 		w.Sleep(30 * time.Second)
 		onTurn(w, hosts, gone, func(h *Host) {
 			if g := h.groups[1]; g != nil && g.stopped == nil {
-				t.Errorf("the removed replica lives: quiet %v, %v old", g.r.Quiet(), g.age())
+				t.Errorf("the removed replica lives: quiet %v, a leader was heard at %v", g.r.Quiet(), g.heard)
 			}
 		})
 		before := *seen

@@ -212,9 +212,11 @@ func (g *group) enqueueReads(reads []*readCall) {
 				r.fail(notCommitted(fmt.Errorf("%w: %s", ErrRecovering, why)))
 				continue
 			}
-			if age := g.age(); r.opts.MaxAge > 0 && age > r.opts.MaxAge {
-				r.fail(fmt.Errorf("%w: %v old, at most %v", ErrStale, age, r.opts.MaxAge))
-				continue
+			if r.opts.MaxAge > 0 {
+				if age, ok := g.young(r.opts.MaxAge); !ok {
+					r.fail(fmt.Errorf("%w: %v old, at most %v", ErrStale, age, r.opts.MaxAge))
+					continue
+				}
 			}
 		default:
 			r.fail(fmt.Errorf("%w: ReadOptions.Level %d is none of the four", ErrOptions, r.opts.Level))
@@ -248,19 +250,11 @@ func (l *lane) sweepReads(now time.Duration) (open bool) {
 	return len(l.readers) > 0
 }
 
-// age is how long ago this replica last heard from a leader, or led.
-func (g *group) age() time.Duration {
-	now := g.h.env.Clock().Now()
-	if g.r.Role() == raft.Leader {
-		return 0
-	}
-	return now - g.lastHeard()
-}
-
 // askedReads wait for one read index.
 type askedReads struct {
 	token uint64
-	reads []*readCall
+	at    time.Duration // when it was asked for
+	reads []*readCall   // none: of the replica itself
 }
 
 // maxAsked is how many read indexes a group asks for at once: those who come meanwhile share the next.
@@ -271,12 +265,14 @@ const maxAsked = 2
 // askReads lets all reads that wait share one token, and so one round to a majority (H11).
 func (g *group) askReads() {
 	for _, level := range [...]Level{Leased, Linearizable} {
-		if len(g.asking[level]) == 0 || len(g.asked) >= maxAsked {
+		own := g.fresh.wanted && level == Linearizable && len(g.asked) == 0 && g.r.Leader() != 0
+		if len(g.asking[level]) == 0 && !own || len(g.asked) >= maxAsked {
 			continue
 		}
+		g.fresh.wanted = false
 		g.nextToken++
 		token := g.h.life + g.nextToken
-		g.asked = append(g.asked, askedReads{token: token, reads: g.asking[level]})
+		g.asked = append(g.asked, askedReads{token: token, at: g.h.env.Clock().Now(), reads: g.asking[level]})
 		g.asking[level], g.spareReads = g.spareReads, nil
 		g.step(raft.Input{Kind: raft.InRead, Token: token, Leased: level == Leased})
 	}
@@ -295,10 +291,11 @@ func (g *group) readReady(rr *raft.ReadReady) {
 	if i < 0 {
 		return
 	}
-	reads := g.asked[i].reads
+	reads, at := g.asked[i].reads, g.asked[i].at
 	g.asked = slices.Delete(g.asked, i, i+1)
 	switch {
 	case !rr.Failed:
+		g.fresh.confirm(rr.Index, at)
 		for _, r := range reads {
 			r.index = rr.Index
 		}

@@ -2,8 +2,10 @@ package check
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/lockstep-rsm/lockstep/machine"
@@ -24,6 +26,7 @@ type Call struct {
 	Why          error
 	Linearizable bool          // of a query
 	AtLeast      machine.Index // of a query that is not linearizable
+	MaxAge       time.Duration // likewise: what had completed so long before it began is in its state. Zero: no bound
 	Stream       int           // not zero: commands of one stream were taken by one life of a host in the order of Begin, all different
 	floor        machine.Index // what completed before it began
 }
@@ -47,9 +50,33 @@ type Calls struct {
 	w     *Witness
 	All   []*Call
 	floor machine.Index // highest index that a completed call has shown
+	rises []rise        // of floor, in order
 	taken map[place]*Call
 	sent  map[string]int // commands by their bytes, those that are Never in the log left out
 	ended [Ran + 1]int
+}
+
+// rise is a time at which floor has risen.
+type rise struct {
+	at time.Duration
+	to machine.Index
+}
+
+// raise notes what a call that ends now has shown.
+func (c *Calls) raise(call *Call) {
+	if call.Index > c.floor {
+		c.floor = call.Index
+		c.rises = append(c.rises, rise{call.Ended, call.Index})
+	}
+}
+
+// floorAt is the floor as it was.
+func (c *Calls) floorAt(at time.Duration) machine.Index {
+	i, _ := slices.BinarySearchFunc(c.rises, at, func(r rise, at time.Duration) int { return cmp.Compare(r.at, at+1) })
+	if i == 0 {
+		return 0
+	}
+	return c.rises[i-1].to
 }
 
 type place struct {
@@ -107,7 +134,7 @@ func (c *Calls) executed(call *Call) {
 	if got := encode(call); call.Outcome == Answered && !bytes.Equal(got, e.result) {
 		c.fail("H1: client %d on host %d was answered %q at %d.%d, the sequential replay of the log says %q", call.Client, call.Host, got, call.Index, call.Ordinal, e.result)
 	}
-	c.floor = max(c.floor, call.Index)
+	c.raise(call)
 }
 
 // encode is the answer as Results.AppendResult has it.
@@ -129,6 +156,9 @@ func (c *Calls) answered(call *Call) {
 	if call.Index < call.AtLeast {
 		c.fail("H3: client %d on host %d read the state at %d, and asked for %d at least", call.Client, call.Host, call.Index, call.AtLeast)
 	}
+	if floor := c.floorAt(call.Began - call.MaxAge); call.MaxAge > 0 && call.Index < floor {
+		c.fail("H26: client %d on host %d read the state at %d, and wanted one at most %v old: %d had completed before", call.Client, call.Host, call.Index, call.MaxAge, floor)
+	}
 	var want bytes.Buffer
 	err := c.w.view(call.Index).Query(call.Input, &want)
 	var no *machine.Refusal
@@ -140,7 +170,7 @@ func (c *Calls) answered(call *Call) {
 			call.Client, call.Host, call.Output, call.Refusal, call.Index, want.Bytes(), no)
 	}
 	if call.Linearizable {
-		c.floor = max(c.floor, call.Index)
+		c.raise(call)
 	}
 }
 

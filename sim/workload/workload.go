@@ -93,12 +93,13 @@ func (k *client) step() {
 		k.write(key, &kv.Op{Put: &kv.Put{Key: []byte(key), Value: k.value(), PrevKV: d < 5}})
 	case d < 50:
 		k.read(key, lockstep.ReadOptions{})
-	case d < 62:
+	case d < 58:
 		k.read(key, lockstep.ReadOptions{Level: lockstep.Leased})
-	case d < 67:
+	case d < 62:
 		k.read(key, lockstep.ReadOptions{Level: lockstep.AtLeast, After: k.index})
 	case d < 70:
-		k.read(key, lockstep.ReadOptions{Level: lockstep.Stale})
+		ages := []time.Duration{0, 20 * time.Millisecond, 300 * time.Millisecond, 2 * time.Second}
+		k.read(key, lockstep.ReadOptions{Level: lockstep.Stale, MaxAge: ages[k.Rand().IntN(len(ages))]})
 	case d < 84:
 		k.compareAndPut(key)
 	case d < 92:
