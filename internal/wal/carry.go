@@ -146,7 +146,7 @@ func (l *Log) carryInto() bool {
 }
 
 func (l *Log) carryOne(s *segment, c carriedEntry, p place) error {
-	raw, err := s.read(p.at, p.size)
+	raw, err := l.readBack(s, p)
 	if err != nil {
 		return err
 	}
@@ -159,6 +159,18 @@ func (l *Log) carryOne(s *segment, c carriedEntry, p place) error {
 	to := l.putEntry(wire.RecordCarried, &r.Identity, r.Data)
 	l.carry.moved = append(l.carry.moved, movedEntry{c, p, to})
 	return nil
+}
+
+// readBack reads for the writer, which writes nothing meanwhile: a read that does not end is a stall.
+func (l *Log) readBack(s *segment, p place) ([]byte, error) {
+	l.mu.Lock()
+	l.started = max(l.now(), 1)
+	l.mu.Unlock()
+	raw, err := s.read(p.at, p.size)
+	l.mu.Lock()
+	l.started = 0
+	l.mu.Unlock()
+	return raw, err
 }
 
 // moveCarried enters in the index what the batch just synced has carried.

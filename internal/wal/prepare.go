@@ -124,7 +124,7 @@ func (l *Log) chore() (chore, file) {
 		return choreRemove, f
 	}
 	target := 1
-	if s := l.current(); (l.rolling || s.end-s.head > uint64(s.blocks)/2) && l.dead() == 0 {
+	if s := l.current(); (l.rolling || l.full || s.end-s.head > uint64(s.blocks)/2) && l.dead() == 0 {
 		target = 2
 	}
 	short := len(l.spares) < target || l.wanted > 0

@@ -30,7 +30,7 @@ func (l *Log) remainsOf(most int64) (r remains) {
 		}
 	}
 	for _, id := range sortedGroups(l.groups) {
-		if g := l.groups[id]; g.wrote == s.id && !g.destroyed && !r.add(s, g) {
+		if g := l.groups[id]; g.wrote == s.id && !g.destroyed && !r.add(l, s, g) {
 			return remains{}
 		}
 	}
@@ -41,7 +41,7 @@ func (l *Log) remainsOf(most int64) (r remains) {
 // add restates what s holds of a group. What it appended is the end of the group's log, and goes as what
 // it was. If the log lies in s as a whole, the former one may have been replaced there: then it is
 // replaced once more.
-func (r *remains) add(s *segment, g *group) bool {
+func (r *remains) add(l *Log, s *segment, g *group) bool {
 	whole := true
 	for _, p := range g.places {
 		whole = whole && p.segment == s.id
@@ -57,7 +57,7 @@ func (r *remains) add(s *segment, g *group) bool {
 		if p.segment != s.id {
 			continue
 		}
-		raw, err := s.read(p.at, p.size)
+		raw, err := l.readBack(s, p)
 		if err != nil {
 			return false
 		}

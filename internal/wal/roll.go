@@ -112,6 +112,7 @@ func (l *Log) spare(need int, entries bool) (file, error) {
 	for {
 		f, err := l.trySpare(blocks, entries)
 		if err != errWait {
+			l.prepare.Wake() // what is taken, or lacks, is made
 			return f, err
 		}
 		l.prepare.Wake()

@@ -139,3 +139,25 @@ func TestOpenReadsEverySegmentOnce(t *testing.T) {
 		t.Errorf("open read %d bytes of files that have %d", s.d.read, size)
 	}
 }
+
+// A log that is full though little of its segment is used finds the space that comes back: nobody writes
+// entries meanwhile, and one spare is there.
+func TestFullLogLooksForSpaceThoughItsSegmentIsEmpty(t *testing.T) {
+	s := newScript(t)
+	s.mustOpen()
+	s.mustSave(s.entry(1, strings.Repeat("x", int(s.l.o.SegmentBytes)*35/100)))
+	s.w.idle(time.Second)
+	s.d.free = 0
+	before := s.last[1]
+	long := strings.Repeat("x", int(s.l.o.SegmentBytes)*55/100)
+	if err := s.save(s.entry(1, long)); !errors.Is(err, ErrFull) {
+		t.Fatalf("a long entry without space for its segment: %v", err)
+	}
+	s.last[1] = before
+	s.d.free = 4 << 20
+	s.w.idle(5 * time.Second)
+	if s.l.Full() {
+		t.Fatalf("space is back for 5 s, and the log is still full: %+v", s.l.Stats())
+	}
+	s.mustSave(s.entry(1, long))
+}

@@ -23,7 +23,8 @@ func (l *Log) Pressed() bool {
 	return l.live > l.o.MaxBytes/2 || l.over() || l.full && l.trouble == nil
 }
 
-// StalledSince is when the running write was issued, on the env's clock; 0: none runs.
+// StalledSince is when the running write was issued, or a read that writes wait for, on the env's clock; 0:
+// none runs.
 func (l *Log) StalledSince() time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
