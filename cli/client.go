@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -75,16 +76,20 @@ type dialed struct {
 // connect gives a connection to the first endpoint, in their order, that answers, or to a later one
 // that answers first.
 func (p *Program) connect(ctx context.Context) (*grpc.ClientConn, error) {
+	return p.connectTo(ctx, p.endpoints)
+}
+
+func (p *Program) connectTo(ctx context.Context, endpoints []string) (*grpc.ClientConn, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
-	tries := make(chan dialed, len(p.endpoints))
-	reasons := make([]error, len(p.endpoints))
+	tries := make(chan dialed, len(endpoints))
+	reasons := make([]error, len(endpoints))
 	begun, open := 0, 0
 	patience := time.NewTimer(headStart)
 	defer patience.Stop()
-	for open > 0 || begun < len(p.endpoints) {
+	for open > 0 || begun < len(endpoints) {
 		if open == 0 {
-			p.try(ctx, begun, tries)
+			p.try(ctx, endpoints[begun], begun, tries)
 			begun, open = begun+1, open+1
 			patience.Reset(headStart)
 		}
@@ -102,8 +107,8 @@ func (p *Program) connect(ctx context.Context) (*grpc.ClientConn, error) {
 			}
 			reasons[d.place] = d.err
 		case <-patience.C:
-			if begun < len(p.endpoints) {
-				p.try(ctx, begun, tries)
+			if begun < len(endpoints) {
+				p.try(ctx, endpoints[begun], begun, tries)
 				begun, open = begun+1, open+1
 				patience.Reset(headStart)
 			}
@@ -112,9 +117,9 @@ func (p *Program) connect(ctx context.Context) (*grpc.ClientConn, error) {
 	return nil, &notSent{fmt.Errorf("reach a server: %w. Is one running? Try lockstep up, or give --endpoints", errors.Join(reasons...))}
 }
 
-func (p *Program) try(ctx context.Context, place int, tries chan<- dialed) {
+func (p *Program) try(ctx context.Context, endpoint string, place int, tries chan<- dialed) {
 	p.env.Run("connect", func() {
-		conn, err := p.dialReady(ctx, p.endpoints[place])
+		conn, err := p.dialReady(ctx, endpoint)
 		tries <- dialed{place, conn, err}
 	})
 }
@@ -210,7 +215,7 @@ func (p *Program) dial(ctx context.Context, endpoint string) (*grpc.ClientConn, 
 		creds = credentials.NewTLS(c)
 	}
 	first := probe
-	conn, err := grpc.NewClient("passthrough:///"+addr, grpc.WithTransportCredentials(creds), grpc.WithUnaryInterceptor(keepOutcome),
+	conn, err := grpc.NewClient(target(endpoint), grpc.WithTransportCredentials(creds), grpc.WithUnaryInterceptor(keepOutcome),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(1<<31-1)),
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
 			if c := first; c != nil {
@@ -245,16 +250,35 @@ func keepOutcome(ctx context.Context, method string, q, a any, conn *grpc.Client
 	return err
 }
 
-// ask connects and does f, all within the timeout.
+// ask connects and does f, all within the timeout. A server that says that it cannot, and another may, is
+// passed over.
 func (p *Program) ask(ctx context.Context, write bool, f func(ctx context.Context, conn *grpc.ClientConn) error) error {
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
-	conn, err := p.connect(ctx)
-	if err != nil {
-		return asked(err, write, p.timeout)
+	endpoints := p.endpoints
+	for {
+		conn, err := p.connectTo(ctx, endpoints)
+		if err != nil {
+			return asked(err, write, p.timeout)
+		}
+		err = f(ctx, conn)
+		_ = conn.Close()
+		others := slices.DeleteFunc(slices.Clone(endpoints), func(e string) bool { return target(e) == conn.Target() })
+		if !elsewhere(err) || len(others) == 0 {
+			return asked(err, write, p.timeout)
+		}
+		endpoints = others
 	}
-	defer conn.Close()
-	return asked(f(ctx, conn), write, p.timeout)
+}
+
+// target is what a connection to an endpoint calls it.
+func target(endpoint string) string { return "passthrough:///" + plain(endpoint) }
+
+// elsewhere says whether a server has done nothing, for a reason that others may not have: it holds no replica of
+// the keys, or is itself the host that is to be removed.
+func elsewhere(err error) bool {
+	text := status.Convert(err).Message()
+	return err != nil && (strings.Contains(text, etcdapi.NoReplica) || strings.Contains(text, "another host has to remove this one"))
 }
 
 // hostStatus asks one server how it is.

@@ -10,8 +10,11 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/lockstep-rsm/lockstep/env"
+	"github.com/lockstep-rsm/lockstep/server/etcdapi"
 )
 
 // hung gives addresses of n servers that take connections and never say anything.
@@ -89,5 +92,34 @@ func TestNobodyAnswersNamesEveryEndpoint(t *testing.T) {
 			t.Errorf("%s is missing, or out of order, in: %v", e, err)
 		}
 		at = i
+	}
+}
+
+// A server that holds no replica of the keys answers, and cannot serve: the next one is asked. Other errors are the
+// command's end.
+func TestServerThatCannotServeIsPassedOver(t *testing.T) {
+	var addrs []string
+	for range 3 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := grpc.NewServer()
+		go func() { _ = s.Serve(l) }()
+		t.Cleanup(s.Stop)
+		addrs = append(addrs, l.Addr().String())
+	}
+	p := Program{env: env.OS(), timeout: 20 * time.Second, endpoints: addrs}
+	for text, asks := range map[string]int{
+		"etcdserver: " + etcdapi.NoReplica: 3, "Remove: another host has to remove this one": 3, "etcdserver: no leader": 1,
+	} {
+		var asked []string
+		err := p.ask(t.Context(), true, func(_ context.Context, conn *grpc.ClientConn) error {
+			asked = append(asked, conn.Target())
+			return status.Error(codes.Unavailable, text)
+		})
+		if len(asked) != asks || err == nil {
+			t.Errorf("%q was answered by %v: %v", text, asked, err)
+		}
 	}
 }

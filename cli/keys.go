@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/spf13/cobra"
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -164,13 +165,20 @@ func (p *Program) watch() *cobra.Command {
 		Long: "Print changes as they happen, from --rev on if it is given. When a server goes, another one is asked for what follows.",
 		RunE: func(c *cobra.Command, args []string) error {
 			q := &pb.WatchCreateRequest{Key: []byte(args[0]), RangeEnd: spanEnd(args, prefix), StartRevision: revision, PrevKv: prev}
+			endpoints := p.endpoints
 			for {
-				conn, err := p.connect(c.Context())
+				conn, err := p.connectTo(c.Context(), endpoints)
 				if err != nil {
 					return asked(err, false, p.timeout)
 				}
 				err = p.follow(c.Context(), conn, q)
 				_ = conn.Close()
+				others := slices.DeleteFunc(slices.Clone(endpoints), func(e string) bool { return target(e) == conn.Target() })
+				if elsewhere(err) && len(others) > 0 {
+					endpoints = others
+					continue
+				}
+				endpoints = p.endpoints
 				var coded *codedError
 				if c.Context().Err() != nil {
 					return &codedError{code: exitInterrupted}

@@ -94,7 +94,7 @@ func (p *Program) memberAdd() *cobra.Command {
 func (p *Program) memberRemove() *cobra.Command {
 	f := &change{}
 	return p.changing(&cobra.Command{
-		Use: "remove ID", Short: "Take a host out of the cluster, with its data", Args: exactly(1),
+		Use: "remove ID", Short: "Take a host out of the cluster, for good", Args: exactly(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			id, plan, err := p.removal(c.Context(), args[0])
 			if err != nil {
@@ -219,11 +219,11 @@ func (p *Program) removal(ctx context.Context, text string) (id uint64, plan str
 			live++
 		}
 	}
-	plan = fmt.Sprintf("Host %d leaves every group and the cluster, for good, and its data go", id)
+	plan = fmt.Sprintf("Host %d leaves every group and the cluster, for good", id)
 	if votes {
 		plan += fmt.Sprintf(": %d voters become %d, of which %d live and %d may fail", len(v.voters), rest, live, max((rest-1)/2, 0))
 	}
-	plan += "."
+	plan += ". Stop it then, and delete its directory."
 	if votes && live <= rest/2 {
 		return 0, "", &codedError{exitNotDone, fmt.Errorf("%s That would leave no majority that answers: start the others first", plan)}
 	}

@@ -28,6 +28,10 @@ var refusals = map[int32]error{
 	kv.ErrInvalidSort.Code:   rpctypes.ErrGRPCInvalidSortOption,
 }
 
+// NoReplica is what a server that does not serve the keys says: one that was removed, or waits. Nothing was done, and
+// another server may serve.
+const NoReplica = "this server holds no replica of the keys; lockstep status tells why"
+
 // failures are the group's "cannot" in etcd's words. Unavailable makes a client try elsewhere,
 // reads by itself; whatever else is final for it.
 var failures = []struct{ is, as error }{
@@ -39,7 +43,7 @@ var failures = []struct{ is, as error }{
 	{lockstep.ErrQuarantined, rpctypes.ErrGRPCUnhealthy},
 	{lockstep.ErrHalted, rpctypes.ErrGRPCUnhealthy},
 	{lockstep.ErrSkipped, rpctypes.ErrGRPCTimeout},
-	{lockstep.ErrNoReplica, rpctypes.ErrGRPCUnhealthy},
+	{lockstep.ErrNoReplica, status.Error(codes.Unavailable, "etcdserver: "+NoReplica)},
 	{lockstep.ErrStale, rpctypes.ErrGRPCTimeoutWaitAppliedIndex},
 }
 
