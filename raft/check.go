@@ -202,4 +202,15 @@ func (r *Replica) checkReady() {
 	if len(rd.AfterSave) > 0 && rd.Save.Empty() {
 		r.broken("R9", "%d messages wait for no save", len(rd.AfterSave))
 	}
+	if len(rd.Save.Entries) > 0 {
+		if rd.Save.Base != nil {
+			r.broken("R7", "entries from %d on go with base %d, which may pass log that waits", rd.Save.Entries[0].Index, rd.Save.Base.Index())
+		}
+		return
+	}
+	for i := range rd.AfterSave {
+		if m := &rd.AfterSave[i]; m.Type == MsgAppendReply && !m.Reject && m.Index > r.log.saved {
+			r.broken("R7", "entry %d is acknowledged with a save that has no entries, saved is %d", m.Index, r.log.saved)
+		}
+	}
 }

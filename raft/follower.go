@@ -142,8 +142,8 @@ func (r *Replica) refuseAppend(m *Message, at Index) {
 // once if it is saved, else after the save that holds it (R7). Appends whose entries are on their
 // way to the disk in an earlier save say what is durable now; onSaved says the rest.
 func (r *Replica) flushAck() {
-	if !r.ackDue {
-		return
+	if !r.ackDue || r.base != nil && r.verified > r.log.handed {
+		return // a new base goes alone, and may pass log that waits: it cannot answer for any
 	}
 	r.ackDue = false
 	to, ok := r.configuration().Member(r.leader)

@@ -15,7 +15,8 @@ type pendingSave struct {
 func (r *Replica) takeSave() {
 	s := &r.ready.Save
 	// Messages that wait for a former Save need one of their own to wait for: saves end in order.
-	if r.hardDirty || len(r.ready.AfterSave) > 0 && r.log.handed == r.log.last() && r.base == nil {
+	// A base alone may pass one that waits for space.
+	if r.hardDirty || len(r.ready.AfterSave) > 0 && r.handing() == r.log.handed && (r.base == nil || r.durable != r.hard) {
 		s.Hard, s.HardSet, s.TwoBatch = r.hard, true, r.twoBatch
 	}
 	s.Entries = r.log.slice(r.log.handed+1, r.handing()+1)
@@ -34,8 +35,11 @@ func (r *Replica) takeSave() {
 }
 
 // handing is how far the next Save takes the log: what is beyond the bound is in the one after
-// it. So is what follows empty entries, for which a full disk has room.
+// it. So is what follows empty entries or a new base, for which a full disk has room.
 func (r *Replica) handing() Index {
+	if r.base != nil {
+		return r.log.handed
+	}
 	if r.o.MaxSaveBytes == 0 {
 		return r.log.last()
 	}

@@ -149,8 +149,8 @@ func (g *group) ready() {
 		g.lane.install(g, rd.Install)
 	}
 	g.save(&rd)
-	if len(rd.Save.Entries) > 0 && g.r.Pending() {
-		g.touch() // a save has its bound; the rest is in the next
+	if !rd.Save.Empty() && g.r.Pending() {
+		g.touch() // a save has its bound, and a base goes alone; the rest is in the next
 	}
 	if len(rd.Apply) > 0 {
 		g.grow(rd.Apply)

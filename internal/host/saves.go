@@ -36,6 +36,7 @@ type queuedSave struct {
 	carries   bool       // log: entries or a snapshot
 	alone     bool       // replaces log
 	empty     bool       // carries empty entries alone, or a snapshot: finds room where others find none
+	until     uint64     // if not 0: what was taken back of it is replaced by the snapshot of that save
 	unwanted  raft.Index // if not 0: its entries from here on do not go again, should they be refused
 	again     bool       // has been refused, and gone again at once
 	refused   bool       // waits for retry even if it needs no space for entries
@@ -108,17 +109,21 @@ func (q *saveQueue) bringAlong() {
 	}
 }
 
-// takeBack cuts from saves that wait what later truncations or snapshots replace.
+// takeBack cuts from saves that wait what later truncations or snapshots replace. Of what it truncated raft
+// awaits nothing (R3), but what a snapshot covers it counts as durable with the save that brought it.
 func (q *saveQueue) takeBack() {
-	from := ^raft.Index(0)
+	from, snapshot := ^raft.Index(0), uint64(0)
 	for i := len(q.queue) - 1; i >= 0; i-- {
 		n := &q.queue[i]
+		if snapshot > 0 && n.state != saveDone && len(n.save.Entries) > 0 {
+			n.until = snapshot
+		}
 		n.cut(from)
 		if len(n.save.Entries) > 0 {
 			from = min(from, n.save.Entries[0].Index)
 		}
 		if n.save.Base != nil && n.save.Replaces {
-			from = 1 // a snapshot in place of all that is before it
+			from, snapshot = 1, n.save.Seq // in place of all that is before it
 		}
 	}
 }
@@ -198,6 +203,9 @@ func (q *saveQueue) done(seq uint64) (afterSave []raft.Message, through uint64) 
 	for i := range q.queue {
 		if n := &q.queue[i]; n.save.Seq == seq {
 			n.state = saveDone
+			if len(n.save.Entries) > 0 {
+				n.until = 0 // nothing was taken back
+			}
 			if !n.carries {
 				afterSave, n.afterSave = n.afterSave, nil
 			}
@@ -207,7 +215,7 @@ func (q *saveQueue) done(seq uint64) (afterSave []raft.Message, through uint64) 
 		}
 	}
 	k := 0
-	for k < len(q.queue) && q.queue[k].state == saveDone {
+	for k < len(q.queue) && q.queue[k].state == saveDone && q.isDone(q.queue[k].until) {
 		through = q.queue[k].save.Seq
 		afterSave = append(afterSave, q.queue[k].afterSave...)
 		k++
@@ -216,6 +224,11 @@ func (q *saveQueue) done(seq uint64) (afterSave []raft.Message, through uint64) 
 	clear(q.queue[n:])
 	q.queue = q.queue[:n]
 	return afterSave, through
+}
+
+// isDone says whether a save is done, or none: 0.
+func (q *saveQueue) isDone(seq uint64) bool {
+	return seq == 0 || !slices.ContainsFunc(q.queue, func(n queuedSave) bool { return n.save.Seq == seq && n.state != saveDone })
 }
 
 // refuse takes back a save that found no space. Where it needs no space for entries it may have been

@@ -177,6 +177,20 @@ func TestSnapshotPassesWhatWaitsForSpace(t *testing.T) {
 	}
 }
 
+// Entries that a snapshot replaces count as durable with it, and not before, though a term passes in between.
+func TestWhatASnapshotReplacesIsReportedWithIt(t *testing.T) {
+	q := &saveQueue{last: 4}
+	q.add(entriesSave(1, 5, 5, 8), nil, 4)
+	wantHanded(t, q, "1")
+	q.refuse(1)
+	q.add(hardSave(2, 6, 0), nil, 4)
+	wantHanded(t, q, "2h6")
+	q.add(baseSave(3, 20, true), nil, 4)
+	wantHanded(t, q, "3")
+	wantThrough(t, q, 2, 0)
+	wantThrough(t, q, 3, 3)
+}
+
 func TestVotesWithoutRoomWaitForRetry(t *testing.T) {
 	q := &saveQueue{last: 9}
 	q.add(hardSave(1, 6, 0), nil, 9)
