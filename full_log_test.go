@@ -28,6 +28,18 @@ func (c *island) noSnapshots() {
 	}
 }
 
+// noAgreement lets no host note that a snapshot is agreed.
+func (c *island) noAgreement() {
+	for i := range c.hosts {
+		c.w.Disk(i).Hook = func(op world.Op, name string) error {
+			if op == world.OpRename && strings.HasSuffix(name, ".sealed") {
+				return syscall.EIO
+			}
+			return nil
+		}
+	}
+}
+
 // fill writes to a group until its leader's log has refused an entry.
 func (c *island) fill(id lockstep.GroupID, size int) bool {
 	for until := c.w.Now() + time.Minute; c.w.Now() < until; {
@@ -169,5 +181,38 @@ func TestFullLogOfASleepingGroupClears(t *testing.T) {
 				c.clears(1, 2)
 			})
 		})
+	}
+}
+
+// TestFullLogClearsThoughSnapshotsFailed lets every snapshot fail for half a minute with a full log, in which
+// no mark can be written any more: the view of the newest one has to be kept until its snapshot is on the disk.
+func TestFullLogClearsThoughSnapshotsFailed(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		fail func(*island)
+	}{
+		{"to be written", (*island).noSnapshots},
+		{"to be marked as agreed", (*island).noAgreement},
+	} {
+		for seed := range uint64(3) {
+			t.Run(fmt.Sprint(c.name, ", seed ", seed), func(t *testing.T) {
+				inWorld(t, 900+seed, 3, 30*time.Minute, func(i *island) {
+					i.tune = func(_ int, o *lockstep.Options) { o.WALSegmentBytes, o.MaxWALBytes = 512<<10, 8<<20 }
+					if !i.began() {
+						return
+					}
+					c.fail(i)
+					if !i.fill(1, 20<<10) {
+						return
+					}
+					stop := false
+					i.writers(20<<10, &stop, 1)
+					i.w.Sleep(30 * time.Second)
+					stop = true
+					i.heal()
+					i.clears(1)
+				})
+			})
+		}
 	}
 }

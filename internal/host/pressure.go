@@ -65,12 +65,13 @@ func (g *group) press() {
 		return
 	}
 	if s.pinning && !g.lane.wantPin.Load() {
-		return // one is written, or waits to be agreed
+		g.agree() // one is written, or waits to be agreed, or to be marked as that again
+		return
 	}
 	if p := g.lane.takeHeld(); p != nil && p.header.Meta.Index() > newest {
 		s.pinning = true
 		g.lane.wantPin.Store(false)
-		g.task("snapshot", func() { g.writeSnapshot(p.header, p.view) })
+		g.task("snapshot", func() { g.writeSnapshot(p) })
 		return
 	} else if p != nil {
 		g.giveBack(p)
@@ -97,18 +98,16 @@ type pin struct {
 	view   machine.View
 }
 
-// hold keeps the view of the newest mark, in place of the one before.
+// hold keeps the newest view while the log presses, and gives back the other one. Whoever ends the
+// pressure or the lane drops what is held afterwards.
 func (l *lane) hold(g *group, p *pin) {
 	l.mu.Lock()
-	before := l.held
-	l.held = p
-	stopped := l.stopped
-	l.mu.Unlock()
-	if before != nil {
-		g.giveBack(before)
+	if l.holds.Load() && !l.stopped && (l.held == nil || l.held.header.Meta.Index() < p.header.Meta.Index()) {
+		p, l.held = l.held, p
 	}
-	if stopped {
-		g.dropHeld()
+	l.mu.Unlock()
+	if p != nil {
+		g.giveBack(p)
 	}
 }
 

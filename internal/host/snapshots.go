@@ -21,9 +21,10 @@ var errDiverged = errors.New("replica diverged")
 
 // snapshots is what a group knows of its own: when the next is due, which wait to be agreed.
 type snapshots struct {
-	since   int64 // bytes of log since the last pinned one
-	pinning bool  // one is wanted, written, or waits to be agreed
-	sealed  *raft.SnapshotMeta
+	since   int64              // bytes of log since the last pinned one
+	pinning bool               // one is wanted, written, or waits to be agreed
+	sealed  *raft.SnapshotMeta // waits to be agreed, and for the disk to know that
+	marking bool               // the disk is told that one is agreed
 	agreed  []raft.Mark        // the newest marks that a majority agrees on, ascending
 	own     []raft.Mark        // our newest marks, ascending
 	newest  *raft.SnapshotMeta // newest agreed and sealed
@@ -59,7 +60,11 @@ func (g *group) grow(entries []raft.Entry) {
 
 // wantSnapshot pins a view at the next mark.
 func (g *group) wantSnapshot() {
-	if g.snapshots.pinning || g.snapshots.since == 0 && len(g.snapshots.waiters) == 0 {
+	if g.snapshots.pinning {
+		g.agree() // the disk may not have taken it
+		return
+	}
+	if g.snapshots.since == 0 && len(g.snapshots.waiters) == 0 {
 		return
 	}
 	g.snapshots.pinning = true
@@ -97,18 +102,24 @@ func (l *lane) mark(g *group, e *raft.Entry) {
 		Machine: l.conf.Settings.Machine, MachineVersion: l.conf.Settings.Version, Time: e.Time,
 	}
 	header.Sessions, _ = l.sessions.AppendBinary(nil)
-	view := l.machine.View()
+	p := &pin{header, l.machine.View()}
 	if !want {
-		l.hold(g, &pin{header, view})
+		l.hold(g, p)
 		return
 	}
-	g.task("snapshot", func() { g.writeSnapshot(header, view) })
+	g.task("snapshot", func() { g.writeSnapshot(p) })
 }
 
-// writeSnapshot saves a pinned view, seals it and reads it back, beside everything else.
-func (g *group) writeSnapshot(header snapshot.Header, view machine.View) {
-	meta := header.Meta
-	size, err := g.sealSnapshot(header, view)
+// writeSnapshot saves a pinned view, seals it and reads it back, beside everything else. A view that
+// cannot be saved is held while the log presses: no later mark may bring another one (H15).
+func (g *group) writeSnapshot(p *pin) {
+	meta := p.header.Meta
+	size, err := g.sealSnapshot(p.header, p.view)
+	if err == nil {
+		err = p.view.Close()
+	} else {
+		g.lane.hold(g, p)
+	}
 	if err == nil {
 		g.h.observe(env.Event{Kind: env.SnapshotSealed, Group: uint64(g.id), Replica: uint64(g.self.Replica), Index: uint64(meta.Identity.Index), Count: uint64(size)})
 	}
@@ -116,11 +127,6 @@ func (g *group) writeSnapshot(header snapshot.Header, view machine.View) {
 }
 
 func (g *group) sealSnapshot(header snapshot.Header, view machine.View) (size int64, err error) {
-	defer func() {
-		if cerr := view.Close(); err == nil {
-			err = cerr
-		}
-	}()
 	w, err := g.h.snaps.Create(header)
 	if err != nil {
 		return 0, err
@@ -203,11 +209,11 @@ func (g *group) handleAgreed(m raft.Mark) {
 // mark or a later one: the chain of results covers everything before (H14).
 func (g *group) agree() {
 	s := &g.snapshots
-	if s.sealed == nil || !s.agreedAt(s.sealed.Identity.Index) {
+	if s.sealed == nil || s.marking || !s.agreedAt(s.sealed.Identity.Index) {
 		return
 	}
 	meta := s.sealed
-	s.sealed, s.pinning = nil, false
+	s.marking = true
 	s.since = 0
 	g.task("agree", func() {
 		err := g.h.snaps.MarkAgreed(g.id, g.birth, meta.Identity.Index)
@@ -240,8 +246,12 @@ func keepMark(marks []raft.Mark, m raft.Mark) []raft.Mark {
 // stays for followers that are a little behind.
 func (g *group) snapshotAgreed(meta *raft.SnapshotMeta, err error) {
 	s := &g.snapshots
+	s.marking = false
+	if s.sealed == meta && (err == nil || errors.Is(err, snapshot.ErrNotFound)) {
+		s.sealed, s.pinning = nil, false
+	}
 	if err != nil {
-		g.h.log.Warn("snapshot not marked as agreed", "group", g.id, "index", meta.Identity.Index, "err", err)
+		g.h.log.Warn("snapshot not marked as agreed", "group", g.id, "index", meta.Identity.Index, "err", err, "do", "see the disk; it is tried again")
 		g.endSnapshotCalls(0, err)
 		return
 	}

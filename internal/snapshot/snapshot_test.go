@@ -484,6 +484,30 @@ func TestStreamOfAnotherSnapshotIsRefused(t *testing.T) {
 	}
 }
 
+// A directory that cannot be synced leaves the file with its new name: marking it is tried again.
+func TestAgreementIsTriedAgain(t *testing.T) {
+	for failAt := 1; failAt <= 2; failAt++ {
+		dir := t.TempDir()
+		f := &faults{Env: env.OS()}
+		s := openStore(t, dir, func(o *Options) { o.Env = f })
+		data := randomBytes(1000)
+		mustWrite(t, s, header(1, 10), data)
+		f.n, f.failAt = 0, failAt
+		if err := s.MarkAgreed(1, 5, 10); !errors.Is(err, syscall.ENOSPC) || s.Agreed(1, 5, 10) {
+			t.Fatalf("%s failed: %v; agreed: %t", f.op, err, s.Agreed(1, 5, 10))
+		}
+		if _, got, err := read(s, 1, 10); err != nil || !bytes.Equal(got, data) {
+			t.Errorf("%s failed: read %d bytes: %v", f.op, len(got), err)
+		}
+		if err := s.MarkAgreed(1, 5, 10); err != nil || !s.Agreed(1, 5, 10) {
+			t.Errorf("%s failed, and again: %v", f.op, err)
+		}
+		if again := openStore(t, dir, nil); !again.Agreed(1, 5, 10) {
+			t.Errorf("%s failed once: agreement is lost", f.op)
+		}
+	}
+}
+
 // TestSendFindsDamage: a rotten source must not make every receiver try for ever.
 func TestSendFindsDamage(t *testing.T) {
 	dir := t.TempDir()

@@ -75,6 +75,7 @@ const (
 type file struct {
 	header Header // without Sessions
 	agreed bool
+	named  bool // as agreed, though that may not be durable yet
 	size   int64
 	users  int
 	doomed bool // remove it when the last user has gone
@@ -291,7 +292,7 @@ func (s *Store) MarkAgreed(group raft.GroupID, birth raft.Birth, index raft.Inde
 	s.mu.Lock()
 	f := s.files[k]
 	there := f.usable()
-	already := there && f.agreed
+	already, named := there && f.agreed, there && f.named
 	s.mu.Unlock()
 	if !there {
 		return fmt.Errorf("mark %v as agreed: %w", k, ErrNotFound)
@@ -299,8 +300,13 @@ func (s *Store) MarkAgreed(group raft.GroupID, birth raft.Birth, index raft.Inde
 	if already {
 		return nil
 	}
-	if err := s.fs.Rename(s.name(k, suffixSealed), s.name(k, suffixAgreed)); err != nil {
-		return fmt.Errorf("mark %v as agreed: %w", k, err)
+	if !named {
+		if err := s.fs.Rename(s.name(k, suffixSealed), s.name(k, suffixAgreed)); err != nil {
+			return fmt.Errorf("mark %v as agreed: %w", k, err)
+		}
+		s.mu.Lock()
+		f.named = true
+		s.mu.Unlock()
 	}
 	if err := s.fs.SyncDir(s.o.Dir); err != nil {
 		return fmt.Errorf("mark %v as agreed: %w", k, err)
@@ -369,7 +375,7 @@ func (s *Store) removeWhere(which func(k key) bool) error {
 		s.mu.Unlock()
 		switch {
 		case busy:
-		case f != nil && suffix == suffixOf(f.agreed):
+		case f != nil && suffix == suffixOf(f.agreed || f.named):
 			listed = append(listed, k)
 		default:
 			errs = append(errs, s.unlink(s.o.Dir+"/"+info.Name))
@@ -392,7 +398,7 @@ func (s *Store) removeAll(keys []key) error {
 			continue
 		}
 		delete(s.files, k)
-		name := s.name(k, suffixOf(f.agreed))
+		name := s.name(k, suffixOf(f.agreed || f.named))
 		s.mu.Unlock()
 		errs = append(errs, s.unlink(name))
 	}

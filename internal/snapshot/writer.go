@@ -203,8 +203,8 @@ func (s *Store) seal(o *output, k key, h Header, agreed bool) error {
 	}
 	s.files[k] = f
 	s.mu.Unlock()
-	if old != nil && old.agreed != agreed {
-		return s.unlink(s.name(k, suffixOf(old.agreed)))
+	if old != nil && (old.agreed || old.named) != agreed {
+		return s.unlink(s.name(k, suffixOf(!agreed)))
 	}
 	return nil
 }
