@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"bytes"
 	"log/slog"
 	"sync"
 	"time"
@@ -82,6 +83,11 @@ type repeat struct {
 	position uint64
 	count    uint32
 	records  []byte
+}
+
+// clone is a repeat with records of its own.
+func (r *repeat) clone() repeat {
+	return repeat{r.position, r.count, bytes.Clone(r.records)}
 }
 
 // request is one Append on its way.

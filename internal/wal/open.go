@@ -151,31 +151,24 @@ func (s *scan) groups(l *Log, rec *Recovered) {
 // beside the dead ones in front also lives that only voted, or each restart of a full log would
 // make it longer.
 func (s *scan) goOn(l *Log) error {
-	var keep []*segment
-	for _, seg := range l.chain {
-		if !seg.bare && (len(keep) > 0 || seg.live > 0) {
-			keep = append(keep, seg)
-		}
-	}
-	var rest remains
-	if n := len(keep); n > 0 && keep[n-1] == l.current() {
-		if rest = l.remainsOf(l.smallBytes(n + 1)); rest.of != nil {
-			keep = keep[:n-1]
-		}
-	}
-	l.seal(true, 0, &rest, keep...)
+	keep, again, rest := s.keep(l)
+	l.seal(true, 0, &again, &rest, keep...)
 	f, err := s.free(l, 2*uint32(l.batch.Blocks()))
 	if err != nil {
 		return err
 	}
-	l.seal(true, f.blocks, &rest, keep...)
+	l.seal(true, f.blocks, &again, &rest, keep...)
 	seg, err := l.begin(f, s.top+1)
 	if err != nil {
 		return err
 	}
 	l.settleIn(seg, &rest, l.batch.Len())
+	for _, before := range keep {
+		before.again = repeat{}
+	}
+	seg.again = again.clone()
 	l.chain = append(keep, seg)
-	l.repeat = repeat{position: seg.head}
+	l.repeat, l.promised = repeat{position: seg.head}, rest.of == nil
 	for _, x := range s.files {
 		used := false
 		for _, seg := range l.chain {
@@ -186,6 +179,32 @@ func (s *scan) goOn(l *Log) error {
 		}
 	}
 	return nil
+}
+
+// keep picks the segments that the new head names. Again is the last batch of those: where segments
+// behind it are left out, the head of the first one is its second place, which goes with it (W6). For
+// that, a life that only voted stays where another one, which is kept, is behind it.
+func (s *scan) keep(l *Log) (keep []*segment, again repeat, rest remains) {
+	keep = l.chain[l.dead():]
+	if n := len(keep); n > 0 && keep[0].live == 0 {
+		keep = nil // the newest is dead too
+	}
+	again = l.repeat
+	for n := len(keep); n > 0 && keep[n-1].bare; n = len(keep) {
+		again, keep = keep[n-1].again, keep[:n-1]
+	}
+	n := len(keep)
+	if n == 0 || keep[n-1] != l.current() {
+		return keep, again, rest
+	}
+	most := l.smallBytes(n + 1)
+	if s.newest.lone != "" {
+		most = max(most, l.o.SegmentBytes/5) // what its head holds of another stands in one place
+	}
+	if rest = l.remainsOf(most); rest.of != nil {
+		again, keep = keep[n-1].again, keep[:n-1]
+	}
+	return keep, again, rest
 }
 
 // free finds or makes a file for the new head.

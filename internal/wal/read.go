@@ -64,8 +64,8 @@ func (l *Log) find(group raft.GroupID, index raft.Index) (*segment, place, error
 	if s == nil {
 		return nil, p, &wire.CorruptError{What: "entry", Expected: "its payload", Found: "a hole since the log was opened"}
 	}
-	if p.at >= s.address(s.end) {
-		return nil, p, ErrNotHeld // not synced yet
+	if p.at >= s.address(s.end) && p.at < s.address(s.mirror) {
+		return nil, p, ErrNotHeld // not synced yet; what the mirror holds is
 	}
 	return s, p, nil
 }

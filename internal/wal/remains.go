@@ -6,7 +6,7 @@ import (
 )
 
 // remains is what is left of the newest segment when the next one begins, restated in the next one's
-// head, which then does not name it any more. Every start begins a segment: without this, each life
+// head, which then does not name it any more, and holds the batch that its head has repeated (W6). Every start begins a segment: without this, each life
 // would take one for the little that it wrote, and votes on a full log would use up what is kept for
 // them (W9).
 //

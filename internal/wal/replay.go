@@ -173,8 +173,8 @@ func (r *replay) head(x *scanned, newest bool) error {
 		groups[h.Group] = g
 		g.destroyed, g.hard, g.hardAt = h.Destroyed, h.Hard, position
 		g.condition, g.since, g.why = Condition(h.Condition), h.Since, h.Why
-		if h.Destroyed {
-			g.runs = nil
+		if h.Destroyed || h.Last.Kind == 0 {
+			g.runs = nil // no entry is left, even if what ended them is lost
 		}
 		if h.Base.Kind != 0 {
 			g.rebase(&wire.Record{

@@ -14,8 +14,11 @@ import (
 // chain: the dead segments in front are free once it is durable, not before (W8). The wait for
 // that sync is also why every batch promises its own head. ErrFull: there is no segment.
 func (l *Log) roll(need int, entries bool) error {
-	rest := l.remainsIfTight()
-	l.seal(false, 0, &rest)
+	rest, again := l.remainsIfTight(), l.repeat
+	if rest.of != nil {
+		again = rest.of.again
+	}
+	l.seal(false, 0, &again, &rest)
 	next, err := l.spare(need, entries)
 	if err != nil {
 		return err
@@ -27,12 +30,13 @@ func (l *Log) roll(need int, entries bool) error {
 	if rest.of != nil {
 		keep = keep[:len(keep)-1]
 	}
-	l.seal(false, next.blocks, &rest, keep...)
+	l.seal(false, next.blocks, &again, &rest, keep...)
 	l.mu.Unlock()
 	s, err := l.begin(next, position)
 	if err != nil {
 		return err
 	}
+	s.again = again.clone()
 	l.mu.Lock()
 	l.settleIn(s, &rest, l.batch.Len())
 	for _, d := range l.chain[:dead] {
@@ -41,17 +45,18 @@ func (l *Log) roll(need int, entries bool) error {
 	if rest.of != nil {
 		l.release(rest.of.file)
 	}
+	l.chain[len(l.chain)-1].again = repeat{}
 	l.chain = append(append([]*segment(nil), keep...), s)
 	l.mu.Unlock()
 	l.repeat = repeat{position: position, records: l.repeat.records[:0]}
-	l.promised = true
+	l.promised = rest.of == nil // what remains is not left to a head that nothing promises
 	l.prepare.Wake()
 	return nil
 }
 
 // seal builds the head of the next segment, of so many blocks, in the batch; before are the
-// segments it names, rest what it holds of another instead.
-func (l *Log) seal(opening bool, blocks uint32, rest *remains, before ...*segment) {
+// segments it names, again is the last batch of those, rest what it holds of another instead.
+func (l *Log) seal(opening bool, blocks uint32, again *repeat, rest *remains, before ...*segment) {
 	h := wire.SegmentHead{Cluster: l.o.Cluster, Host: l.o.Host, Boot: l.boot, Blocks: blocks, Opening: opening}
 	for _, s := range before {
 		h.Before = append(h.Before, wire.SegmentBefore{
@@ -61,12 +66,9 @@ func (l *Log) seal(opening bool, blocks uint32, rest *remains, before ...*segmen
 	for _, id := range sortedGroups(l.groups) {
 		h.Groups = append(h.Groups, headOf(l.groups[id]))
 	}
-	if rest.of != nil {
-		h.Repeat = append(wire.AppendRepeatRecord(nil, 0, 0), rest.records...)
-	} else {
-		h.Repeat = wire.AppendRepeatRecord(nil, l.repeat.position, l.repeat.count)
-		h.Repeat = append(h.Repeat, l.repeat.records...)
-	}
+	h.Repeat = wire.AppendRepeatRecord(nil, again.position, again.count)
+	h.Repeat = append(h.Repeat, again.records...)
+	h.Repeat = append(h.Repeat, rest.records...)
 	l.batch.Reset()
 	l.scratch = wire.AppendSegmentHead(l.scratch[:0], &h)
 	l.batch.Write(l.scratch)

@@ -45,6 +45,10 @@ type segment struct {
 	live      int   // entries that are in some group's log
 	liveBytes int64 // of their records
 	stuck     bool  // rot in it keeps it from being carried forward
+
+	// again is what its head repeats: the last batch of the segment before, of which that is the second
+	// place until a batch follows. Only the newest one's is kept.
+	again repeat
 }
 
 func (s *segment) offset(position uint64) int64 { return int64(position-s.head) * wire.BlockSize }

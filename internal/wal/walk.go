@@ -64,9 +64,9 @@ func (s *scan) headRecords(x *scanned) error {
 	if err != nil {
 		return err
 	}
+	x.seg.again = repeat{a.position, uint32(len(a.records)), x.head.Repeat[wire.RecordHeaderSize+12 : a.size]}
 	if x == s.newest {
-		// The batch before the head keeps its second place while none is behind the head.
-		s.repeat = repeat{a.position, uint32(len(a.records)), x.head.Repeat[wire.RecordHeaderSize+12 : a.size]}
+		s.repeat = x.seg.again // the batch before the head keeps its second place while none is behind the head
 	}
 	rest := x.head.Repeat[a.size:]
 	at := uint32(x.headSize - len(rest))
