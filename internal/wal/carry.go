@@ -56,13 +56,16 @@ func (l *Log) carryDue() bool {
 	}
 	few := stale || oldest.liveBytes <= oldest.bytes()/2
 	press := chain >= l.o.MaxBytes/4*3 && l.live <= chain/8*5
-	if !few && !press || l.carryRoom() < 2 || l.carry.blocked == l.current().id {
+	if !few && !press {
 		return false
 	}
 	if l.carry.segment != oldest.id {
 		l.carry.segment, l.carry.left = oldest.id, nil
 	}
-	return true
+	if l.carryRoom() < 2 {
+		l.carry.blocked = l.current().id
+	}
+	return l.carry.blocked != l.current().id
 }
 
 // carryRoom is how many blocks a carried batch may have: it takes half of the reserve too, as it
@@ -76,10 +79,10 @@ func (l *Log) carryRolls() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := l.current()
-	if !l.full && !l.over() || l.trouble != nil || l.closing || l.carry.blocked != s.id || l.dead() > 0 || len(l.spares) == 0 && !l.mayGrow() {
+	if !l.full && !l.over() || l.trouble != nil || l.closing || l.carry.blocked != s.id || len(l.spares) == 0 && !l.mayGrow() {
 		return false
 	}
-	oldest := l.chain[0]
+	oldest := l.chain[min(l.dead(), len(l.chain)-1)]
 	return oldest.id == l.carry.segment && !oldest.stuck && oldest.liveBytes <= l.o.SegmentBytes/4*3
 }
 

@@ -34,6 +34,26 @@ func TestEmptyEntriesLeaveVotesTheirPart(t *testing.T) {
 	}
 }
 
+// TestFullLogIsCarriedOnFromAFullSegment compacts a full log whose every segment holds a little of a group
+// that sleeps. The newest one has no room to carry that, and nobody writes: it clears by itself.
+func TestFullLogIsCarriedOnFromAFullSegment(t *testing.T) {
+	s := newScript(t)
+	s.mustOpen()
+	s.fill(func() GroupSave {
+		s.mustSave(s.empty(2))
+		return s.entry(1, strings.Repeat("x", 3000))
+	})
+	for term := raft.Term(2); s.l.room(claimState) != 2; term++ {
+		s.mustSave(hardState(2, term, 1, false))
+	}
+	s.mustSave(s.base(1, s.last[1]))
+	s.w.idle(10 * time.Second)
+	if s.l.Full() {
+		t.Fatalf("still full: %+v", s.l.Stats())
+	}
+	s.mustSave(s.entry(1, "again"))
+}
+
 // fill saves until the log is full, and says how many saves it took.
 func (s *script) fill(next func() GroupSave) (n int) {
 	for ; n < 1000; n++ {
