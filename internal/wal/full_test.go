@@ -54,6 +54,26 @@ func TestFullLogIsCarriedOnFromAFullSegment(t *testing.T) {
 	s.mustSave(s.entry(1, "again"))
 }
 
+// TestCarryingRollsBehindADeadSegment has a full log whose newest segment has no room to carry into, with
+// none or one in front that is dead already: no entry comes that would lead to another one.
+func TestCarryingRollsBehindADeadSegment(t *testing.T) {
+	for _, dead := range []bool{false, true} {
+		l := &Log{o: Options{SegmentBytes: 64 << 10, MaxBytes: 256 << 10}, full: true, spares: []file{{blocks: 16}}}
+		for id := range uint32(4) {
+			l.chain = append(l.chain, &segment{file: file{blocks: 16}, id: id + 1, data: 1, end: 15, mirror: 15, live: 1, liveBytes: 68})
+		}
+		if dead {
+			l.chain[0].live, l.chain[0].liveBytes = 0, 0
+		}
+		if l.carryDue() {
+			t.Fatalf("dead %v: it carries into a segment without room", dead)
+		}
+		if want := l.chain[l.dead()].id; l.carry.segment != want || !l.carryRolls() {
+			t.Errorf("dead %v: %+v is carried, want segment %d; rolls %v", dead, l.carry, want, l.carryRolls())
+		}
+	}
+}
+
 // fill saves until the log is full, and says how many saves it took.
 func (s *script) fill(next func() GroupSave) (n int) {
 	for ; n < 1000; n++ {
