@@ -138,6 +138,9 @@ func (h *Host) handleSaved(b *batch, err error) {
 func (s *saver) saved() {
 	g := s.g
 	afterSave, through := g.saves.done(s.seq)
+	if g.stopped != nil {
+		return // it votes and acknowledges no more: nobody could tell that it did (H8)
+	}
 	if through < s.seq {
 		g.step(raft.Input{Kind: raft.InHardSaved, Seq: s.seq}) // it passed entries that wait for space
 	}
