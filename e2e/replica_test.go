@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -115,7 +116,29 @@ func (r *replica) kill(t testing.TB) {
 }
 
 // pause is SIGSTOP, resume SIGCONT.
-func (r *replica) pause(t testing.TB)  { r.signal(t, syscall.SIGSTOP) }
+// pause returns when the process stands still: the signal stops each of its threads when that runs next, and
+// on a busy machine one may finish a request before.
+func (r *replica) pause(t testing.TB) {
+	t.Helper()
+	r.signal(t, syscall.SIGSTOP)
+	within(t, 5*time.Second, "stop replica "+r.name, func(context.Context) error {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", r.process.cmd.Process.Pid))
+		if err != nil || len(threads) == 0 {
+			return fmt.Errorf("no threads: %v", err)
+		}
+		for _, file := range threads {
+			stat, err := os.ReadFile(file)
+			if err != nil {
+				return err
+			}
+			if _, state, ok := strings.Cut(string(stat), ") "); !ok || state[0] != 'T' {
+				return fmt.Errorf("%s says %s", file, stat)
+			}
+		}
+		return nil
+	})
+}
+
 func (r *replica) resume(t testing.TB) { r.signal(t, syscall.SIGCONT) }
 
 func (r *replica) signal(t testing.TB, s syscall.Signal) {
