@@ -22,7 +22,6 @@ import (
 const (
 	foundingEvery = 50 * time.Millisecond  // first pause between rounds of asking
 	foundingSlow  = 500 * time.Millisecond // longest pause
-	askTimeout    = 2 * time.Second
 )
 
 // gate lets one task at a time pass, as a mutex that may be held while parked.
