@@ -73,8 +73,9 @@ cross:
 test:
 	go test -tags $(TAGS) ./...
 
+# What runs on one goroutine, a simulation above all, is cut short here: step test plays it all.
 race:
-	CGO_ENABLED=1 go test -race -short -timeout 40m -tags $(TAGS) ./...
+	CGO_ENABLED=1 LOCKSTEP_SEEDS=1 go test -race -short -timeout 40m -tags $(TAGS) ./...
 
 # Other modules of the tree; e2e's tests are a step of their own.
 nested:

@@ -47,6 +47,14 @@ func inWorld(t *testing.T, seed uint64, n int, limit time.Duration, test func(c 
 	}
 }
 
+// seedsOf is how many seeds a test plays: all, or with -short, as under the race detector, few of them.
+func seedsOf(all, few uint64) uint64 {
+	if testing.Short() {
+		return few
+	}
+	return all
+}
+
 // start opens host i in its present process, and waits until Open has returned.
 func (c *island) start(i int) error {
 	c.hosts[i], c.opened[i] = nil, nil

@@ -131,7 +131,7 @@ func (c *island) clears(groups ...lockstep.GroupID) {
 }
 
 func TestFullLogClearsThoughHostsStartAgainAndAgain(t *testing.T) {
-	for seed := range uint64(8) {
+	for seed := range seedsOf(8, 2) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			inWorld(t, 300+seed, 3, 30*time.Minute, func(c *island) {
 				c.tune = func(_ int, o *lockstep.Options) { o.WALSegmentBytes, o.MaxWALBytes = 512<<10, 8<<20 }
@@ -157,7 +157,7 @@ func TestFullLogClearsThoughHostsStartAgainAndAgain(t *testing.T) {
 
 // TestFullLogOfASleepingGroupClears fills the log with a group that sleeps then, and writes to another one.
 func TestFullLogOfASleepingGroupClears(t *testing.T) {
-	for seed := range uint64(8) {
+	for seed := range seedsOf(8, 2) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			inWorld(t, 400+seed, 3, 30*time.Minute, func(c *island) {
 				c.tune = func(_ int, o *lockstep.Options) { o.WALSegmentBytes, o.MaxWALBytes = 512<<10, 8<<20 }
@@ -194,7 +194,7 @@ func TestFullLogClearsThoughSnapshotsFailed(t *testing.T) {
 		{"to be written", (*island).noSnapshots},
 		{"to be marked as agreed", (*island).noAgreement},
 	} {
-		for seed := range uint64(3) {
+		for seed := range seedsOf(3, 1) {
 			t.Run(fmt.Sprint(c.name, ", seed ", seed), func(t *testing.T) {
 				inWorld(t, 900+seed, 3, 30*time.Minute, func(i *island) {
 					i.tune = func(_ int, o *lockstep.Options) { o.WALSegmentBytes, o.MaxWALBytes = 512<<10, 8<<20 }

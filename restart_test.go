@@ -77,8 +77,12 @@ func (c *island) back(i int, acked int64) {
 // TestCrashAtAnyDiskOperationAroundSnapshots ends one host at each operation of a run that writes,
 // agrees and prunes snapshots and cuts the log, or that receives one; then all of them at once.
 func TestCrashAtAnyDiskOperationAroundSnapshots(t *testing.T) {
+	step := 3
+	if testing.Short() {
+		step = 21
+	}
 	for _, behind := range []bool{false, true} {
-		for k := 1; k <= 160; k += 3 {
+		for k := 1; k <= 160; k += step {
 			victim, power := k%3, k%2 == 0
 			inWorld(t, uint64(1000+k), 3, 20*time.Minute, func(c *island) {
 				c.tune = smallSnapshots

@@ -515,6 +515,9 @@ func TestExplore(t *testing.T) {
 // A host that sends votes and acknowledgements before they are saved loses them in a crash: the explorer
 // finds a run in which that costs an entry, or makes two leaders.
 func TestExplorerFindsWhatLeavesBeforeItsSave(t *testing.T) {
+	if testing.Short() {
+		t.Skip("visits a hundred thousand states on one goroutine")
+	}
 	x, wrong := explore(t, bounds{elections: 2, crashes: 1}, true)
 	if wrong == "" {
 		t.Error("nothing is found")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -83,6 +84,22 @@ func TestInvariantAndClientsAreHeard(t *testing.T) {
 	o.Client = func(_ context.Context, c *sim.Client) { c.Errorf("seen by %d", c.N) }
 	if _, err := sim.Play(1, o); err == nil || !strings.Contains(err.Error(), "seen by") {
 		t.Errorf("a client that has seen something: %v", err)
+	}
+}
+
+func TestEnvironmentSaysHowManySeeds(t *testing.T) {
+	t.Setenv("LOCKSTEP_SEEDS", "2")
+	o := quiet(counter.Machine.Kind())
+	o.Clients, o.Seeds = 1, 50
+	lives := atomic.Int64{}
+	client := o.Client
+	o.Client = func(ctx context.Context, c *sim.Client) {
+		lives.Add(1)
+		client(ctx, c)
+	}
+	sim.Run(t, o)
+	if n := lives.Load(); n != 4 { // each seed twice
+		t.Errorf("%d lives of the only client in two seeds", n)
 	}
 }
 

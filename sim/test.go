@@ -18,7 +18,7 @@ import (
 // go test -run 'TestBank/4f1c9ab2'. With t a *testing.T each file is a subtest of t, and the seeds
 // are one, named seeds.
 //
-// Of the environment, LOCKSTEP_SEED is one seed to play alone, once; LOCKSTEP_TRACE and
+// Of the environment, LOCKSTEP_SEEDS is in the place of o.Seeds; LOCKSTEP_SEED is one seed to play alone, once; LOCKSTEP_TRACE and
 // LOCKSTEP_HTML name files for the trace and the picture of what is played alone, a seed or a file of testdata; LOCKSTEP_SHRINK is in the place of o.Shrink, such as 5m or 0s.
 func Run(t testing.TB, o Options) {
 	t.Helper()
@@ -59,6 +59,11 @@ func (o *Options) environment() (err error) {
 		}
 		if o.Shrink == 0 {
 			o.Shrink = -1
+		}
+	}
+	if text := os.Getenv("LOCKSTEP_SEEDS"); text != "" {
+		if o.Seeds, err = strconv.Atoi(text); err != nil || o.Seeds < 1 {
+			return fmt.Errorf("LOCKSTEP_SEEDS is %q, not a number of seeds", text)
 		}
 	}
 	return nil

@@ -62,6 +62,9 @@ func (f *failing) Error(args ...any)                 { fmt.Fprint(&f.text, args.
 func (f *failing) Name() string                      { return "TestForgetful" }
 
 func TestPlantedBugIsFoundAndShrunk(t *testing.T) {
+	if testing.Short() {
+		t.Skip("plays one run after the other until it is small, for a minute under the race detector")
+	}
 	t.Chdir(t.TempDir())
 	t.Setenv("LOCKSTEP_SHRINK", "2m")
 	user := &failing{TB: t}
