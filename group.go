@@ -3,6 +3,9 @@ package lockstep
 import (
 	"context"
 	"fmt"
+	"maps"
+	"math"
+	"slices"
 
 	"github.com/lockstep-rsm/lockstep/internal/host"
 	"github.com/lockstep-rsm/lockstep/machine"
@@ -132,9 +135,10 @@ func (g *Group) Snapshot(ctx context.Context) (Index, error) {
 	return Index(index), fault("Snapshot", g.id, err)
 }
 
-// TransferLeader has the leader, which this host must be, hand over to the host to, and returns when that
-// leads; 0: the best placed voter. Proposals wait meanwhile, each time for at most an election timeout; none is
-// lost or done twice. Errors: ErrOptions where to is no voter, ErrNoQuorum, the end of ctx, ErrClosed.
+// TransferLeader has the leader, wherever it is, hand over to the host to, and returns when that leads; 0: to
+// the best placed voter. Proposals wait meanwhile, each time for at most an election timeout; none is lost or
+// done twice. Where priorities are set, they soon have their way again. Errors: ErrOptions where to is no
+// voter, ErrNoQuorum, the end of ctx, ErrClosed.
 func (g *Group) TransferLeader(ctx context.Context, to HostID) error {
 	if err := g.refuse("TransferLeader"); err != nil {
 		return err
@@ -157,13 +161,21 @@ func (g *Group) Configuration(ctx context.Context) (Configuration, error) {
 // vote when they follow closely; Reconfigure returns what is in force when the change is through. The
 // change goes on by itself when ctx ends before that (Outcome Unknown), and asked for again it is waited
 // for. A *RefusedError says that no change was begun, and why.
+//
+// A leader hands over to a voter of higher priority that keeps up, once it has for some seconds; one that
+// does not take over, or does not last, is asked less and less often. A voter of priority 0 campaigns only
+// where no other does: if none but such voters live, they lead.
 func (g *Group) Reconfigure(ctx context.Context, next Configuration) (Configuration, error) {
 	if err := g.refuse("Reconfigure"); err != nil {
 		return Configuration{}, err
 	}
+	priorities, err := prioritiesOf(next.Priorities)
+	if err != nil {
+		return Configuration{}, fault("Reconfigure", g.id, err)
+	}
 	c, err := g.h.Reconfigure(ctx, raft.GroupID(g.id), &host.Target{
 		Index: raft.Index(next.Index), Voters: hostIDs(next.Voters), Learners: hostIDs(next.Learners),
-		Settings: next.Settings.replicated(),
+		Settings: next.Settings.replicated(), Prefer: next.Priorities != nil, Priorities: priorities,
 	})
 	if err != nil {
 		return Configuration{}, fault("Reconfigure", g.id, err)
@@ -183,8 +195,31 @@ func configuration(c *raft.Configuration) Configuration {
 	return Configuration{
 		Index: Index(c.Index), Voters: hostsOf(c.Voters), Learners: hostsOf(c.Learners),
 		Next: hostsOf(c.Next), Outgoing: hostsOf(c.Outgoing),
-		Settings: settings(&c.Settings),
+		Settings: settings(&c.Settings), Priorities: priorities(c.Priorities),
 	}
+}
+
+func priorities(list []raft.Priority) map[HostID]int {
+	if len(list) == 0 {
+		return nil
+	}
+	of := make(map[HostID]int, len(list))
+	for _, p := range list {
+		of[HostID(p.Host)] = int(p.Value)
+	}
+	return of
+}
+
+// prioritiesOf is the twin of priorities.
+func prioritiesOf(of map[HostID]int) (list []raft.Priority, err error) {
+	for _, id := range slices.Sorted(maps.Keys(of)) {
+		value := of[id]
+		if value < 0 || value > math.MaxUint8 {
+			return nil, &host.RefusedError{Reason: fmt.Sprintf("the priority of host %d is %d: it is 0 to 255", id, value)}
+		}
+		list = append(list, raft.Priority{Host: raft.HostID(id), Value: uint8(value)})
+	}
+	return list, nil
 }
 
 func hostsOf(members []raft.Member) (hosts []HostID) {

@@ -50,7 +50,8 @@ type Configuration struct {
 	Index            Index
 	Voters, Learners []HostID // no host is in both, or in either twice
 	Settings         Settings
-	Next, Outgoing   []HostID // while a change is under way: the voters to be, and those that still count beside Voters. Reconfigure does not look at them
+	Priorities       map[HostID]int // for leading, 0 to 255, of members; who is not in it has 1. Reconfigure leaves them as they are if it is nil
+	Next, Outgoing   []HostID       // while a change is under way: the voters to be, and those that still count beside Voters. Reconfigure does not look at them
 }
 
 // ReadOptions say what a read must see. The zero value is a linearizable read.

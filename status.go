@@ -62,6 +62,8 @@ type ConfigurationStatus struct {
 	Learners []HostID `json:"learners"`
 	Next     []HostID `json:"next,omitempty"`     // voters to be, while some of them still learn
 	Outgoing []HostID `json:"outgoing,omitempty"` // that still count beside the voters
+	// Priorities for leading, of those that have another one than 1.
+	Priorities map[HostID]int `json:"priorities,omitempty"`
 }
 
 // Status never waits and touches no disk. The engine's own group is not in it.
@@ -106,8 +108,11 @@ func groupStatus(in *host.GroupStatus) GroupStatus {
 		Role: in.Role, State: in.State, Why: in.Why, Term: uint64(in.Term), Leader: HostID(in.Leader),
 		Commit: Index(in.Commit), Applied: Index(in.Applied), Snapshot: Index(in.Snapshot),
 		Digest: machine.Digest(in.Mark.Digest), DigestIndex: Index(in.Mark.Index), Tolerates: in.Tolerates,
-		Sessions:      in.Sessions,
-		Configuration: ConfigurationStatus{Index: c.Index, Voters: append([]HostID{}, c.Voters...), Learners: append([]HostID{}, c.Learners...), Next: c.Next, Outgoing: c.Outgoing},
-		Followers:     followers,
+		Sessions: in.Sessions,
+		Configuration: ConfigurationStatus{
+			Index: c.Index, Voters: append([]HostID{}, c.Voters...), Learners: append([]HostID{}, c.Learners...),
+			Next: c.Next, Outgoing: c.Outgoing, Priorities: c.Priorities,
+		},
+		Followers: followers,
 	}
 }

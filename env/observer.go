@@ -58,4 +58,5 @@ const (
 	Configured                             // another configuration is in force here, of the entry at Index; Text: voters, outgoing voters and learners, each replica@host
 	WentQuiet                              // this leader and its followers send no heartbeats until something stirs: Term
 	CommandRepeated                        // of the entry at Index, Count commands of sessions or tokens had run before, and were answered from the table
+	LeaderPreferred                        // this leader hands over to the replica Peer, which has a higher priority: Term
 )

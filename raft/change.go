@@ -65,7 +65,7 @@ func (r *Replica) refuseChange(c *Change) Refusal {
 // follows says whether the members to be are fit to come after c: each once, on a host of its own,
 // under its incarnation, and with an id that was never used where it is new (bug 20).
 func (c *Configuration) follows(next *Configuration) bool {
-	if next.NextReplica < c.NextReplica {
+	if next.NextReplica < c.NextReplica || !next.prioritiesFit() {
 		return false
 	}
 	all := slices.Concat(next.Voters, next.Learners)
@@ -94,7 +94,8 @@ func sameMembers(a, b []Member) bool { return slices.Equal(a, b) }
 func (r *Replica) staged(want *Configuration) *Configuration {
 	now := r.configuration()
 	first := &Configuration{
-		Voters: now.Voters, Learners: want.Learners, NextReplica: want.NextReplica, Settings: want.Settings,
+		Voters: now.Voters, Learners: want.Learners, Priorities: want.Priorities,
+		NextReplica: want.NextReplica, Settings: want.Settings,
 	}
 	if sameMembers(want.Voters, now.Voters) {
 		return first
@@ -198,7 +199,7 @@ func (r *Replica) appendConfiguration(c *Configuration) Index {
 func (r *Replica) bequeath() {
 	var best *progress
 	for _, p := range r.followers {
-		if !p.learner && r.recent(p) && (best == nil || p.match > best.match) {
+		if !p.learner && r.recent(p) && (best == nil || r.betterPlaced(p, best)) {
 			best = p
 		}
 	}

@@ -113,14 +113,14 @@ type trial struct {
 	busy  bool // the leaders have something to append, also when they are cut off
 }
 
-func newTrial(l links, leader int, seed uint64, busy bool) *trial {
+func newTrial(l links, leader int, seed uint64, busy bool, priorities ...Priority) *trial {
 	o := testOptions()
 	o.Seed, o.Check = seed, false
 	var ids []ReplicaID
 	for i := range l {
 		ids = append(ids, ReplicaID(i+1))
 	}
-	t := &trial{w: newWorld(len(l), Configuration{Voters: members(ids...), NextReplica: ReplicaID(len(l) + 1)}, o), l: l, busy: busy}
+	t := &trial{w: newWorld(len(l), Configuration{Voters: members(ids...), NextReplica: ReplicaID(len(l) + 1), Priorities: priorities}, o), l: l, busy: busy}
 	first := t.w.host(ids[leader])
 	t.w.now += testElection
 	first.r.electionAt = t.w.now

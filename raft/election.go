@@ -9,11 +9,14 @@ type ballot struct {
 }
 
 // resetElection draws the moment at which silence becomes an election: in [T, 2T), so that one
-// replica wakes before the others (thesis §3.4).
+// replica wakes before the others (thesis §3.4); in [3T, 4T) for one that others should rather be elected than.
 func (r *Replica) resetElection() {
 	r.rest.quiet = false
 	t := r.o.ElectionTimeout
 	r.electionAt = r.now + Instant(t+r.rand.below(t))
+	if r.yields() {
+		r.electionAt += Instant(2 * t)
+	}
 }
 
 // mayVote: a vote counts only from a replica that some configuration of its own log names, in this
@@ -263,6 +266,7 @@ func (r *Replica) becomeLeader() {
 	}
 	r.arrival = arrival{since: r.now}
 	r.beginLease()
+	r.beginPreference()
 	r.startMarks()
 	r.rest = rest{busy: r.now}
 	r.firstOwn = r.log.last() + 1
@@ -279,6 +283,9 @@ func (r *Replica) onHostRefused(host HostID) {
 		return
 	}
 	r.follow(0)
+	if r.yields() {
+		return
+	}
 	r.electionAt = min(r.electionAt, r.now+1+Instant(r.rand.below(refusedSpread)))
 }
 

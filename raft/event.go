@@ -18,6 +18,7 @@ const (
 	evReplicaStopped    = 15
 	evConfigured        = 26
 	evWentQuiet         = 27
+	evPreferred         = 29
 )
 
 func (r *Replica) event(e Event) { r.ready.Events = append(r.ready.Events, e) }

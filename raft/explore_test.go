@@ -374,7 +374,7 @@ var timeless = func() map[string]bool {
 	m := map[string]bool{}
 	for _, f := range strings.Fields("Replica.o Replica.now Replica.wall Replica.rand Replica.clock Replica.electionAt Replica.resendAt " +
 		"Replica.contact Replica.heartbeatAt Replica.asked Replica.scratch Replica.former Replica.ready Replica.rest reads.serial " +
-		"marker.at progress.heard progress.probeAt progress.goalAt progress.retryAt Identity.Time") {
+		"Replica.preference marker.at progress.heard progress.probeAt progress.goalAt progress.retryAt Identity.Time") {
 		m[f] = true
 	}
 	return m

@@ -31,6 +31,7 @@ type progress struct {
 	received Index // there, on disk or not, as it said last
 	heard    Instant
 	down     bool // its link is closed
+	unfit    bool // it could not lead, it says
 
 	probeAt    Instant // when probing: not before
 	probes     int     // when probing: unanswered so far

@@ -72,7 +72,8 @@ func (r *Replica) settled() bool {
 	last, c := r.log.last(), r.configuration()
 	return r.o.Quiet && r.now-r.rest.busy >= Instant(r.o.ElectionTimeout) &&
 		r.commit == last && r.log.saved == last && r.applied == last && len(r.saving) == 0 &&
-		r.reads.count == 0 && r.handover.target == 0 && !c.Joint() && len(c.Next) == 0 && r.marksDeadline() == 0
+		r.reads.count == 0 && r.handover.target == 0 && !c.Joint() && len(c.Next) == 0 && r.marksDeadline() == 0 &&
+		r.preferred() == nil
 }
 
 // mayAsk says whether a leader has nothing to do, and knows that those who are there lack nothing. Who is

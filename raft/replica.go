@@ -57,6 +57,7 @@ type Replica struct {
 	lease       lease       // leader: for reads without a round
 	arrival     arrival     // leader: of its entries at a majority
 	handover    handover    // leader: a transfer of leadership under way
+	preference  preference  // leader: for another one, by priority
 
 	reads reads // that wait for a round, or for the leader's answer
 

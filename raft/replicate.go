@@ -13,6 +13,7 @@ func (r *Replica) ringLeader() {
 			return
 		}
 		r.heartbeat()
+		r.ringPreference()
 		r.advanceCommit() // a change of voters may have made a majority of those who had answered
 		r.confirmReads()
 	}
@@ -205,7 +206,7 @@ func (r *Replica) onAppendReply(m *Message) {
 		r.refused(p, m)
 		return
 	}
-	p.received = m.Hint.Index
+	p.received, p.unfit = m.Hint.Index, m.Unfit
 	r.matched(p, m.Index)
 	if p.pace != replicating && m.Hint.Index >= r.log.base.Index && m.Hint.Index <= r.log.last() && m.Round >= p.probeRound {
 		p.replicate(m.Hint.Index)
@@ -265,7 +266,7 @@ func (r *Replica) onHeartbeatReply(m *Message) {
 	if p == nil {
 		return
 	}
-	p.received = m.Hint.Index
+	p.received, p.unfit = m.Hint.Index, m.Unfit
 	r.matched(p, m.Index)
 	r.agreedToRest(p, m)
 	switch p.pace {

@@ -87,6 +87,18 @@ func (s *script) ids(d *datadriven.TestData, key string) (ids []ReplicaID) {
 	return ids
 }
 
+// priorities are written priorities=(host:value,…).
+func (s *script) priorities(d *datadriven.TestData) (list []Priority) {
+	for _, a := range d.CmdArgs {
+		for _, v := range a.Vals {
+			if host, value, ok := strings.Cut(v, ":"); ok && a.Key == "priorities" {
+				list = append(list, Priority{Host: number[HostID](s.t, host), Value: uint8(number[uint64](s.t, value))})
+			}
+		}
+	}
+	return list
+}
+
 // group founds it: voters=(1,2,3) outgoing=() learners=(), and spare=2 hosts whose replicas nobody
 // knows yet.
 func (s *script) group(d *datadriven.TestData) {
@@ -106,6 +118,7 @@ func (s *script) group(d *datadriven.TestData) {
 	o.MarkEvery = arg(s, d, "mark-every", Index(1000))
 	o.Quiet = d.HasArg("quiet")
 	c.NextReplica = ReplicaID(n + 1)
+	c.Priorities = s.priorities(d)
 	c.Settings.Lease, c.Settings.MaxDriftPPM = int64(arg(s, d, "lease", uint64(0)))*1_000_000, uint32(arg(s, d, "drift", uint64(0)))
 	s.w = newWorld(n, c, o)
 	for range arg(s, d, "spare", uint64(0)) {
@@ -236,6 +249,8 @@ func describeEvent(me ReplicaID, e Event) string {
 		return fmt.Sprintf("%d installs the snapshot of %d@%d", me, e.Index, e.Term)
 	case evLogCompacted:
 		return fmt.Sprintf("%d's log begins at %d", me, e.Index)
+	case evPreferred:
+		return fmt.Sprintf("%d would rather that %d led", me, e.Peer)
 	case evWentQuiet:
 		return fmt.Sprintf("%d sends no heartbeats any more: all are quiet", me)
 	case evReplicaStopped:
@@ -282,19 +297,8 @@ func describeContent(m *Message) string {
 			return fmt.Sprintf("no such %d here, try %s", m.Index, at(m.Hint))
 		}
 		return fmt.Sprintf("durable through %d, received through %d", m.Index, m.Hint.Index)
-	case MsgHeartbeat:
-		if m.Round == 0 {
-			return fmt.Sprintf("commit is %d", m.Commit)
-		}
-		if m.Quiet {
-			return fmt.Sprintf("heartbeat of term %d, commit %d, and the last for now: be quiet", m.Term, m.Commit)
-		}
-		return fmt.Sprintf("heartbeat of term %d, commit %d", m.Term, m.Commit)
-	case MsgHeartbeatReply:
-		if m.Quiet {
-			return "alive, and quiet from now on"
-		}
-		return fmt.Sprintf("alive, durable through %d, received through %d", m.Index, m.Hint.Index)
+	case MsgHeartbeat, MsgHeartbeatReply:
+		return describeBeat(m)
 	case MsgReadIndex:
 		if m.Leased {
 			return "what is the read index, by your lease?"
@@ -316,6 +320,25 @@ func describeContent(m *Message) string {
 		return "campaign at once"
 	}
 	return "?"
+}
+
+// describeBeat tells a heartbeat, or the answer to one.
+func describeBeat(m *Message) string {
+	alive := "alive"
+	if m.Unfit {
+		alive = "alive, but not fit to lead"
+	}
+	switch {
+	case m.Type == MsgHeartbeat && m.Round == 0:
+		return fmt.Sprintf("commit is %d", m.Commit)
+	case m.Type == MsgHeartbeat && m.Quiet:
+		return fmt.Sprintf("heartbeat of term %d, commit %d, and the last for now: be quiet", m.Term, m.Commit)
+	case m.Type == MsgHeartbeat:
+		return fmt.Sprintf("heartbeat of term %d, commit %d", m.Term, m.Commit)
+	case m.Quiet:
+		return "alive, and quiet from now on"
+	}
+	return fmt.Sprintf("%s, durable through %d, received through %d", alive, m.Index, m.Hint.Index)
 }
 
 // timeout makes a replica's patience end now.
@@ -411,6 +434,7 @@ func (s *script) reconfigure(d *datadriven.TestData) {
 	now := h.r.Configuration()
 	c := Change{Ref: 1, After: arg(s, d, "after", now.Index), Next: Configuration{
 		Voters: members(s.ids(d, "voters")...), Learners: members(s.ids(d, "learners")...), NextReplica: now.NextReplica,
+		Priorities: s.priorities(d),
 	}}
 	for _, m := range slices.Concat(c.Next.Voters, c.Next.Learners) {
 		c.Next.NextReplica = max(c.Next.NextReplica, m.Replica+1)
@@ -480,6 +504,9 @@ func describeConfiguration(c *Configuration) string {
 		if len(set.members) > 0 {
 			text += fmt.Sprintf(", %s %v", set.name, idsOf(set.members))
 		}
+	}
+	for _, p := range c.Priorities {
+		text += fmt.Sprintf(", host %d has priority %d", p.Host, p.Value)
 	}
 	return text
 }

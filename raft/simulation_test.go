@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"testing"
 )
@@ -137,6 +138,9 @@ func (o *oracle) event(h *host, e Event) {
 		o.votes[key] = e.Peer
 	case evLeaderElected:
 		o.elected(h, e.Term)
+		if h.r.yields() && e.Text == "election" {
+			o.count["elected with priority 0"]++
+		}
 	case evSteppedDown:
 		o.count["stepped down: "+e.Text]++
 	case evEntryAppended:
@@ -146,6 +150,8 @@ func (o *oracle) event(h *host, e Event) {
 			o.t.Fatalf("log matching: entry %v is %v and %v", p, was, e.Digest)
 		}
 		o.entries[p] = e.Digest
+	case evPreferred:
+		o.count["preferred"]++
 	case evWentQuiet:
 		o.count["quiet"]++
 	case evLogTruncated:
@@ -250,6 +256,9 @@ func simulate(t *testing.T, seed uint64, steps int) map[string]int {
 		c.Voters, c.Outgoing = members(1, 2, 3), members(3, 4, 5)
 	}
 	c.NextReplica = ReplicaID(hosts + 1)
+	if g.IntN(2) == 0 {
+		c.Priorities = drawPriorities(g, c.Voters)
+	}
 	leases := g.IntN(2) == 0
 	if leases {
 		c.Settings.Lease, c.Settings.MaxDriftPPM = pick(g, []int64{testElection / 2, 2 * testElection}), 500_000
@@ -285,6 +294,16 @@ func simulate(t *testing.T, seed uint64, steps int) map[string]int {
 	}
 	d.heal()
 	return o.count
+}
+
+// drawPriorities gives some members another priority than they have by default.
+func drawPriorities(g *rand.Rand, of []Member) (list []Priority) {
+	for _, m := range of {
+		if value := uint8(g.IntN(4)); value != DefaultPriority {
+			list = append(list, Priority{Host: m.Host, Value: value})
+		}
+	}
+	return list
 }
 
 type dice struct {
@@ -387,6 +406,13 @@ func (d *dice) change() {
 		case p < 9:
 			next.Learners = append(next.Learners, m)
 		}
+	}
+	next.Priorities = slices.DeleteFunc(slices.Clone(now.Priorities), func(p Priority) bool {
+		on := func(m Member) bool { return m.Host == p.Host }
+		return !slices.ContainsFunc(next.Voters, on) && !slices.ContainsFunc(next.Learners, on)
+	})
+	if d.g.IntN(4) == 0 {
+		next.Priorities = drawPriorities(d.g, next.Voters)
 	}
 	after := now.Index
 	if d.g.IntN(10) == 0 {
@@ -546,7 +572,7 @@ func TestSimulationKeepsThesisProperties(t *testing.T) {
 	for _, k := range []string{
 		"elected", "truncated", "given up", "installed", "read", "read failed", "changed", "learning", "promoted",
 		"joint left", "joint left by another leader", "change in flight", "change outdated", "change without voters", "change unsettled",
-		"change to silent voters", "stepped down: no voter any more", "installed while joint", "stepped down: no quorum heard", "leased", "quiet",
+		"change to silent voters", "stepped down: no voter any more", "installed while joint", "stepped down: no quorum heard", "leased", "quiet", "preferred", "elected with priority 0",
 	} {
 		if total[k] == 0 {
 			t.Errorf("no seed has reached %q: the dice are loaded", k)

@@ -1,5 +1,7 @@
 package raft
 
+import "cmp"
+
 // handover is a leadership transfer under way (thesis §3.10).
 type handover struct {
 	target   ReplicaID // 0: none
@@ -30,13 +32,21 @@ func (r *Replica) onTransfer(id ReplicaID) {
 	r.ringTransfer()
 }
 
-// betterPlaced compares two targets of a transfer: who did not take over is asked last. Its log may be
-// complete and its machine quarantined.
+// betterPlaced compares two targets of a transfer: who did not take over is asked last (its log may be
+// complete and its machine quarantined), then who does not keep up, then who has a lower priority.
 func (r *Replica) betterPlaced(p, than *progress) bool {
-	if failed := r.handover.failed; failed != 0 && (p.member.Replica == failed) != (than.member.Replica == failed) {
-		return than.member.Replica == failed
+	c, late := r.configuration(), func(p *progress) int {
+		if r.keepsUp(p) {
+			return 0
+		}
+		return 1
 	}
-	return p.match > than.match
+	return cmp.Or(
+		-cmp.Compare(r.lastChoice(p), r.lastChoice(than)),
+		-cmp.Compare(late(p), late(than)),
+		cmp.Compare(c.Priority(p.member.Host), c.Priority(than.member.Host)),
+		cmp.Compare(p.match, than.match),
+	) > 0
 }
 
 // ringTransfer tells the target to campaign once its disk has everything (bug 69), and gives up in

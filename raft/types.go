@@ -129,11 +129,12 @@ type Member struct {
 // Configuration is who belongs to a group, and the settings that must be equal everywhere. It is
 // in force from the append of its entry on, and no more when that entry is truncated.
 type Configuration struct {
-	Index       Index    // of the entry that brought it
-	Voters      []Member // ordered by Replica
-	Outgoing    []Member // the voters being left, while joint; else empty (thesis §4.3)
-	Learners    []Member // get the log, do not vote or count
-	Next        []Member // the voters to be, while some of them still learn; else empty
+	Index       Index      // of the entry that brought it
+	Voters      []Member   // ordered by Replica
+	Outgoing    []Member   // the voters being left, while joint; else empty (thesis §4.3)
+	Learners    []Member   // get the log, do not vote or count
+	Next        []Member   // the voters to be, while some of them still learn; else empty
+	Priorities  []Priority // for leading, other than DefaultPriority; ordered by Host
 	NextReplica ReplicaID
 	Settings    Settings
 }
@@ -184,9 +185,9 @@ const (
 	MsgVote                                  // Term, Prev: its last position; Transfer: stickiness does not bind
 	MsgVoteReply                             // Reject
 	MsgAppend                                // Prev, PrevSum, Entries, Commit, Round, Agreed
-	MsgAppendReply                           // Index: match (or, with Reject, the refused Prev.Index); Hint: the same in memory; Round, Mark, WantMark
+	MsgAppendReply                           // Index: match (or, with Reject, the refused Prev.Index); Hint: the same in memory; Round, Mark, WantMark, Unfit
 	MsgHeartbeat                             // Commit (at most what the follower is known to match), Round (0: a notice, not answered), Agreed, Quiet: expect no more of them
-	MsgHeartbeatReply                        // Round (0: unasked, the group is to wake), Index: saved and verified; Hint: the same in memory; Mark, WantMark, Quiet: agreed
+	MsgHeartbeatReply                        // Round (0: unasked, the group is to wake), Index: saved and verified; Hint: the same in memory; Mark, WantMark, Unfit, Quiet: agreed
 	MsgReadIndex                             // Token: a follower asks the leader for a read index; Leased
 	MsgReadIndexReply                        // Token, Index; Reject: ask again later
 	MsgSnapshotOffer                         // Index, Sum of a snapshot about to be streamed to a follower
@@ -227,6 +228,7 @@ type Message struct {
 	Quiet    bool     // the group goes quiet
 	Hint     Position // what is verified in memory; with Reject: the last position whose term is at most Prev's
 	Token    uint64
+	Unfit    bool // in replies: the sender could not lead
 	Leased   bool // of a question for a read index: a lease is enough
 	Mark     Mark // the sender's newest mark
 	Agreed   Mark // the newest mark on which a majority of voters agrees

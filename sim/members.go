@@ -18,12 +18,12 @@ func (r *run) drawMembers() *Decision {
 }
 
 // changeMembers asks, from some host, for the voters that were drawn, and gives up after a while.
-// Reset: who is not among them learns.
+// Reset: who is not among them learns. Who should rather lead follows from how long it is tried.
 func (r *run) changeMembers(d *Decision) {
 	r.changing++
 	defer func() { r.changing-- }()
 	for _, h := range r.hosts {
-		if h.open != nil && h.wanted && r.reconfigure(h, d.lasts(0), d.Hosts, d.Reset) {
+		if h.open != nil && h.wanted && r.reconfigure(h, d.lasts(0), d.Hosts, d.Reset, uint64(d.lasts(0)/time.Millisecond)) {
 			return
 		}
 		if r.healing {
@@ -32,29 +32,33 @@ func (r *run) changeMembers(d *Decision) {
 	}
 }
 
-// reconfigure makes some hosts the voters of the group. True: a change was begun, or none was needed.
-func (r *run) reconfigure(h *host, patience time.Duration, voters []int, learn bool) (begun bool) {
+// reconfigure makes some hosts the voters of the group, with priorities that follow from dice. True: a change was begun,
+// or none was needed.
+func (r *run) reconfigure(h *host, patience time.Duration, voters []int, learn bool, dice uint64) (begun bool) {
 	r.w.Do(h.n, func() {
 		ctx, cancel := r.w.WithTimeout(r.w.Context(), patience)
 		defer cancel()
-		begun = r.reconfigureWith(ctx, h.open.Group(groupID), voters, learn) != errNotBegun
+		begun = r.reconfigureWith(ctx, h.open.Group(groupID), voters, learn, dice) != errNotBegun
 	})
 	return begun
 }
 
 var errNotBegun = errors.New("no change was begun")
 
-func (r *run) reconfigureWith(ctx context.Context, g *lockstep.Group, voters []int, learn bool) error {
+func (r *run) reconfigureWith(ctx context.Context, g *lockstep.Group, voters []int, learn bool, dice uint64) error {
 	conf, err := g.Configuration(ctx)
 	if err != nil {
 		return errNotBegun
 	}
-	next := lockstep.Configuration{Index: conf.Index, Settings: conf.Settings}
+	next := lockstep.Configuration{Index: conf.Index, Settings: conf.Settings, Priorities: map[lockstep.HostID]int{}}
 	for _, h := range r.hosts {
 		id := h.id
 		switch {
 		case slices.Contains(voters, h.n):
 			next.Voters = append(next.Voters, id)
+			if n := dice >> (2 * h.n) & 3; n < 3 && dice > 0 {
+				next.Priorities[id] = int(n) // 0, 1 or 2; else that of whom nothing is said
+			}
 		case learn:
 			next.Learners = append(next.Learners, id)
 		}
@@ -91,7 +95,7 @@ func (r *run) restoreMembers() bool {
 			r.w.Do(h.n, func() {
 				ctx, cancel := r.w.WithTimeout(r.w.Context(), 10*time.Second)
 				defer cancel()
-				done = r.reconfigureWith(ctx, h.open.Group(groupID), all, false) == nil
+				done = r.reconfigureWith(ctx, h.open.Group(groupID), all, false, 0) == nil
 			})
 			if done {
 				return true

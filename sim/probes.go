@@ -76,6 +76,7 @@ var allProbes = []probe{
 	{"snapshot on request", nil},
 	{"leadership handed over", nil},
 	{"group gone quiet", ofEvent(env.WentQuiet)},
+	{"leadership given to one of higher priority", ofEvent(env.LeaderPreferred)},
 	{"group destroyed", nil},
 	{"members changed", nil},
 	{"change of members refused", nil},

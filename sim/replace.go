@@ -191,7 +191,7 @@ func (r *run) join(h *host) {
 // vote makes every host a voter of the group, and says whether it is, and of group 0 too.
 func (r *run) vote(h *host) bool {
 	return r.byAnother(h, func(ctx context.Context, open *lockstep.Host) error {
-		if err := r.reconfigureWith(ctx, open.Group(groupID), r.allHosts(), false); err != nil {
+		if err := r.reconfigureWith(ctx, open.Group(groupID), r.allHosts(), false, 0); err != nil {
 			return err
 		}
 		conf, err := open.Group(0).Configuration(ctx)

@@ -45,6 +45,10 @@ func (g *group) change(a *changing) {
 		a.end()
 		return
 	}
+	if a.req.Transfer {
+		g.answerTransfer(a)
+		return
+	}
 	if applied := raft.Index(g.lane.applied.Load()); g.id == systemGroup && applied < g.r.Commit() {
 		// Who was removed by what is committed must not come back into group 0 for want of having read it.
 		a.reply.Refused = uint8(raft.Unsettled)
@@ -106,6 +110,10 @@ func (g *group) target(req *wire.ChangeRequest) (*raft.Configuration, string) {
 			*set.to = append(*set.to, m)
 		}
 		slices.SortFunc(*set.to, func(a, b raft.Member) int { return int(a.Replica) - int(b.Replica) })
+	}
+	next.Priorities = listed(now.Priorities, slices.Concat(req.Voters, req.Learners))
+	if req.Prefer {
+		next.Priorities = req.Priorities
 	}
 	return next, ""
 }

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +19,8 @@ type Target struct {
 	Voters, Learners []raft.HostID
 	Settings         raft.Settings // those that a change may not touch are not looked at; Halt false: leave that as it is
 	Birth            raft.Birth    // of the group that is meant; zero: whichever there is
+	Prefer           bool          // Priorities are to be in force; else those that are, of hosts that stay
+	Priorities       []raft.Priority
 }
 
 // RefusedError says why a change of a configuration was not begun.
@@ -79,6 +82,13 @@ func (h *Host) Reconfigure(ctx context.Context, id raft.GroupID, t *Target) (raf
 	if n := len(t.Voters) + len(t.Learners); n > raft.MaxMembers {
 		return raft.Configuration{}, notCommitted(&RefusedError{Reason: fmt.Sprintf("it names %d hosts, at most %d", n, raft.MaxMembers)})
 	}
+	members := slices.Concat(t.Voters, t.Learners)
+	for _, p := range t.Priorities {
+		if !slices.Contains(members, p.Host) {
+			return raft.Configuration{}, notCommitted(&RefusedError{Reason: fmt.Sprintf("it gives a priority to host %d, which is not in it", p.Host)})
+		}
+	}
+	t.Priorities = listed(t.Priorities, members)
 	until := h.patience(ctx)
 	begun := false
 	for {
@@ -126,6 +136,7 @@ func (h *Host) reconfigureStep(ctx context.Context, id raft.GroupID, t *Target, 
 	}
 	reply, err = h.askLeader(ctx, &wire.ChangeRequest{
 		Group: id, After: t.Index, Voters: t.Voters, Learners: t.Learners, Settings: withSettings(c.Settings, &t.Settings), Birth: t.Birth,
+		Prefer: t.Prefer, Priorities: t.Priorities,
 	})
 	switch why := raft.Refusal(reply.Refused); {
 	case err != nil:
@@ -155,7 +166,19 @@ func (t *Target) approached(c *raft.Configuration) bool {
 }
 
 func (t *Target) sameSettings(c *raft.Configuration) bool {
-	return c.Settings == withSettings(c.Settings, &t.Settings)
+	return c.Settings == withSettings(c.Settings, &t.Settings) &&
+		(!t.Prefer || slices.Equal(c.Priorities, t.Priorities))
+}
+
+// listed orders those priorities of some hosts that are not the default.
+func listed(all []raft.Priority, of []raft.HostID) (kept []raft.Priority) {
+	for _, p := range all {
+		if p.Value != raft.DefaultPriority && slices.Contains(of, p.Host) {
+			kept = append(kept, p)
+		}
+	}
+	slices.SortFunc(kept, func(a, b raft.Priority) int { return cmp.Compare(a.Host, b.Host) })
+	return kept
 }
 
 func sameHosts(members []raft.Member, hosts []raft.HostID) bool {

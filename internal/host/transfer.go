@@ -2,41 +2,33 @@ package host
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/lockstep-rsm/lockstep/env"
+	"github.com/lockstep-rsm/lockstep/internal/wire"
 	"github.com/lockstep-rsm/lockstep/raft"
 )
 
-// TransferLeader asks this host's replica, which must lead, to hand over; it returns when it has.
+// TransferLeader asks the group's leader, wherever it is, to hand over to the host to (0: to whoever is best
+// placed), again and again until it has. Asked twice of one leader it is harmless.
 func (h *Host) TransferLeader(ctx context.Context, id raft.GroupID, to raft.HostID) error {
-	g := h.Replica(id)
-	if g == nil {
-		return notCommitted(h.noReplica(id))
-	}
 	until := h.patience(ctx)
-	var begun atomic.Bool   // a handover, which ends by itself
-	var again time.Duration // what waits for it gets an election timeout before the next one
+	t := transfer{group: id, to: to}
 	for {
-		s := g.status()
-		if to != 0 && s.Leader == to || to == 0 && s.Leader != 0 && s.Leader != h.ID() {
+		done, err := h.transferStep(ctx, &t)
+		switch {
+		case done:
 			return nil
-		}
-		if h.closed.Load() {
+		case errors.Is(err, ErrOptions), errors.Is(err, ErrNoGroup):
+			return notCommitted(err)
+		case errors.Is(err, ErrContext):
+			return unknown(err)
+		case h.closed.Load():
 			return unknown(ErrClosed)
-		}
-		if to != 0 && !slices.ContainsFunc(g.conf.Load().Voters, func(m raft.Member) bool { return m.Host == to }) {
-			return notCommitted(fmt.Errorf("%w: host %d is no voter of group %d", ErrOptions, to, id))
-		}
-		now := h.env.Clock().Now()
-		if !begun.Load() || now >= again {
-			again = now + 2*h.opts.ElectionTimeout
-			h.post(event{kind: evDo, fn: func() { begun.Store(g.handOver(to)) }})
-		}
-		if until != 0 && now > until {
+		case until != 0 && h.env.Clock().Now() > until:
 			return unknown(ErrNoQuorum)
 		}
 		if err := h.pause(ctx, lookEvery); err != nil {
@@ -45,8 +37,69 @@ func (h *Host) TransferLeader(ctx context.Context, id raft.GroupID, to raft.Host
 	}
 }
 
+// transfer is one call of TransferLeader.
+type transfer struct {
+	group    raft.GroupID
+	to, from raft.HostID   // from led when it was first looked at
+	again    time.Duration // when it may be asked anew: what waits for a handover gets its turn in between
+}
+
+// transferStep looks who leads, and asks that host to hand over.
+func (h *Host) transferStep(ctx context.Context, t *transfer) (done bool, err error) {
+	lead, err := h.leads(ctx, t.group)
+	if lead == 0 || err != nil {
+		return false, err
+	}
+	if t.from == 0 {
+		t.from = lead
+	}
+	now := h.env.Clock().Now()
+	switch {
+	case lead == t.to, t.to == 0 && lead != t.from:
+		return true, nil
+	case now < t.again:
+		return false, nil
+	}
+	reply, err := h.askHost(ctx, lead, &wire.ChangeRequest{Cluster: h.Cluster(), Group: t.group, Transfer: true, To: t.to})
+	switch {
+	case err != nil:
+		t.again = now + 2*h.opts.ElectionTimeout // it may have been heard
+		return false, err
+	case reply.Reason != "":
+		return false, fmt.Errorf("%w: %s", ErrOptions, reply.Reason)
+	case reply.State == wire.ChangeLeads && raft.Refusal(reply.Refused) == raft.Appended:
+		t.again = now + 2*h.opts.ElectionTimeout
+	}
+	return false, nil
+}
+
+// leads is the host that leads a group, as far as the replica here knows; where there is none, as the
+// leader itself says. 0: nobody.
+func (h *Host) leads(ctx context.Context, id raft.GroupID) (raft.HostID, error) {
+	if g := h.Replica(id); g != nil {
+		return g.status().Leader, nil
+	}
+	if err := h.noReplica(id); errors.Is(err, ErrNoGroup) {
+		return 0, err
+	}
+	reply, err := h.askLeader(ctx, &wire.ChangeRequest{Group: id, Ask: true})
+	return reply.Leader, err
+}
+
 // lookEvery is how often a caller looks whether another replica leads.
 const lookEvery = 5 * time.Millisecond
+
+// answerTransfer begins a transfer on the leader's turn.
+func (g *group) answerTransfer(a *changing) {
+	c := g.r.Configuration()
+	switch voter := func(m raft.Member) bool { return m.Host == a.req.To }; {
+	case a.req.To != 0 && !slices.ContainsFunc(c.Voters, voter):
+		a.reply.Reason = fmt.Sprintf("host %d is no voter of group %d", a.req.To, g.id)
+	case !g.handOver(a.req.To):
+		a.reply.Refused = uint8(raft.NotHeard)
+	}
+	a.end()
+}
 
 // handOver begins a transfer; false: this replica does not lead, or the other one cannot.
 func (g *group) handOver(to raft.HostID) bool {

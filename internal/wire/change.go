@@ -2,21 +2,47 @@ package wire
 
 import (
 	"encoding/binary"
+	"fmt"
 
 	"github.com/lockstep-rsm/lockstep/raft"
 )
 
 // ChangeRequest asks a host about a group's configuration, or asks the group's leader there to
-// change it. docs/formats/host.md.
+// change it, or to hand over. docs/formats/host.md.
 type ChangeRequest struct {
-	Cluster  [16]byte
-	Group    raft.GroupID
-	Ask      bool       // nothing is to be changed
-	After    raft.Index // the configuration that the change was made from
-	Voters   []raft.HostID
-	Learners []raft.HostID
-	Settings raft.Settings
-	Birth    raft.Birth // of the group that is meant; zero: whichever there is
+	Cluster    [16]byte
+	Group      raft.GroupID
+	Ask        bool       // nothing is to be changed
+	After      raft.Index // the configuration that the change was made from
+	Voters     []raft.HostID
+	Learners   []raft.HostID
+	Settings   raft.Settings
+	Birth      raft.Birth // of the group that is meant; zero: whichever there is
+	Prefer     bool       // Priorities are to be in force; else those that are, of hosts that stay
+	Priorities []raft.Priority
+	Transfer   bool // leadership is to go to the host To; zero: to the best placed voter. All else is zero
+	To         raft.HostID
+}
+
+// The verbs of a ChangeRequest.
+const (
+	verbChange = iota
+	verbAsk
+	verbPrefer
+	verbTransfer
+	verbEnd
+)
+
+func (r *ChangeRequest) verb() byte {
+	switch {
+	case r.Transfer:
+		return verbTransfer
+	case r.Prefer:
+		return verbPrefer
+	case r.Ask:
+		return verbAsk
+	}
+	return verbChange
 }
 
 // The states of a ChangeReply.
@@ -45,24 +71,44 @@ func AppendChangeRequest(dst []byte, r *ChangeRequest) []byte {
 	dst = append(dst, CallChange)
 	dst = append(dst, r.Cluster[:]...)
 	dst = binary.AppendUvarint(dst, uint64(r.Group))
-	dst = appendFlag(dst, r.Ask)
+	verb := r.verb()
+	dst = append(dst, verb)
 	dst = binary.AppendUvarint(dst, uint64(r.After))
 	dst = appendHostIDs(dst, r.Voters)
 	dst = appendHostIDs(dst, r.Learners)
 	dst = appendSettings(dst, &r.Settings)
-	return binary.LittleEndian.AppendUint64(dst, uint64(r.Birth))
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(r.Birth))
+	switch verb {
+	case verbPrefer:
+		dst = appendPriorities(dst, r.Priorities)
+	case verbTransfer:
+		dst = binary.AppendUvarint(dst, uint64(r.To))
+	}
+	return dst
 }
 
 // DecodeChangeRequest reads a ChangeRequest that fills p.
 func DecodeChangeRequest(p []byte) (ChangeRequest, error) {
 	c := cursor{what: "change request", p: p}
 	c.version(CallChange)
-	r := ChangeRequest{Cluster: c.cluster(), Group: raft.GroupID(c.uvarint("group")), Ask: c.flag("ask")}
+	r := ChangeRequest{Cluster: c.cluster(), Group: raft.GroupID(c.uvarint("group"))}
+	at := c.off
+	verb := c.u8("verb")
+	if verb >= verbEnd {
+		c.fail("verb", at, "a verb from 0 to 3", fmt.Sprint(verb))
+	}
+	r.Ask, r.Prefer, r.Transfer = verb == verbAsk, verb == verbPrefer, verb == verbTransfer
 	r.After = raft.Index(c.uvarint("index"))
 	r.Voters = c.hostIDs("voters")
 	r.Learners = c.hostIDs("learners")
 	r.Settings = c.settings()
 	r.Birth = raft.Birth(c.u64("birth"))
+	switch verb {
+	case verbPrefer:
+		r.Priorities = c.priorities()
+	case verbTransfer:
+		r.To = raft.HostID(c.uvarint("host that is to lead"))
+	}
 	c.end()
 	if c.err != nil {
 		return ChangeRequest{}, c.err

@@ -8,10 +8,11 @@ import (
 )
 
 // Versions of a configuration. 1: the first. 2: behind it, the voters to be; written only where there
-// are any. docs/formats/payload.md.
+// are any. 3: behind them, if any, priorities; written only where there are any. docs/formats/payload.md.
 const (
-	configurationVersion     = 1
-	configurationVersionNext = 2
+	configurationVersion           = 1
+	configurationVersionNext       = 2
+	configurationVersionPriorities = 3
 )
 
 // Bounds of a configuration.
@@ -27,7 +28,10 @@ const memberSize = 10
 // bytes: it is the entry's. It panics on lists that are not strictly ordered by Replica.
 func AppendConfiguration(dst []byte, c *raft.Configuration) []byte {
 	version := byte(configurationVersion)
-	if len(c.Next) > 0 {
+	switch {
+	case len(c.Priorities) > 0:
+		version = configurationVersionPriorities
+	case len(c.Next) > 0:
 		version = configurationVersionNext
 	}
 	dst = append(dst, version)
@@ -36,8 +40,23 @@ func AppendConfiguration(dst []byte, c *raft.Configuration) []byte {
 	dst = appendMembers(dst, c.Learners)
 	dst = binary.AppendUvarint(dst, uint64(c.NextReplica))
 	dst = appendSettings(dst, &c.Settings)
-	if len(c.Next) > 0 {
+	if version >= configurationVersionNext {
 		dst = appendMembers(dst, c.Next)
+	}
+	if version >= configurationVersionPriorities {
+		dst = appendPriorities(dst, c.Priorities)
+	}
+	return dst
+}
+
+func appendPriorities(dst []byte, priorities []raft.Priority) []byte {
+	assertf(len(priorities) <= MaxMembers, "list of %d priorities, at most %d", len(priorities), MaxMembers)
+	dst = binary.AppendUvarint(dst, uint64(len(priorities)))
+	var last raft.HostID
+	for _, p := range priorities {
+		assertf(p.Host > last, "priority of host %d after that of %d", p.Host, last)
+		last = p.Host
+		dst = append(binary.AppendUvarint(dst, uint64(p.Host)), p.Value)
 	}
 	return dst
 }
@@ -78,9 +97,9 @@ func appendMembers(dst []byte, members []raft.Member) []byte {
 // from the entry. Nothing in it aliases p.
 func DecodeConfiguration(p []byte) (raft.Configuration, error) {
 	c := cursor{what: "configuration", p: p}
-	next := len(p) > 0 && p[0] == configurationVersionNext
-	if next {
-		c.u8("version")
+	version := byte(configurationVersion)
+	if len(p) > 0 && (p[0] == configurationVersionNext || p[0] == configurationVersionPriorities) {
+		version = c.u8("version")
 	} else {
 		c.version(configurationVersion)
 	}
@@ -90,10 +109,16 @@ func DecodeConfiguration(p []byte) (raft.Configuration, error) {
 	out.Learners = c.members("learners")
 	out.NextReplica = raft.ReplicaID(c.uvarint("next replica"))
 	out.Settings = c.settings()
-	if next {
+	if version >= configurationVersionNext {
 		at := c.off
-		if out.Next = c.members("voters to be"); c.err == nil && out.Next == nil {
+		if out.Next = c.members("voters to be"); c.err == nil && out.Next == nil && version == configurationVersionNext {
 			c.fail("voters to be", at, "at least 1", "0")
+		}
+	}
+	if version >= configurationVersionPriorities {
+		at := c.off
+		if out.Priorities = c.priorities(); c.err == nil && out.Priorities == nil {
+			c.fail("priorities", at, "at least 1", "0")
 		}
 	}
 	c.end()
@@ -101,6 +126,25 @@ func DecodeConfiguration(p []byte) (raft.Configuration, error) {
 		return raft.Configuration{}, c.err
 	}
 	return out, nil
+}
+
+// priorities reads a list ordered strictly by Host. An empty one is nil.
+func (c *cursor) priorities() []raft.Priority {
+	n := c.count("priorities", 2, MaxMembers)
+	if n == 0 {
+		return nil
+	}
+	out := make([]raft.Priority, n)
+	var last raft.HostID
+	for i := range out {
+		at := c.off
+		out[i] = raft.Priority{Host: raft.HostID(c.uvarint("host of a priority")), Value: c.u8("priority")}
+		if c.err == nil && out[i].Host <= last {
+			c.fail("host of a priority", at, fmt.Sprintf("a host above %d", last), fmt.Sprint(out[i].Host))
+		}
+		last = out[i].Host
+	}
+	return out
 }
 
 func (c *cursor) settings() raft.Settings {

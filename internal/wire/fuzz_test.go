@@ -62,7 +62,8 @@ func FuzzConfiguration(f *testing.F) {
 	fuzzOne(f, whole(DecodeConfiguration),
 		func(c raft.Configuration) []byte { return AppendConfiguration(nil, &c) },
 		AppendConfiguration(nil, &c), AppendConfiguration(nil, &raft.Configuration{}),
-		AppendConfiguration(nil, &raft.Configuration{Next: c.Voters}))
+		AppendConfiguration(nil, &raft.Configuration{Next: c.Voters}),
+		AppendConfiguration(nil, &raft.Configuration{Priorities: []raft.Priority{{Host: 3}, {Host: 4, Value: 9}}}))
 }
 
 // FuzzPayload compares commands, not bytes: two sections may say what one could.
@@ -110,10 +111,10 @@ func FuzzPayload(f *testing.F) {
 }
 
 func FuzzMessage(f *testing.F) {
-	a, b, c := sampleAppend(), sampleHeartbeat(), sampleFull()
+	a, b, c, d := sampleAppend(), sampleHeartbeat(), sampleFull(), sampleMore()
 	fuzzOne(f, front(DecodeMessage),
 		func(m raft.Message) []byte { return AppendMessage(nil, &m) },
-		AppendMessage(nil, &a), AppendMessage(nil, &b), AppendMessage(nil, &c))
+		AppendMessage(nil, &a), AppendMessage(nil, &b), AppendMessage(nil, &c), AppendMessage(nil, &d))
 }
 
 func FuzzPacket(f *testing.F) {
@@ -273,7 +274,10 @@ func FuzzJoinReply(f *testing.F) {
 
 func FuzzChangeRequest(f *testing.F) {
 	r := sampleChangeRequest()
-	fuzzOne(f, whole(DecodeChangeRequest), func(r ChangeRequest) []byte { return AppendChangeRequest(nil, &r) }, AppendChangeRequest(nil, &r))
+	prefer, transfer := r, ChangeRequest{Transfer: true, To: 9}
+	prefer.Ask, prefer.Prefer, prefer.Priorities = false, true, []raft.Priority{{Host: 3}, {Host: 4, Value: 9}}
+	fuzzOne(f, whole(DecodeChangeRequest), func(r ChangeRequest) []byte { return AppendChangeRequest(nil, &r) },
+		AppendChangeRequest(nil, &r), AppendChangeRequest(nil, &prefer), AppendChangeRequest(nil, &transfer))
 }
 
 func FuzzChangeReply(f *testing.F) {

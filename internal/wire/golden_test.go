@@ -18,10 +18,15 @@ func TestGolden(t *testing.T) {
 	conf, hello, request, reply := sampleConfiguration(), sampleHello(), sampleFoundingRequest(), sampleFoundingReply()
 	changing := sampleConfiguration()
 	changing.Next = []raft.Member{{Replica: 1, Host: 11, Incarnation: 0x101}, {Replica: 5, Host: 15, Incarnation: 0x105}}
+	preferring := sampleConfiguration()
+	preferring.Priorities = []raft.Priority{{Host: 11, Value: 9}, {Host: 300, Value: 0}}
 	appending, heartbeat, full := sampleAppend(), sampleHeartbeat(), sampleFull()
 	identity, header := sampleHostIdentity(), sampleSnapshotHeader()
 	grown := sampleHostIdentity()
 	grown.Peers = []FoundingHost{{Host: 2, Addr: "10.0.0.2:2380", Incarnation: 0x102}, {Host: 9, Addr: "10.0.0.9:2380", Incarnation: 0x109}}
+	more := sampleMore()
+	prefer, transfer := sampleChangeRequest(), ChangeRequest{Cluster: sampleCluster(), Group: 7, Transfer: true, To: 300}
+	prefer.Ask, prefer.Prefer, prefer.Priorities = false, true, preferring.Priorities
 	token, join, joined, change, changed := sampleToken(), sampleJoinRequest(), sampleJoinReply(), sampleChangeRequest(), sampleChangeReply()
 	for _, c := range []struct {
 		name string
@@ -29,10 +34,12 @@ func TestGolden(t *testing.T) {
 	}{
 		{"configuration_v1", AppendConfiguration(nil, &conf)},
 		{"configuration_v2", AppendConfiguration(nil, &changing)},
+		{"configuration_v3", AppendConfiguration(nil, &preferring)},
 		{"payload_v1", samplePayload()},
 		{"message_append_v1", AppendMessage(nil, &appending)},
 		{"message_heartbeat_v1", AppendMessage(nil, &heartbeat)},
 		{"message_full_v1", AppendMessage(nil, &full)},
+		{"message_more_v1", AppendMessage(nil, &more)},
 		{"packet_raft_v1", AppendPacket(nil, &Packet{Raft: &heartbeat})},
 		{"packet_forward_v1", AppendPacket(nil, &Packet{Forward: sampleForward()})},
 		{"packet_forward_reply_v1", AppendPacket(nil, &Packet{Reply: sampleForwardReply()})},
@@ -49,6 +56,8 @@ func TestGolden(t *testing.T) {
 		{"join_request_v1", AppendJoinRequest(nil, &join)},
 		{"join_reply_v1", AppendJoinReply(nil, &joined)},
 		{"change_request_v1", AppendChangeRequest(nil, &change)},
+		{"change_request_prefer_v1", AppendChangeRequest(nil, &prefer)},
+		{"change_request_transfer_v1", AppendChangeRequest(nil, &transfer)},
 		{"change_reply_v1", AppendChangeReply(nil, &changed)},
 		{"snapshot_header_v1", AppendSnapshotHeader(nil, &header)},
 		{"snapshot_chunk_v1", sampleChunk()},

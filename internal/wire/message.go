@@ -28,7 +28,14 @@ const (
 	hasWantMark
 	hasQuiet
 	hasLeased
+	hasMore     // of the second byte of them
 	knownFields = 1<<iota - 1
+)
+
+// Presence bits of the second byte, which is there iff one of them is set.
+const (
+	hasUnfit  = 1 << iota
+	knownMore = 1<<iota - 1
 )
 
 // entrySize is the least length of an entry in a message.
@@ -46,7 +53,7 @@ func AppendMessage(dst []byte, m *raft.Message) []byte {
 	if !m.Type.Known() {
 		panic(fmt.Sprintf("A7: message of unknown type %d", m.Type))
 	}
-	fields := messageFields(m)
+	fields, more := messageFields(m)
 	dst = append(dst, messageVersion, byte(m.Type))
 	dst = binary.LittleEndian.AppendUint16(dst, fields)
 	dst = binary.AppendUvarint(dst, uint64(m.Group))
@@ -56,6 +63,9 @@ func AppendMessage(dst []byte, m *raft.Message) []byte {
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(m.FromIncarnation))
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(m.ToIncarnation))
 	dst = binary.AppendUvarint(dst, uint64(m.Term))
+	if fields&hasMore != 0 {
+		dst = append(dst, more)
+	}
 	if fields&hasPrev != 0 {
 		dst = appendPosition(dst, m.Prev)
 	}
@@ -89,7 +99,10 @@ func AppendMessage(dst []byte, m *raft.Message) []byte {
 	return dst
 }
 
-func messageFields(m *raft.Message) (fields uint16) {
+func messageFields(m *raft.Message) (fields uint16, more uint8) {
+	if m.Unfit {
+		more |= hasUnfit
+	}
 	set := func(on bool, bit uint16) {
 		if on {
 			fields |= bit
@@ -110,7 +123,8 @@ func messageFields(m *raft.Message) (fields uint16) {
 	set(m.WantMark, hasWantMark)
 	set(m.Quiet, hasQuiet)
 	set(m.Leased, hasLeased)
-	return fields
+	set(more != 0, hasMore)
+	return fields, more
 }
 
 func appendPosition(dst []byte, p raft.Position) []byte {
@@ -176,6 +190,8 @@ func (c *cursor) message(m *raft.Message) {
 	m.FromIncarnation = raft.Incarnation(c.u64("sender's incarnation"))
 	m.ToIncarnation = raft.Incarnation(c.u64("addressee's incarnation"))
 	m.Term = raft.Term(c.uvarint("term"))
+	more := c.more(fields)
+	m.Unfit = more&hasUnfit != 0
 	if fields&hasPrev != 0 {
 		m.Prev = c.position("previous position")
 	}
@@ -211,9 +227,22 @@ func (c *cursor) message(m *raft.Message) {
 	if fields&hasEntries != 0 {
 		c.entries(m)
 	}
-	if c.err == nil && messageFields(m) != fields {
-		c.fail("fields", at+1, fmt.Sprintf("%#x, as no field sent is zero", messageFields(m)), fmt.Sprintf("%#x", fields))
+	if want, also := messageFields(m); c.err == nil && (want != fields || also != more) {
+		c.fail("fields", at+1, fmt.Sprintf("%#x and %#x, as no field sent is zero", want, also), fmt.Sprintf("%#x and %#x", fields, more))
 	}
+}
+
+// more reads the second byte of presence bits, if there is one.
+func (c *cursor) more(fields uint16) uint8 {
+	if fields&hasMore == 0 {
+		return 0
+	}
+	at := c.off
+	more := c.u8("more fields")
+	if more&^knownMore != 0 {
+		c.fail("more fields", at, "known fields", fmt.Sprintf("%#x", more))
+	}
+	return more
 }
 
 func (c *cursor) position(field string) raft.Position {

@@ -103,6 +103,13 @@ func sampleFull() raft.Message {
 	return m
 }
 
+// sampleMore has the fields of the second byte of presence bits.
+func sampleMore() raft.Message {
+	m := sampleHead(raft.MsgHeartbeatReply)
+	m.Index, m.Unfit = 999, true
+	return m
+}
+
 func sampleForward() *Forward {
 	return &Forward{Group: 200, Birth: 0xb1b2b3b4b5b6b7b8, Term: 9, Origin: Origin{Host: 3, Life: 0x1122334455667788, Seq: 41}, Commands: []Command{{Data: []byte("one")}, {}, {Data: []byte("\x03\x07three"), Session: true}}}
 }

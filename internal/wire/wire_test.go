@@ -30,7 +30,7 @@ func TestSamplesRoundTrip(t *testing.T) {
 	gotConf, err := DecodeConfiguration(AppendConfiguration(nil, &conf))
 	same(t, "configuration", gotConf, conf, err)
 
-	for _, m := range []raft.Message{sampleAppend(), sampleHeartbeat(), sampleFull()} {
+	for _, m := range []raft.Message{sampleAppend(), sampleHeartbeat(), sampleFull(), sampleMore()} {
 		got, rest, err := DecodeMessage(append(AppendMessage(nil, &m), 1, 2, 3))
 		same(t, "message", got, m, err)
 		same(t, "bytes behind it", rest, []byte{1, 2, 3}, nil)
