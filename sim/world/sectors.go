@@ -8,11 +8,12 @@ const (
 	pageSize   = 4096
 	pageShift  = 12
 	perPage    = pageSize / sectorSize
-	perChunk   = 256
+	perChunk   = 16
 )
 
 // A page is 4 KiB of a file, as the page cache shows it (cur) and, in the sectors of diff, as the
-// medium holds it (med). A nil array is zeroes. Outside diff the two agree.
+// medium holds it (med). Both end with a sector; behind their ends they are zeroes, which most blocks of a
+// log are for the most part. Outside diff the two agree.
 //
 //	        write                 Sync begins                Sync ends
 //	clean ─────────▶ dirty+diff ──────────────▶ flying+diff ───────────▶ clean
@@ -20,11 +21,12 @@ const (
 //	                                                ▼
 //	                                              diff: looks clean, never reaches the medium
 type page struct {
-	cur, med *[pageSize]byte
+	cur, med []byte
 	diff     uint8 // sectors where the medium differs from the cache, or may
 	dirty    uint8 // of diff: to be written by the next Sync
 	flying   uint8 // of diff: being written by a Sync
 	bad      uint8 // sectors that the medium cannot read
+	used     bool  // it was written, if with zeroes only
 }
 
 // extent is a file's content: pages that were never written cost nothing.
@@ -35,25 +37,6 @@ type extent struct {
 	size    int64 // as the cache has it
 	durable int64 // as the medium has it
 	buffers *buffers
-}
-
-// buffers are arrays to use again.
-type buffers struct{ free []*[pageSize]byte }
-
-func (b *buffers) get() *[pageSize]byte {
-	if n := len(b.free); n > 0 {
-		p := b.free[n-1]
-		b.free = b.free[:n-1]
-		*p = [pageSize]byte{}
-		return p
-	}
-	return new([pageSize]byte)
-}
-
-func (b *buffers) put(p *[pageSize]byte) {
-	if p != nil {
-		b.free = append(b.free, p)
-	}
 }
 
 // look returns page n, nil if it was never touched.
@@ -76,32 +59,18 @@ func (x *extent) page(n int64) *page {
 	return &x.chunks[c][n%perChunk]
 }
 
-// sector is the piece of a page's array with sector s.
-func sector(p *[pageSize]byte, s int) []byte { return p[s*sectorSize : (s+1)*sectorSize] }
-
-// setMedium makes the medium hold what src holds in sector s. nil: zeroes.
-func (x *extent) setMedium(p *page, s int, src *[pageSize]byte) {
-	if src == nil {
-		if p.med != nil {
-			clear(sector(p.med, s))
-		}
-		return
-	}
-	if p.med == nil {
-		p.med = x.buffers.get()
-	}
-	copy(sector(p.med, s), sector(src, s))
-}
+// setMedium makes the medium hold what the cache holds in sector s.
+func (x *extent) setMedium(p *page, s int) { p.med = x.buffers.take(p.med, p.cur, s) }
 
 // touch prepares sector s of page n for a change in the cache only.
 func (x *extent) touch(n int64, p *page, s int) {
 	bit := uint8(1) << s
 	if p.flying&bit != 0 {
 		// The Sync under way must not promise what comes now: it has just written the sector.
-		x.setMedium(p, s, p.cur)
+		x.setMedium(p, s)
 		p.flying &^= bit
 	} else if p.diff&bit == 0 {
-		x.setMedium(p, s, p.cur)
+		x.setMedium(p, s)
 	}
 	if p.dirty == 0 {
 		x.dirty = append(x.dirty, n)
@@ -120,14 +89,11 @@ func (x *extent) write(p []byte, off, n int64) {
 		for s := in / sectorSize; s <= (in+int(m)-1)/sectorSize; s++ {
 			x.touch(number, pg, s)
 		}
-		if pg.cur == nil && p != nil {
-			pg.cur = x.buffers.get()
-		}
-		switch {
-		case p != nil:
-			copy(pg.cur[in:], p[done:done+m])
-		case pg.cur != nil:
-			clear(pg.cur[in : in+int(m)])
+		if p != nil {
+			pg.used = true
+			pg.cur = x.buffers.fit(pg.cur, p[done:done+m], in)
+		} else {
+			clear(pg.cur[min(in, len(pg.cur)):min(in+int(m), len(pg.cur))])
 		}
 		done += m
 	}
@@ -140,10 +106,8 @@ func (x *extent) through(p []byte, off int64) {
 		number, in := off>>pageShift, int(off&(pageSize-1))
 		m := min(pageSize-in, len(p))
 		pg := x.page(number)
-		if pg.cur == nil {
-			pg.cur = x.buffers.get()
-		}
-		copy(pg.cur[in:], p[:m])
+		pg.used = true
+		pg.cur = x.buffers.fit(pg.cur, p[:m], in)
 		mask := uint8(0)
 		for s := in / sectorSize; s < (in+m)/sectorSize; s++ {
 			mask |= 1 << s
@@ -219,10 +183,10 @@ func (x *extent) read(b []byte, off int64) bool {
 				}
 			}
 		}
-		if p == nil || p.cur == nil {
+		if p == nil {
 			clear(b[:m])
 		} else {
-			copy(b[:m], p.cur[in:])
+			show(b[:m], p.cur, in)
 		}
 		b, off = b[m:], off+int64(m)
 	}
@@ -235,7 +199,7 @@ func (x *extent) readMedium(b []byte, off int64) {
 		in := int(off & (pageSize - 1))
 		m := min(sectorSize-in%sectorSize, len(b))
 		p := x.look(off >> pageShift)
-		var src *[pageSize]byte
+		var src []byte
 		switch {
 		case p == nil:
 		case p.diff&(1<<(in/sectorSize)) != 0:
@@ -243,11 +207,7 @@ func (x *extent) readMedium(b []byte, off int64) {
 		default:
 			src = p.cur
 		}
-		if src == nil {
-			clear(b[:m])
-		} else {
-			copy(b[:m], src[in:])
-		}
+		show(b[:m], src, in)
 		b, off = b[m:], off+int64(m)
 	}
 }
@@ -257,24 +217,17 @@ func (x *extent) drop() {
 	x.each(func(_ int64, p *page) {
 		for s := range perPage {
 			if p.diff&^(p.dirty|p.flying)&(1<<s) != 0 {
-				x.show(p, s)
+				x.reveal(p, s)
 			}
 		}
 		x.agree(p, p.diff&^(p.dirty|p.flying))
 	})
 }
 
-// show makes the cache of sector s what the medium holds.
-func (x *extent) show(p *page, s int) {
-	switch {
-	case p.med != nil:
-		if p.cur == nil {
-			p.cur = x.buffers.get()
-		}
-		copy(sector(p.cur, s), sector(p.med, s))
-	case p.cur != nil:
-		clear(sector(p.cur, s))
-	}
+// reveal makes the cache of sector s what the medium holds.
+func (x *extent) reveal(p *page, s int) {
+	p.used = p.used || p.med != nil
+	p.cur = x.buffers.take(p.cur, p.med, s)
 }
 
 func (x *extent) each(f func(n int64, p *page)) {
@@ -283,7 +236,7 @@ func (x *extent) each(f func(n int64, p *page)) {
 			continue
 		}
 		for i := range chunk {
-			if p := &chunk[i]; p.diff != 0 || p.cur != nil {
+			if p := &chunk[i]; p.diff != 0 || p.used {
 				f(int64(c)*perChunk+int64(i), p)
 			}
 		}
@@ -310,11 +263,10 @@ func (x *extent) lose(r *rand.Rand, f fates) {
 			}
 			switch {
 			case p.dirty&bit == 0 || fate < f.old:
-				x.show(p, s)
+				x.reveal(p, s)
 			case fate >= f.old+f.new:
-				if p.cur == nil {
-					p.cur = x.buffers.get()
-				}
+				p.used = true
+				p.cur = x.buffers.reach(p.cur, (s+1)*sectorSize)
 				fill(r, sector(p.cur, s))
 			}
 		}
@@ -339,7 +291,7 @@ func (x *extent) lose(r *rand.Rand, f fates) {
 // clip makes zeroes of what lies behind the end: growing again must not bring it back.
 func (x *extent) clip() {
 	x.each(func(n int64, p *page) {
-		if from := x.size - n<<pageShift; from < pageSize && p.cur != nil {
+		if from := x.size - n<<pageShift; from < int64(len(p.cur)) {
 			clear(p.cur[max(from, 0):])
 		}
 	})
@@ -365,12 +317,10 @@ func (x *extent) rot(r *rand.Rand, off, n int64) {
 		number, s := at>>pageShift, int(at&(pageSize-1))/sectorSize
 		p := x.page(number)
 		if p.diff&(1<<s) == 0 {
-			x.setMedium(p, s, p.cur)
+			x.setMedium(p, s)
 			p.diff |= 1 << s
 		}
-		if p.med == nil {
-			p.med = x.buffers.get()
-		}
+		p.med = x.buffers.reach(p.med, (s+1)*sectorSize)
 		bit := r.IntN(sectorSize * 8)
 		sector(p.med, s)[bit/8] ^= 1 << (bit % 8)
 	}
