@@ -76,7 +76,7 @@ var (
 	ErrBusy      = host.ErrBusy      // a byte budget is full; Error.RetryAfter hints when to come again
 	ErrTooLarge  = host.ErrTooLarge  // the command is longer than Settings.MaxEntryBytes
 	ErrNoSpace   = host.ErrNoSpace   // the leader's disk is full; clears by itself
-	ErrHalted    = host.ErrHalted    // the group's writes are stopped, as its end was begun: Destroy it again
+	ErrHalted    = host.ErrHalted    // the group is halted: see Settings.Halt; or its end was begun: Destroy it again
 	ErrDropped   = host.ErrDropped   // a new leader's log lacks the command
 	ErrExists    = host.ErrExists    // the group exists with other options
 	ErrNoGroup   = host.ErrNoGroup   // the group was destroyed, or never created

@@ -19,6 +19,16 @@ type Settings struct {
 	Lease          time.Duration   // of a leader, for reads without a round (Leased). Zero: none; at most a minute. A failover takes this much longer
 	MaxDriftPPM    int             // by which the clocks of two hosts may run apart, in millionths: leased reads rely on it. Zero: 500; at most 900,000
 	Version        machine.Version // that the machine runs. Zero: Kind.Oldest
+	Halt           bool            // an operator's stop of writes (ErrHalted); reads go on. The engine sets it where no majority has one state, and reads end, too
+	Skip           Skip            // a command that no replica can execute, and none has: passed over on all of them. Zero: none, or as it is
+}
+
+// Skip names a command of a group, as Result does. Its place is in GroupStatus.Why of the replicas that are quarantined
+// at it; once Reconfigure has set it, each of them goes on behind the command, whose caller, if it asks again, is
+// told machine.Skipped.
+type Skip struct {
+	Index   Index
+	Ordinal uint32
 }
 
 // settings are a configuration's.
@@ -27,12 +37,18 @@ func settings(s *raft.Settings) Settings {
 		MaxEntryBytes: s.MaxEntryBytes, MaxSessions: int(s.MaxSessions), SessionTTL: time.Duration(s.SessionTTL),
 		MaxTokens: int(s.MaxTokens), TokenTTL: time.Duration(s.TokenTTL), MaxResultBytes: s.MaxResultBytes,
 		Lease: time.Duration(s.Lease), MaxDriftPPM: int(s.MaxDriftPPM), Version: machine.Version(s.Version),
+		Halt: s.Halt != raft.HaltNone, Skip: Skip{Index: Index(s.SkipIndex), Ordinal: s.SkipOrdinal},
 	}
 }
 
 // replicated is the twin of settings. What no setting can be stays impossible.
 func (s *Settings) replicated() raft.Settings {
+	halt := raft.HaltNone
+	if s.Halt {
+		halt = raft.HaltOperator
+	}
 	return raft.Settings{
+		Halt: halt, SkipIndex: raft.Index(s.Skip.Index), SkipOrdinal: s.Skip.Ordinal,
 		MaxEntryBytes: s.MaxEntryBytes, MaxSessions: count(s.MaxSessions), SessionTTL: int64(s.SessionTTL),
 		MaxTokens: count(s.MaxTokens), TokenTTL: int64(s.TokenTTL), MaxResultBytes: s.MaxResultBytes,
 		Lease: int64(s.Lease), MaxDriftPPM: count(s.MaxDriftPPM), Version: uint32(s.Version),
@@ -46,7 +62,8 @@ func count(n int) uint32 {
 	return uint32(n)
 }
 
-// over puts the settings that are not zero in the place of defaults.
+// over puts the settings that are not zero in the place of defaults. A group is founded neither halted nor with a
+// command to pass over.
 func (s Settings) over(to *raft.Settings) {
 	from := s.replicated()
 	put(&to.MaxEntryBytes, from.MaxEntryBytes)

@@ -281,6 +281,18 @@ func (p *Program) printToken(ctx context.Context, good time.Duration) error {
 }
 
 func (p *Program) tokenOf(ctx context.Context, endpoint string, good time.Duration) (string, error) {
+	var answer admin.TokenAnswer
+	if err := p.post(ctx, endpoint, "/members/token?for="+url.QueryEscape(good.String()), &answer); err != nil {
+		return "", err
+	}
+	if answer.Token == "" {
+		return "", errors.New(answer.Error)
+	}
+	return answer.Token, nil
+}
+
+// post asks one server for something that is not of etcd's protocol, and reads its answer.
+func (p *Program) post(ctx context.Context, endpoint, path string, answer any) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*p.timeout)
 	defer cancel()
 	transport := &http.Transport{DisableKeepAlives: true}
@@ -288,26 +300,21 @@ func (p *Program) tokenOf(ctx context.Context, endpoint string, good time.Durati
 	if p.tls.on() || strings.HasPrefix(endpoint, "https://") {
 		c, err := p.tls.load()
 		if err != nil {
-			return "", err
+			return err
 		}
 		transport.TLSClientConfig, scheme = c, "https://"
 	}
-	where := scheme + plain(endpoint) + "/members/token?for=" + url.QueryEscape(good.String())
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, where, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, scheme+plain(endpoint)+path, nil)
 	if err != nil {
-		return "", usage(err)
+		return usage(err)
 	}
 	resp, err := (&http.Client{Transport: transport}).Do(req)
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer resp.Body.Close()
-	var answer admin.TokenAnswer
-	if err := json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(&answer); err != nil {
-		return "", fmt.Errorf("read its answer (%s): %w", resp.Status, err)
+	if err := json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(answer); err != nil {
+		return fmt.Errorf("read its answer (%s): %w", resp.Status, err)
 	}
-	if answer.Token == "" {
-		return "", errors.New(answer.Error)
-	}
-	return answer.Token, nil
+	return nil
 }

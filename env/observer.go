@@ -44,14 +44,14 @@ const (
 	SnapshotSealed                         // Index; Count bytes
 	SnapshotInstalled                      // Index
 	LogCompacted                           // Index is the first that remains
-	ReplicaStopped                         // quarantined or diverged: Index, Text
+	ReplicaStopped                         // it votes, acknowledges and serves no more in this life: Text
 	WALSynced                              // one write and its sync: Bytes, Took; Count commands are durable by it
 	LinkUp                                 // Peer is the host
 	LinkLost                               // Peer is the host; Text: refused, reset, timeout
 	LogRecovered                           // a replica begins with what its log held: Term and Peer of the hard state, Index and Digest of the last entry; Text: damage, if any
 	CallBusy                               // a call was refused; Text: the budget that is full: inbox, apply, uncommitted, order, or session
 	RoundTrip                              // to the host Peer and back: Took
-	ReplicaDiverged                        // a majority computed another state: Text; ReplicaStopped follows
+	ReplicaDiverged                        // a majority computed another state: Text; ReplicaUnfit follows
 	LogFailed                              // the host stopped until its process starts anew; Text: why
 	ReplicaRemoved                         // its group goes on without it: it ends, and its data go
 	EntriesReadBack                        // payloads that had left memory were read from the log, through Index; Count entries; Text: for the machine, or to be sent
@@ -59,4 +59,8 @@ const (
 	WentQuiet                              // this leader and its followers send no heartbeats until something stirs: Term
 	CommandRepeated                        // of the entry at Index, Count commands of sessions or tokens had run before, and were answered from the table
 	LeaderPreferred                        // this leader hands over to the replica Peer, which has a higher priority: Term
+	ReplicaUnfit                           // its machine cannot go on: it serves no more, and leads only where nobody else can: Text
+	ReplicaRebuilt                         // its machine was made anew, and executes again from here: Index, Digest of the chain there; Text: why
+	ReplicaFit                             // and has executed all that it had before: it may lead and serves, Index
+	GroupHalted                            // no majority of its voters has one state: the configuration at Index says so, and nobody serves
 )

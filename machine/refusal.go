@@ -24,6 +24,10 @@ type Refusal struct {
 	Text string
 }
 
+// Skipped is the refusal of a command that no machine could execute and that an operator had passed over,
+// on every replica (Settings.Skip): errors.Is(err, machine.Skipped). No machine refuses with its code.
+var Skipped = &Refusal{Code: 2, Text: "command was passed over: an operator decided so, as no machine could execute it"}
+
 // Error is the text, or the code if there is none.
 func (r *Refusal) Error() string {
 	if r.Text == "" {

@@ -21,6 +21,21 @@ func (r *Replica) Commit() Index { return r.commit }
 // Saved is the highest index through which the log is durable here.
 func (r *Replica) Saved() Index { return r.log.saved }
 
+// Handed is through which index entries were given to the machine, or a snapshot that holds them.
+func (r *Replica) Handed() Index { return r.applying }
+
+// Committed yields the configurations of the log, from its base on, that are known to be committed, in
+// order. Read only, valid until the next Step.
+func (r *Replica) Committed() iter.Seq[*Configuration] {
+	return func(yield func(c *Configuration) bool) {
+		for i := range r.configurations {
+			if c := &r.configurations[i]; c.Index > r.commit || !yield(c) {
+				return
+			}
+		}
+	}
+}
+
 // Settled says whether a leader has committed an entry of its term: what it then holds to be in
 // force, no earlier leader's log takes back.
 func (r *Replica) Settled() bool { return r.role == Leader && r.commit >= r.firstOwn }

@@ -22,9 +22,11 @@ func (r *Replica) refuse(p *Proposal) Refusal {
 		return NotLeader // a proposal for a former leadership would be a ghost in this one (bug 80)
 	case r.handover.target != 0:
 		return Transferring
+	case r.unfit && p.Kind != KindEmpty:
+		return NotLeader // of nobody who executes: see onUnfit
 	case p.Kind != KindCommands && p.Kind != KindEmpty && p.Kind != KindTick:
 		return Invalid
-	case r.configuration().Settings.Halt && p.Kind != KindEmpty:
+	case r.configuration().Settings.Halt != HaltNone && p.Kind != KindEmpty:
 		return Halted
 	case r.uncommitted > 0 && r.uncommitted+int64(len(p.Data))+entrySize > r.o.MaxUncommitted:
 		return Overloaded // one is always admitted when nothing waits: the bound clears (A9)

@@ -13,6 +13,9 @@ type ballot struct {
 func (r *Replica) resetElection() {
 	r.rest.quiet = false
 	t := r.o.ElectionTimeout
+	if r.unfit {
+		t *= unfitPatience
+	}
 	r.electionAt = r.now + Instant(t+r.rand.below(t))
 	if r.yields() {
 		r.electionAt += Instant(2 * t)

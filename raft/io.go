@@ -26,7 +26,9 @@ const (
 	InStorageFull                       // the disk has no space for entries, which are tried again: a candidate gives them up
 	InTransfer                          // Replica: hand leadership to it; 0: the best placed
 	InWantMark                          // a replica here wants a mark soon (to pin a snapshot)
-	InStop                              // this replica is quarantined: lead and vote no more
+	InStop                              // this replica has ended: lead, vote and acknowledge no more
+	InUnfit                             // its machine cannot go on: lead no more while another can; the log lives on
+	InFit                               // its machine executes again
 )
 
 // Input is one thing that happened to a replica. Only the fields its kind names are read.

@@ -49,7 +49,7 @@ type marker struct {
 // startMarks finds where a new leader counts from.
 func (r *Replica) startMarks() {
 	k := &r.marker
-	k.at = r.now
+	k.at, r.disputed = r.now, 0
 	k.last, k.bytes = r.log.base.Index, 0
 	for i := r.log.last(); i >= r.log.first() && i+r.o.MarkEvery > r.log.last(); i-- {
 		if r.log.at(i).Flags&FlagMark != 0 {
@@ -158,9 +158,56 @@ func (r *Replica) seekAgreement(m Mark) {
 		}
 		return quorum.Pending
 	}
-	if r.tally(same) == quorum.Won {
+	switch {
+	case r.tally(same) == quorum.Won:
 		r.agree(m)
+	case m.Index > r.disputed && r.hopeless(m.Index):
+		r.disputed = m.Index
 	}
+}
+
+// hopeless says whether no digest can have a majority at a mark any more, whatever those report who have
+// not yet: in one of the sets of voters the others are too few for each that was reported.
+func (r *Replica) hopeless(i Index) bool {
+	c := r.configuration()
+	return r.split(c.Voters, i) || r.split(c.Outgoing, i)
+}
+
+func (r *Replica) split(voters []Member, i Index) bool {
+	counts, most, missing := make(map[Digest]int), 0, 0
+	for _, v := range voters {
+		reports := &r.own
+		if v.Replica != r.o.Self.Replica {
+			p := r.follower(v.Replica)
+			if p == nil {
+				missing++
+				continue
+			}
+			reports = &p.marks
+		}
+		m, ok := reports.at(i)
+		if !ok {
+			missing++
+			continue
+		}
+		counts[m.Digest]++
+		most = max(most, counts[m.Digest])
+	}
+	return len(voters) > 0 && most+missing <= len(voters)/2
+}
+
+// ringDispute halts a group of which nobody can say what its state is, by its own log: all replicas stop at
+// one place, and stay so until an operator has found out. A mark from before the configuration in force
+// is of the past: somebody has decided since.
+func (r *Replica) ringDispute() {
+	c := r.configuration()
+	if r.role != Leader || r.disputed <= c.Index || c.Settings.Halt != HaltNone ||
+		c.Joint() || c.Index > r.commit || r.commit < r.firstOwn || r.handover.target != 0 {
+		return
+	}
+	next := *c
+	next.Settings.Halt = HaltDisputed
+	r.appendConfiguration(&next)
 }
 
 // agreedFor is what a follower is told: the newest mark that a majority agrees on, or, if its machine has

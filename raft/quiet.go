@@ -128,7 +128,7 @@ func (r *Replica) mayRest(m *Message) bool {
 	last := r.log.last()
 	return m.Quiet && r.o.Quiet && m.Commit == last && r.commit == last && r.log.saved == last && r.verified == last &&
 		r.applied == last && len(r.saving) == 0 && !r.hardDirty && r.base == nil && r.reads.count == 0 &&
-		!r.marker.wanted && !r.stopped
+		!r.marker.wanted && !r.stopped && !r.unfit
 }
 
 // stirLeader tells the leader of a quiet group that something is wanted of it.

@@ -61,13 +61,15 @@ type Replica struct {
 
 	reads reads // that wait for a round, or for the leader's answer
 
-	own    marks  // of this replica's machine
-	agreed marks  // of which a majority reported one digest
-	marker marker // leader: the digests reported so far
+	own      marks  // of this replica's machine
+	agreed   marks  // of which a majority reported one digest
+	disputed Index  // leader: the newest mark of which no digest can have a majority any more
+	marker   marker // leader: the digests reported so far
 
 	rest rest
 
-	stopped bool  // its machine is quarantined: it votes and leads no more
+	stopped bool  // it has ended: it votes and leads no more
+	unfit   bool  // its machine cannot go on: see onUnfit
 	failed  error // the saved log contradicts itself: nothing is done any more
 	started bool
 	asked   Instant     // the deadline last told to the host
@@ -221,6 +223,10 @@ func (r *Replica) handle(in *Input) {
 		r.onWantMark()
 	case InStop:
 		r.onStop()
+	case InUnfit:
+		r.onUnfit()
+	case InFit:
+		r.unfit = false
 	default:
 		panic(fmt.Sprintf("raft: unknown input kind %d", in.Kind))
 	}
@@ -309,7 +315,7 @@ func (r *Replica) fail(err error) {
 	r.event(Event{Kind: evReplicaStopped, Index: r.log.last(), Text: err.Error()})
 }
 
-// onStop: the machine here is quarantined. The log is still kept and acknowledged.
+// onStop: the replica has ended, or its log has failed.
 func (r *Replica) onStop() {
 	r.stopped = true
 	r.stepDown("stopped")

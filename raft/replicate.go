@@ -23,6 +23,7 @@ func (r *Replica) ringLeader() {
 	r.ringTransfer()
 	r.ringMarks()
 	r.ringMembers()
+	r.ringDispute()
 }
 
 // nextBeat is when heartbeats are due again: at a multiple of the interval by the host's clock, so that

@@ -70,7 +70,7 @@ func (r *Replica) ringTransfer() {
 // onTransferMessage: the leader wants this replica to lead. Its word lifts the stickiness of the
 // others, and there is no pre-vote: nothing is to be found out.
 func (r *Replica) onTransferMessage(*Message) {
-	if r.mayCampaign() {
+	if r.mayCampaign() && !r.unfit {
 		r.campaign(true)
 	}
 }

@@ -1,6 +1,7 @@
 package raft
 
 import (
+	"errors"
 	"strconv"
 
 	"github.com/lockstep-rsm/lockstep/raft/digest"
@@ -152,11 +153,54 @@ type Settings struct {
 	MaxResultBytes int64 // of results that sessions and tokens keep
 	Lease          int64 // nanoseconds; 0: none
 	MaxDriftPPM    uint32
-	Halt           bool
+	Halt           Halt
 	SkipIndex      Index // the command at (SkipIndex, SkipOrdinal) is refused, not run; 0: none
 	SkipOrdinal    uint32
 	SnapshotFormat uint32
 }
+
+// Halt says whether a group takes commands, and why not.
+type Halt uint8
+
+// The reasons. A halted group takes changes of its configuration, and nothing else.
+const (
+	HaltNone     Halt = iota
+	HaltEnd           // its end was begun: for good
+	HaltOperator      // an operator's word: reads go on
+	HaltDisputed      // no majority of the voters has one state: nobody knows what a read should say
+	haltEnd
+)
+
+// MarshalJSON gives false, true for HaltEnd, or the number. It never fails.
+func (h Halt) MarshalJSON() ([]byte, error) {
+	switch h {
+	case HaltNone:
+		return []byte("false"), nil
+	case HaltEnd:
+		return []byte("true"), nil
+	}
+	return strconv.AppendUint(nil, uint64(h), 10), nil
+}
+
+// UnmarshalJSON takes what MarshalJSON gives.
+func (h *Halt) UnmarshalJSON(text []byte) error {
+	switch s := string(text); s {
+	case "false":
+		*h = HaltNone
+	case "true":
+		*h = HaltEnd
+	default:
+		n, err := strconv.ParseUint(s, 10, 8)
+		if err != nil || !Halt(n).Known() {
+			return errors.New("halt is false, true, or the number of a known reason, not " + s)
+		}
+		*h = Halt(n)
+	}
+	return nil
+}
+
+// Known says whether this build understands h.
+func (h Halt) Known() bool { return h < haltEnd }
 
 // SnapshotMeta is what raft knows of a snapshot: the last entry it covers, and the configuration
 // as of that entry.

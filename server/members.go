@@ -8,6 +8,7 @@ import (
 
 	"github.com/lockstep-rsm/lockstep"
 	"github.com/lockstep-rsm/lockstep/env"
+	"github.com/lockstep-rsm/lockstep/server/admin"
 	"github.com/lockstep-rsm/lockstep/server/etcdapi"
 )
 
@@ -69,6 +70,28 @@ func (s *Server) promoteMember(ctx context.Context, id uint64) error {
 		return etcdapi.ErrNoMember
 	}
 	conf.Learners = slices.DeleteFunc(conf.Learners, func(l lockstep.HostID) bool { return slices.Contains(conf.Voters, l) })
+	_, err = s.group.Reconfigure(ctx, conf)
+	return err
+}
+
+// decide does what an operator decides about the group of keys, through its log.
+func (s *Server) decide(ctx context.Context, d admin.Decision) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	conf, err := s.group.Configuration(ctx)
+	if err != nil {
+		return err
+	}
+	switch d.Verb {
+	case "skip":
+		conf.Settings.Skip = d.Skip
+	default:
+		conf.Settings.Halt = d.Verb == "halt"
+	}
+	if len(conf.Next) > 0 { // a change of members that is under way is not taken back
+		conf.Learners = slices.DeleteFunc(conf.Learners, func(l lockstep.HostID) bool { return slices.Contains(conf.Next, l) })
+		conf.Voters, conf.Next = conf.Next, nil
+	}
 	_, err = s.group.Reconfigure(ctx, conf)
 	return err
 }

@@ -73,8 +73,8 @@ func (m *Metrics) register() {
 	counters(&m.elections, "lockstep_elections_total", "Elections won by replicas of this host, by reason.", "reason")
 	counter(&m.leaderChanges, "lockstep_leader_changes_total", "Changes of the leader as seen by replicas of this host.")
 	counter(&m.walBytes, "lockstep_wal_bytes_total", "Bytes synced to the log.")
-	counter(&m.divergence, "lockstep_divergence_total", "Replicas of this host that stopped because a majority computed another state.")
-	counters(&m.repairs, "lockstep_repairs_total", "Replicas of this host that were given what they lacked, by kind.", "kind")
+	counter(&m.divergence, "lockstep_divergence_total", "Machines of this host that were taken out of service because a majority computed another state.")
+	counters(&m.repairs, "lockstep_repairs_total", "Replicas of this host that were given what they lacked, and machines that were made anew, by kind.", "kind")
 	histogram(&m.proposeSeconds, "lockstep_propose_duration_seconds", "Proposals of clients of this host, whatever their outcome.", seconds)
 	histogram(&m.syncSeconds, "lockstep_wal_sync_duration_seconds", "Writes of the log, each with its sync.", seconds)
 	histogram(&m.applySeconds, "lockstep_apply_duration_seconds", "Batches of commands in machines of this host.", seconds)
@@ -111,6 +111,8 @@ func (m *Metrics) Observe(e env.Event) {
 		if e.Term == 0 { // the machine's word: the algorithm's, which has a term, came before
 			m.repairs.WithLabelValues("snapshot").Inc()
 		}
+	case env.ReplicaFit:
+		m.repairs.WithLabelValues("machine").Inc()
 	case env.LogFailed:
 		m.logFailed(e.Text)
 	}

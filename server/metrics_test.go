@@ -26,7 +26,7 @@ var promised = map[string]string{
 	"lockstep_leader_changes_total":      "",
 	"lockstep_wal_bytes_total":           "",
 	"lockstep_divergence_total":          "",
-	"lockstep_repairs_total":             `kind="snapshot"`,
+	"lockstep_repairs_total":             `kind="(snapshot|machine)"`,
 	"lockstep_leader":                    `group="(\d+|others)"`,
 	"lockstep_commit_index":              `group="(\d+|others)"`,
 	"lockstep_applied_index":             `group="(\d+|others)"`,
@@ -235,7 +235,8 @@ func TestEventsAreCounted(t *testing.T) {
 		{Kind: env.CallBusy, Text: "inbox"},
 		{Kind: env.RoundTrip, Peer: 3, Took: 3 * time.Second},
 		{Kind: env.ReplicaDiverged, Group: 1},
-		{Kind: env.ReplicaStopped, Group: 1}, // the same replica
+		{Kind: env.ReplicaUnfit, Group: 1}, // the same replica
+		{Kind: env.ReplicaFit, Group: 1},
 		{Kind: env.SnapshotInstalled, Group: 1, Term: 4},
 		{Kind: env.SnapshotInstalled, Group: 1}, // the same snapshot
 		{Kind: env.LogFailed, Text: "no disk"},
@@ -250,7 +251,7 @@ func TestEventsAreCounted(t *testing.T) {
 		"lockstep_wal_bytes_total": "8192", "lockstep_wal_sync_duration_seconds": "4", "lockstep_proposals_per_sync": "5",
 		`lockstep_busy_total{budget="inbox"}`: "1", `lockstep_busy_total{budget="apply"}`: "0",
 		`lockstep_peer_round_trip_seconds{peer="3"}`: "3", "lockstep_divergence_total": "1",
-		`lockstep_repairs_total{kind="snapshot"}`: "1", `lockstep_proposals_total{outcome="unknown"}`: "1",
+		`lockstep_repairs_total{kind="snapshot"}`: "1", `lockstep_repairs_total{kind="machine"}`: "1", `lockstep_proposals_total{outcome="unknown"}`: "1",
 		"lockstep_propose_duration_seconds": "1", `lockstep_read_duration_seconds{level="stale"}`: "1",
 	})
 	if !slices.Equal(why, []string{"no disk"}) {

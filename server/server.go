@@ -273,7 +273,7 @@ func (s *Server) handler() http.Handler {
 	mux.Handle("/v3/", s.etcd.Gateway())
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{}))
 	mux.Handle("/", admin.Handler(admin.Options{
-		Status: s.Status, Token: s.token,
+		Status: s.Status, Token: s.token, Decide: s.decide,
 		Versions: map[string]string{
 			"lockstep": s.o.Version, "etcdserver": etcdapi.Version, "etcdcluster": etcdapi.ClusterVersion, "storage": etcdapi.StorageVersion,
 		},

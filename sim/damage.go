@@ -9,21 +9,21 @@ import (
 	"github.com/lockstep-rsm/lockstep/sim/world"
 )
 
-// Nothing mends what rots, or a machine that fails: a damaged replica stays damaged. So a minority of
-// the hosts may be, and the others have to serve.
+// Nothing mends what rots in a log, and a machine that fails is mended by a restart, or by itself. So a minority
+// of the hosts may be spoilt at a time, and the others have to serve.
 
 // drawVictim finds a host to damage. nil: there are enough already.
 func (r *run) drawVictim(verb string) *Decision {
 	damaged := 0
 	for _, h := range r.hosts {
-		if h.damaged {
+		if h.damaged || r.checker.Ill(h.n) {
 			damaged++
 		}
 	}
 	if damaged >= (len(r.hosts)-1)/2 {
 		return nil
 	}
-	victims := r.some(func(h *host) bool { return h.wanted && !h.damaged })
+	victims := r.some(func(h *host) bool { return h.wanted && !h.damaged && !r.checker.Ill(h.n) })
 	return decideOn(verb, victims[:min(len(victims), 1)])
 }
 
@@ -45,11 +45,14 @@ func (r *run) damage(n int) {
 	r.checker.Damaged(n)
 }
 
-// sabotage lets the machine on a host misbehave once, or, where it is to differ, from now on.
+// sabotage lets the machine that a host has now misbehave: once, or, where it is to differ, from now on. One that is
+// made anew does not.
 func (r *run) sabotage(d *Decision) {
 	for _, n := range d.Hosts {
-		r.damage(n)
-		r.hosts[n].mischief = d.Verb
+		if m := r.hosts[n].machine; m != nil && r.hosts[n].wanted {
+			r.checker.Ail(n)
+			m.mischief = d.Verb
+		}
 	}
 }
 

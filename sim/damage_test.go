@@ -45,9 +45,9 @@ func TestDamagedReplicaSaysSoAndOthersServe(t *testing.T) {
 		decision string
 		probes   []string // one of them is met
 	}{
-		{"10s panic hosts=1", []string{"damaged replica stopped"}},
-		{"10s fail hosts=0", []string{"damaged replica stopped"}},
-		{"10s differ hosts=2", []string{"damaged replica stopped"}},
+		{"10s panic hosts=1", []string{"machine out of service"}},
+		{"10s fail hosts=0", []string{"machine out of service"}},
+		{"10s differ hosts=2", []string{"machine made anew"}},
 		{"10s rot-log hosts=1 for=1s", []string{"damaged log admitted", "start refused on a damaged disk"}},
 		{"10s rot-snapshot hosts=1 for=1s", []string{"log recovered"}},
 	} {

@@ -20,10 +20,21 @@ func (r *run) heal() {
 		h.full, h.slow = false, false
 		r.w.Drift(h.n, 0)
 		r.w.Resume(h.n)
-		h.mischief = ""
+		if h.machine != nil {
+			h.machine.mischief = ""
+		}
+		r.restartQuarantined(h)
 		h.startAgain()
 	}
 	r.w.Note(world.Driver, "healed")
+}
+
+// restartQuarantined does what the status of a host with a machine that failed asks for.
+func (r *run) restartQuarantined(h *host) {
+	if h.group != nil && h.wanted && h.group.Status().State == "quarantined" && !h.damaged {
+		r.kill(h.n)
+		r.probes.hit("quarantined host restarted")
+	}
 }
 
 // answersAgain waits for a call that began after the healing, if there are clients.

@@ -39,8 +39,9 @@ type Faults uint32
 
 // The faults.
 //
-// BitRot and MachineError damage a replica for good, as nothing mends it: never more than a minority of the
-// hosts. Such a replica has to serve nothing that is false, and is not waited for in the end.
+// BitRot damages a replica for good, as nothing mends its log, and a machine that misbehaves is out of service until
+// it is made anew: never more than a minority of the hosts at a time. Such a replica has to serve nothing that is
+// false. One that rotted is not waited for in the end; one whose machine misbehaved has to serve again.
 const (
 	Crash        Faults = 1 << iota // processes are killed, and started again
 	PowerLoss                       // hosts lose power, several at one instant too

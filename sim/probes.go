@@ -103,7 +103,12 @@ var allProbes = []probe{
 	{"start refused on a full disk", nil},
 	{"start refused on a damaged disk", nil},
 	{"damaged log admitted", func(r *run) uint64 { return r.checker.Probes().Admitted }},
-	{"damaged replica stopped", func(r *run) uint64 { return r.checker.Probes().Quarantined }},
+	{"damaged replica stopped", func(r *run) uint64 { return r.checker.Probes().Stopped }},
+	{"machine out of service", func(r *run) uint64 { return r.checker.Probes().Unfit }},
+	{"replica diverged", ofEvent(env.ReplicaDiverged)},
+	{"machine made anew", ofEvent(env.ReplicaFit)},
+	{"quarantined host restarted", nil},
+	{"group found with its machine out of service", nil},
 	{"core healed alone", nil},
 	{"answered from the table of sessions", ofEvent(env.CommandRepeated)},
 	{"session evicted", nil},
@@ -115,7 +120,7 @@ var allProbes = []probe{
 // optional probes are not reached by every workload, or every few hundred seeds.
 var optional = map[string]bool{
 	"call refused as busy": true, "call passed over by a snapshot": true, "start refused on a full disk": true,
-	"start refused on a damaged disk": true, "tick executed": true,
+	"start refused on a damaged disk": true, "damaged replica stopped": true, "group found with its machine out of service": true, "tick executed": true,
 	"snapshot while joint": true, "joint left by another leader": true,
 }
 

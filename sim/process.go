@@ -39,6 +39,10 @@ func (h *host) start() {
 			h.group = open.Group(groupID)
 		}
 		group, err := open.Create(r.w.Context(), groupID, lockstep.GroupOptions{Machine: name, Settings: r.settings.group})
+		if errors.Is(err, lockstep.ErrQuarantined) {
+			r.probes.hit("group found with its machine out of service")
+			group, err = open.Group(groupID), nil // it exists, and the program has others
+		}
 		if err != nil {
 			h.exit(err)
 			return
@@ -125,18 +129,19 @@ func (h *host) kind() machine.Kind {
 // observed is a replica's machine, whose state the user's invariant is asked about.
 type observed struct {
 	machine.StateMachine
-	h *host
+	h        *host
+	mischief string // what it does next: panic, fail or differ
 }
 
 // Apply executes the batch, unless mischief was decided on for this host.
 func (m *observed) Apply(batch []machine.Command, out *machine.Results) error {
-	switch mischief := m.h.mischief; {
+	switch mischief := m.mischief; {
 	case len(batch) == 0:
 	case mischief == "panic":
-		m.h.mischief = ""
+		m.mischief = ""
 		panic("the simulation lets the machine panic")
 	case mischief == "fail":
-		m.h.mischief = ""
+		m.mischief = ""
 		return errors.New("the simulation lets the machine fail")
 	}
 	return m.StateMachine.Apply(batch, out)
@@ -145,7 +150,7 @@ func (m *observed) Apply(batch []machine.Command, out *machine.Results) error {
 // Digest is another than the state's, if that was decided.
 func (m *observed) Digest() (machine.Digest, bool) {
 	digest, ok := m.StateMachine.Digest()
-	if m.h.mischief == "differ" {
+	if m.mischief == "differ" {
 		digest ^= 1
 	}
 	return digest, ok
@@ -180,7 +185,7 @@ func (o *observer) Observe(e env.Event) {
 	switch {
 	case e.Group <= uint64(groupID):
 		r.checker.Observe(o.h.n, &e)
-	case e.Kind == env.ReplicaStopped && !o.h.damaged:
+	case (e.Kind == env.ReplicaStopped || e.Kind == env.ReplicaUnfit) && !o.h.damaged:
 		r.broken("host %d group %d: replica stopped: %s", o.h.n, e.Group, e.Text)
 	}
 	if e.Kind == env.EntriesReadBack {

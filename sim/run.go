@@ -45,21 +45,20 @@ type run struct {
 
 // host is one simulated host and the program on it.
 type host struct {
-	r        *run
-	n        int
-	wanted   bool // it should have a process
-	open     *lockstep.Host
-	group    *lockstep.Group
-	machine  *observed // of the group's replica, this life's
-	full     bool      // its disk is, or was while this life began
-	slow     bool
-	life     int  // counts its processes
-	wiped    bool // it may serve no more: nobody waits for it
-	damaged  bool // nor for this one: its disk or its machine was spoilt
-	id       lockstep.HostID
-	token    string // it joined with; empty: it is a founder
-	away     bool   // an operator has it: nobody else starts it
-	mischief string // what its machine does next: panic, fail or differ
+	r       *run
+	n       int
+	wanted  bool // it should have a process
+	open    *lockstep.Host
+	group   *lockstep.Group
+	machine *observed // of the group's replica, this life's
+	full    bool      // its disk is, or was while this life began
+	slow    bool
+	life    int  // counts its processes
+	wiped   bool // it may serve no more: nobody waits for it
+	damaged bool // nor for this one: its disk was spoilt
+	id      lockstep.HostID
+	token   string // it joined with; empty: it is a founder
+	away    bool   // an operator has it: nobody else starts it
 }
 
 // group is the one that is simulated, beside the engine's own.

@@ -166,8 +166,9 @@ var shown = map[env.EventKind]struct{ kind, text string }{
 	env.LeaderElected: {"leader", "leads term %[1]d"}, env.SteppedDown: {"leader", "leads term %[1]d no more"},
 	env.LogTruncated: {"other", "log truncated at %[2]d"}, env.SnapshotSealed: {"snapshot", "snapshot %[2]d sealed"},
 	env.SnapshotInstalled: {"snapshot", "snapshot %[2]d installed"}, env.LogRecovered: {"life", "recovered through entry %[2]d, term %[1]d"},
-	env.ReplicaStopped: {"broken", "replica stopped"}, env.ReplicaDiverged: {"broken", "replica diverged"},
-	env.LogFailed: {"disk", "log failed"}, env.MarkReported: {"other", "mark %[2]d reported"},
+	env.ReplicaStopped: {"broken", "replica stopped"}, env.ReplicaDiverged: {"broken", "replica diverged"}, env.ReplicaUnfit: {"broken", "machine out of service"},
+	env.ReplicaFit: {"", "machine made anew"},
+	env.LogFailed:  {"disk", "log failed"}, env.MarkReported: {"other", "mark %[2]d reported"},
 }
 
 // observe takes an event of a replica of group 1.

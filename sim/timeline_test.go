@@ -52,10 +52,10 @@ func TestTimelineIsOnePageWithTheWholeRun(t *testing.T) {
 		}
 	}
 	for _, e := range run.Events {
-		stopped = stopped || strings.HasPrefix(e.Text, "replica stopped: ")
+		stopped = stopped || strings.HasPrefix(e.Text, "machine out of service: ")
 	}
 	if leads == 0 || !stopped {
-		t.Errorf("%d times a host leads; a replica stopped: %v", leads, stopped)
+		t.Errorf("%d times a host leads; a machine out of service: %v", leads, stopped)
 	}
 	if foreign := regexp.MustCompile(`(src|href)=|https?://|@import`).Find(page.Bytes()); foreign != nil {
 		t.Errorf("the page wants something from elsewhere: %s", foreign)

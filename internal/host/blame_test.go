@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"github.com/lockstep-rsm/lockstep/machine"
-	"github.com/lockstep-rsm/lockstep/raft"
 )
 
 func TestBlameNamesTheCommandOrTheRange(t *testing.T) {
@@ -14,7 +13,6 @@ func TestBlameNamesTheCommandOrTheRange(t *testing.T) {
 		{Index: 7, Ordinal: 1, Data: bytes.Repeat([]byte("\x00"), 1000)},
 		{Index: 8, Tick: true},
 	}
-	entries := []raft.Entry{{Identity: raft.Identity{Index: 7}}, {Identity: raft.Identity{Index: 8}}}
 	zeroes := string(bytes.Repeat([]byte(`\x00`), maxNamedBytes))
 	for _, c := range []struct {
 		commands, answered int
@@ -26,11 +24,11 @@ func TestBlameNamesTheCommandOrTheRange(t *testing.T) {
 		{3, 2, `entries 7..8, with 2 of 3 commands answered, the next being tick 8`},
 		{3, 3, `entries 7..8, with 3 of 3 commands answered`},
 	} {
-		l := &lane{cmds: batch[:c.commands], spans: []span{{entry: &entries[0]}, {entry: &entries[1]}}}
+		l := &lane{cmds: batch[:c.commands]}
 		for range c.answered {
 			l.results.Reply(nil)
 		}
-		if got := l.blame(); got != c.want {
+		if got := l.blame(0, c.commands); got != c.want {
 			t.Errorf("%d of %d answered: %s, want %s", c.answered, c.commands, got, c.want)
 		}
 	}

@@ -42,6 +42,7 @@ func (g *group) change(a *changing) {
 		return
 	}
 	if a.reply.State != wire.ChangeLeads || a.req.Ask {
+		a.reply.Index = raft.Index(g.lane.most.Load())
 		a.end()
 		return
 	}
@@ -86,6 +87,9 @@ func (g *group) target(req *wire.ChangeRequest) (*raft.Configuration, string) {
 	now := g.r.Configuration()
 	next := &raft.Configuration{NextReplica: now.NextReplica, Settings: withSettings(now.Settings, &req.Settings)}
 	if why := checkSettings(&next.Settings); why != "" {
+		return nil, why
+	}
+	if why := g.refuseSkip(&now.Settings, &next.Settings); why != "" {
 		return nil, why
 	}
 	if next.Settings.Version != now.Settings.Version {

@@ -53,7 +53,7 @@ func (h *Host) halt(ctx context.Context, n replicaName) error {
 		c, err := h.Configuration(ctx, n.group)
 		if err == nil {
 			settings := c.Settings
-			settings.Halt = true
+			settings.Halt = raft.HaltEnd
 			_, err = h.Reconfigure(ctx, n.group, &Target{
 				Index: c.Index, Voters: votersToBe(&c), Learners: learnersOnly(&c), Settings: settings, Birth: n.birth,
 			})

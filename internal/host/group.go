@@ -1,7 +1,6 @@
 package host
 
 import (
-	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -23,7 +22,8 @@ type group struct {
 	touched bool
 	ended   atomic.Bool  // for good: its data go
 	work    atomic.Int32 // tasks that touch its files
-	stopped error        // quarantined, diverged, or the log failed
+	needs   atomic.Bool  // its machine waits for a snapshot of the others
+	stopped error        // it has ended, its log failed, or raft found it contradicting itself
 	lost    error        // found at recovery: it is stopped as soon as it is added
 
 	deadline time.Duration // in h.deadlines, at place-1
@@ -66,6 +66,9 @@ type group struct {
 	saves     saveQueue
 	retryAt   time.Duration // when what a full disk refused goes again; 0: nothing waits
 	lane      lane
+	rebuild   rebuild
+	skips     []place    // commands that are passed over, as far as is committed here
+	skipsOf   raft.Index // the configuration that they were last read of
 	pub       published
 	conf      atomic.Pointer[raft.Configuration] // in force
 }
@@ -129,9 +132,9 @@ func (g *group) ready() {
 		return
 	}
 	if rd.Diverged != nil {
-		g.stop(fmt.Errorf("%w: state at mark %d differs from the majority's", errDiverged, rd.Diverged.Index))
-		return
+		g.diverged(rd.Diverged.Index)
 	}
+	g.learnSkips()
 	for i := range rd.Proposed {
 		g.proposed(&rd.Proposed[i])
 	}
@@ -145,14 +148,16 @@ func (g *group) ready() {
 	}
 	g.speakNoMore()
 	g.publish() // before anybody is answered from this state
-	if rd.Install != nil {
+	if rd.Install != nil && g.executes() {
 		g.lane.install(g, rd.Install)
+	} else if rd.Install != nil {
+		g.retryNow() // from this one: a majority has passed over whatever stopped the machine here
 	}
 	g.save(&rd)
 	if !rd.Save.Empty() && g.r.Pending() {
 		g.touch() // a save has its bound, and a base goes alone; the rest is in the next
 	}
-	if len(rd.Apply) > 0 {
+	if len(rd.Apply) > 0 && g.executes() { // else the machine gets them when it is made anew
 		g.grow(rd.Apply)
 		g.lane.apply(g, rd.Apply)
 	}
@@ -180,7 +185,7 @@ func (g *group) arm() {
 		return
 	}
 	at := g.raftAt
-	for _, t := range [...]time.Duration{g.sweepAt, g.tickAt, g.retryAt, g.heldUntil, g.lingerUntil, g.catchUp.retryAt, g.lonelyAt()} {
+	for _, t := range [...]time.Duration{g.sweepAt, g.tickAt, g.retryAt, g.heldUntil, g.lingerUntil, g.catchUp.retryAt, g.rebuild.at, g.lonelyAt()} {
 		if t != 0 && (at == 0 || t < at) {
 			at = t
 		}
@@ -299,7 +304,7 @@ func (g *group) cache(entries []raft.Entry) {
 	}
 }
 
-// stop quarantines this replica: it votes, leads and serves no more; others go on.
+// stop ends this replica until its process starts anew: it votes, acknowledges and serves no more; others go on.
 func (g *group) stop(err error) {
 	if g.stopped != nil {
 		return
@@ -310,9 +315,6 @@ func (g *group) stop(err error) {
 	g.heardWord(0, false)
 	g.lane.stop()
 	g.dropHeld()
-	if errors.Is(err, errDiverged) {
-		g.h.observe(env.Event{Kind: env.ReplicaDiverged, Group: uint64(g.id), Replica: uint64(g.self.Replica), Text: err.Error()})
-	}
 	g.h.observe(env.Event{Kind: env.ReplicaStopped, Group: uint64(g.id), Replica: uint64(g.self.Replica), Text: err.Error()})
 	g.h.log.Error("replica quarantined", "host", g.self.Host, "group", g.id, "err", err, "do", remedy(err))
 	fault := fmt.Errorf("%w: %w", ErrQuarantined, err)

@@ -99,7 +99,14 @@ func (g *group) gather() {
 	}
 }
 
-// refuse ends the intake for good, and gives what is in it.
+// reopen lets calls in again.
+func (in *intake) reopen() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.refusing = nil
+}
+
+// refuse ends the intake, mostly for good, and gives what is in it.
 func (in *intake) refuse(err error) ([]*Call, []*readCall) {
 	in.mu.Lock()
 	defer in.mu.Unlock()

@@ -22,6 +22,7 @@ import (
 type lane struct {
 	bytes   atomic.Int64  // of payloads that wait here
 	applied atomic.Uint64 // index the machine has executed
+	most    atomic.Uint64 // the highest that any machine of this process has
 	time    atomic.Int64  // log time of that entry
 	open    atomic.Int64  // sessions in the table there
 
@@ -33,7 +34,8 @@ type lane struct {
 	scheduled bool
 	busy      bool // a turn runs
 	stopped   bool
-	held      *pin // of the newest mark, while holds; nil: none
+	life      uint64 // counts the machines: what a former one had sealed, or pinned, is nothing
+	held      *pin   // of the newest mark, while holds; nil: none
 
 	machine   machine.StateMachine
 	sessions  session.Table
@@ -44,9 +46,11 @@ type lane struct {
 	lastSum   raft.Digest
 	deadline  machine.Time // that the turn was told, if wantsTick
 	wantsTick bool
-	ticked    bool        // a Tick was executed since
-	wantPin   atomic.Bool // a snapshot waits for the next mark
-	holds     atomic.Bool // the log presses: the view of the newest mark is kept
+	ticked    bool                    // a Tick was executed since
+	wantPin   atomic.Bool             // a snapshot waits for the next mark
+	holds     atomic.Bool             // the log presses: the view of the newest mark is kept
+	singly    atomic.Bool             // the machine is given one command at a time: a batch of it failed
+	skips     atomic.Pointer[[]place] // commands that are passed over; nil: none
 	cmds      []machine.Command
 	spans     []span
 	results   machine.Results
@@ -147,6 +151,13 @@ func (l *lane) stop() {
 	l.wakeWaiters(1<<63 - 1)
 }
 
+// resume lets a new machine go on, which is in place. None of the former one's turns runs any more.
+func (l *lane) resume() {
+	l.mu.Lock()
+	l.stopped = false
+	l.mu.Unlock()
+}
+
 func (l *lane) failReads(err error) {
 	l.mu.Lock()
 	readers := l.readers
@@ -159,7 +170,10 @@ func (l *lane) failReads(err error) {
 
 // turn executes a bounded piece of what waits, answers, and comes back for the rest.
 func (l *lane) turn(g *group) {
-	install, entries := l.take()
+	install, entries, ok := l.take()
+	if !ok {
+		return
+	}
 	applied := raft.Index(l.applied.Load())
 	var err error
 	if install != nil {
@@ -172,9 +186,8 @@ func (l *lane) turn(g *group) {
 		err = nil
 	}
 	if err != nil {
-		l.rest()
-		g.h.post(event{kind: evStopped, g: g, err: err})
-		return // stays scheduled: this lane runs no more
+		l.end(g, err)
+		return
 	}
 	if now := raft.Index(l.applied.Load()); now > applied {
 		if err = l.guard("Deadline", func() { l.askTick(g) }); err == nil {
@@ -186,8 +199,7 @@ func (l *lane) turn(g *group) {
 		err = l.serve(g)
 	}
 	if err != nil {
-		l.rest()
-		g.h.post(event{kind: evStopped, g: g, err: err})
+		l.end(g, err)
 		return
 	}
 
@@ -200,13 +212,18 @@ func (l *lane) turn(g *group) {
 	l.unlockAndSchedule(g)
 }
 
-func (l *lane) rest() {
+// end is the machine's: it executes no more, whatever comes before the turn hears of it.
+func (l *lane) end(g *group, err error) {
 	l.mu.Lock()
-	l.busy = false
+	l.stopped = true
+	l.mu.Unlock()
+	g.h.post(event{kind: evStopped, g: g, err: err})
+	l.mu.Lock()
+	l.scheduled, l.busy = false, false
 	l.mu.Unlock()
 }
 
-// isBusy says whether the machine may be at work. Once that is over on a stopped lane, it is for good.
+// isBusy says whether the machine may be at work. Once that is over on a stopped lane, it is for this machine's life.
 func (l *lane) isBusy() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -244,14 +261,18 @@ func (l *lane) askTick(g *group) {
 	g.h.post(event{kind: evDo, fn: func() { g.expectTick(raft.Time(d), at) }})
 }
 
-// take removes the snapshot that waits, or else the next entries, up to a bound.
-func (l *lane) take() (*raft.SnapshotMeta, []raft.Entry) {
+// take removes the snapshot that waits, or else the next entries, up to a bound. false: the lane has stopped.
+func (l *lane) take() (*raft.SnapshotMeta, []raft.Entry, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.stopped {
+		l.scheduled = false
+		return nil, nil, false
+	}
 	l.busy = true
 	if install := l.pending; install != nil {
 		l.pending = nil
-		return install, nil
+		return install, nil, true
 	}
 	n, bytes := 0, 0
 	for n < len(l.entries) && (n == 0 || bytes+int(l.entries[n].Length) <= maxLaneBytes && n < maxLaneCommands) {
@@ -260,7 +281,7 @@ func (l *lane) take() (*raft.SnapshotMeta, []raft.Entry) {
 	}
 	entries := l.entries[:n:n]
 	l.entries = l.entries[n:]
-	return nil, entries
+	return nil, entries, true
 }
 
 // execute runs entries in order (H10), cutting batches at marks and configurations, and behind entries
@@ -364,7 +385,7 @@ func (l *lane) run(g *group) error {
 	l.last, l.lastSum = last.Identity, last.Sum
 	l.time.Store(int64(last.Time))
 	l.open.Store(int64(l.sessions.Len()))
-	l.applied.Store(uint64(last.Index))
+	l.reached(last.Index)
 	g.h.observe(env.Event{
 		Kind: env.EntriesApplied, Group: uint64(g.id), Replica: uint64(g.self.Replica), Term: uint64(last.Term),
 		Index: uint64(last.Index), Digest: uint64(l.chain), Count: uint64(len(l.cmds)), Took: took,
@@ -381,23 +402,53 @@ func (l *lane) run(g *group) error {
 	return nil
 }
 
-// callMachine applies the batch. A panic or an error of the machine is its own: it quarantines
-// this replica of this group, and nothing else (H18).
-func (l *lane) callMachine() (err error) {
+// reached notes through which index the machine has executed.
+func (l *lane) reached(index raft.Index) {
+	l.applied.Store(uint64(index))
+	if uint64(index) > l.most.Load() {
+		l.most.Store(uint64(index))
+	}
+}
+
+// callMachine applies the batch, in one piece unless a command of it is passed over, or the machine is given
+// one at a time. A panic or an error of the machine is its own: it quarantines this replica of this group,
+// and nothing else (H18).
+func (l *lane) callMachine() error {
+	singly := l.singly.Load()
+	for from := 0; from < len(l.cmds); {
+		if l.skipped(&l.cmds[from]) {
+			l.results.Refuse(machine.Skipped.Code, machine.Skipped.Text)
+			from++
+			continue
+		}
+		to := from + 1
+		for !singly && to < len(l.cmds) && !l.skipped(&l.cmds[to]) {
+			to++
+		}
+		if err := l.callPart(from, to); err != nil {
+			return err
+		}
+		from = to
+	}
+	return nil
+}
+
+// callPart applies commands [from, to) of the batch.
+func (l *lane) callPart(from, to int) (err error) {
 	name := l.conf.Settings.Machine
 	defer func() {
 		if p := recover(); p != nil {
 			if env.Dead(p) {
 				panic(p)
 			}
-			err = panicked(fmt.Sprintf("machine %s at %s", name, l.blame()), p)
+			err = l.failedAt(from, to, panicked(fmt.Sprintf("machine %s at %s", name, l.blame(from, to)), p))
 		}
 	}()
-	if err := l.machine.Apply(l.cmds, &l.results); err != nil {
-		return &machineError{fmt.Errorf("machine %s at %s: %w", name, l.blame(), err)}
+	if err := l.machine.Apply(l.cmds[from:to], &l.results); err != nil {
+		return l.failedAt(from, to, &machineError{err: fmt.Errorf("machine %s at %s: %w", name, l.blame(from, to), err)})
 	}
-	if l.results.Len() != len(l.cmds) {
-		return &machineError{fmt.Errorf("machine %s gave %d results for %d commands", name, l.results.Len(), len(l.cmds))}
+	if n := l.results.Len() - from; n != to-from {
+		return l.failedAt(from, to, &machineError{err: fmt.Errorf("machine %s gave %d results for %d commands", name, n, to-from)})
 	}
 	return nil
 }

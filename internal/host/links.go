@@ -89,8 +89,9 @@ func (l *links) Refused(host raft.HostID, reason string) {
 	}
 }
 
-// Call answers questions of founding, of joining, and about configurations. Its first byte says which.
-// Anybody may ask; who joins shows a token, and only hosts of the cluster change a configuration.
+// Call answers questions of founding, of joining, about configurations, and for a snapshot. Its first byte says
+// which. Anybody may ask; who joins shows a token, and only hosts of the cluster change a configuration, or get
+// a snapshot.
 func (l *links) Call(from wire.Hello, p []byte) []byte {
 	h := (*Host)(l)
 	switch {
@@ -117,6 +118,9 @@ func (l *links) Call(from wire.Hello, p []byte) []byte {
 		}
 		return wire.AppendChangeReply(nil, &r)
 	}
+	if len(p) > 0 && p[0] == wire.CallSupply {
+		return h.callSupply(&from, p)
+	}
 	req, err := wire.DecodeFoundingRequest(p)
 	if err != nil {
 		r := wire.FoundingReply{State: wire.StateRefused, Reason: err.Error()}
@@ -124,6 +128,21 @@ func (l *links) Call(from wire.Hello, p []byte) []byte {
 	}
 	r := h.answerFounding(&req)
 	return wire.AppendFoundingReply(nil, &r)
+}
+
+// callSupply answers hosts of the cluster.
+func (h *Host) callSupply(from *wire.Hello, p []byte) []byte {
+	r := wire.SupplyReply{State: wire.SupplyUnknown}
+	req, err := wire.DecodeSupplyRequest(p)
+	if err == nil {
+		h.mu.Lock()
+		err = h.belongsLocked(from)
+		h.mu.Unlock()
+	}
+	if err == nil {
+		r = h.answerSupply(&req)
+	}
+	return wire.AppendSupplyReply(nil, &r)
 }
 
 func (l *links) Snapshot(_ raft.HostID, header wire.SnapshotHeader, resume func(int64) error, r io.Reader) error {

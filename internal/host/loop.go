@@ -22,6 +22,7 @@ type event struct {
 	backlog *backlog // that the packets' bytes are of
 	bytes   int64
 	index   raft.Index
+	life    uint64 // of the machine
 	mark    raft.Mark
 	meta    *raft.SnapshotMeta
 	replica raft.ReplicaID
@@ -114,18 +115,20 @@ func (h *Host) handle(e *event) {
 		h.handleSaved(e.batch, e.err)
 	case evApplied:
 		e.g.step(raft.Input{Kind: raft.InApplied, Index: e.index})
+		e.g.replayed(e.index)
 	case evMark:
 		e.g.handleMark(e.mark)
 	case evStopped:
-		e.g.stop(e.err)
+		e.g.ail(e.err)
 	case evLink:
 		h.handleLink(e)
 	case evTimer:
 		h.handleTimer()
 	case evSealed:
-		e.g.handleSealed(e.meta, e.err)
+		e.g.handleSealed(e.meta, e.life, e.err)
 	case evInstalled:
 		e.g.step(raft.Input{Kind: raft.InInstalled, Snapshot: e.meta})
+		e.g.received()
 	case evSent:
 		e.g.step(raft.Input{Kind: raft.InSnapshotSent, Replica: e.replica, Failed: e.err != nil})
 	case evAdd:
@@ -200,6 +203,9 @@ func (h *Host) handleTimer() {
 		}
 		if g.retryAt != 0 && g.retryAt <= now {
 			g.retrySaves()
+		}
+		if g.rebuild.at != 0 && g.rebuild.at <= now {
+			g.mend()
 		}
 		g.askLonely(now)
 		g.step(raft.Input{Kind: raft.InClock})

@@ -47,8 +47,10 @@ func (h *Host) checkPressure(now time.Duration) {
 		g.lane.holds.Store(pressed)
 		if !pressed {
 			g.dropHeld()
-		} else if g.stopped == nil {
+		} else if g.stopped == nil && g.rebuild.why == nil {
 			g.press()
+		} else if g.stopped == nil {
+			g.pressQuarantined()
 		}
 	}
 }
@@ -83,6 +85,19 @@ func (g *group) press() {
 	}
 }
 
+// pressQuarantined cuts the log of a replica whose machine is out of service as far as snapshots allow. One that
+// nobody mends takes no more log: it would fill what the other groups of the host need.
+func (g *group) pressQuarantined() {
+	g.relieve()
+	newest := raft.Index(0)
+	if n := g.snapshots.newest; n != nil {
+		newest = n.Index()
+	}
+	if g.rebuild.left && g.outgrows(newest) && g.h.wal.Full() {
+		g.stop(g.rebuild.why)
+	}
+}
+
 // outgrows says whether the log behind a snapshot is worth another one.
 func (g *group) outgrows(newest raft.Index) bool {
 	bytes := int64(0)
@@ -96,13 +111,14 @@ func (g *group) outgrows(newest raft.Index) bool {
 type pin struct {
 	header snapshot.Header
 	view   machine.View
+	life   uint64 // of the machine
 }
 
 // hold keeps the newest view while the log presses, and gives back the other one. Whoever ends the
 // pressure or the lane drops what is held afterwards.
 func (l *lane) hold(g *group, p *pin) {
 	l.mu.Lock()
-	if l.holds.Load() && !l.stopped && (l.held == nil || l.held.header.Meta.Index() < p.header.Meta.Index()) {
+	if l.holds.Load() && !l.stopped && p.life == l.life && (l.held == nil || l.held.header.Meta.Index() < p.header.Meta.Index()) {
 		p, l.held = l.held, p
 	}
 	l.mu.Unlock()

@@ -16,9 +16,11 @@ func (g *group) enqueue(calls []*Call) {
 		switch {
 		case g.stopped != nil:
 			c.fail(notCommitted(fmt.Errorf("%w: %w", ErrQuarantined, g.stopped)))
+		case g.rebuild.why != nil:
+			c.fail(notCommitted(fmt.Errorf("%w: %w", ErrQuarantined, g.rebuild.why)))
 		case int64(len(c.cmd)-c.header) > conf.Settings.MaxEntryBytes:
 			c.fail(notCommitted(fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(c.cmd)-c.header, conf.Settings.MaxEntryBytes)))
-		case conf.Settings.Halt:
+		case conf.Settings.Halt != raft.HaltNone:
 			c.fail(notCommitted(ErrHalted))
 		case g.lane.bytes.Load() > g.h.opts.MaxApplyBytes:
 			c.fail(g.h.busy(g.id, "apply"))

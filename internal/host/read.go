@@ -197,7 +197,12 @@ func (g *group) enqueueReads(reads []*readCall) {
 	if wait := g.h.opts.CallTimeout; wait >= 0 {
 		until = g.h.env.Clock().Now() + wait
 	}
+	disputed := g.r.Configuration().Settings.Halt == raft.HaltDisputed
 	for _, r := range reads {
+		if disputed {
+			r.fail(notCommitted(fmt.Errorf("%w: %s", ErrHalted, haltText(raft.HaltDisputed))))
+			continue
+		}
 		if !r.patient && r.deadline == 0 {
 			r.deadline = until
 		}

@@ -17,7 +17,7 @@ import (
 type Target struct {
 	Index            raft.Index
 	Voters, Learners []raft.HostID
-	Settings         raft.Settings // those that a change may not touch are not looked at; Halt false: leave that as it is
+	Settings         raft.Settings // those that a change may not touch are not looked at; SkipIndex 0: leave that as it is
 	Birth            raft.Birth    // of the group that is meant; zero: whichever there is
 	Prefer           bool          // Priorities are to be in force; else those that are, of hosts that stay
 	Priorities       []raft.Priority
@@ -133,6 +133,9 @@ func (h *Host) reconfigureStep(ctx context.Context, id raft.GroupID, t *Target, 
 		return nil, nil
 	case c.Index != t.Index && *begun:
 		return nil, errSuperseded
+	}
+	if why := h.refuseSkip(ctx, id, c, &t.Settings); why != "" {
+		return nil, &RefusedError{Reason: why, InForce: *c}
 	}
 	reply, err = h.askLeader(ctx, &wire.ChangeRequest{
 		Group: id, After: t.Index, Voters: t.Voters, Learners: t.Learners, Settings: withSettings(c.Settings, &t.Settings), Birth: t.Birth,

@@ -98,7 +98,11 @@ func (h *Host) recoverGroup(state *wal.GroupState) (*group, error) {
 		return g, err // before its snapshots are looked for: they may be gone
 	}
 	newest, err := g.restoreNewest(state, conf)
-	if err != nil {
+	if errors.Is(err, errNoState) && len(conf.Voters) > 1 {
+		// The others have one. The log here is sound: it votes and acknowledges meanwhile.
+		g.rebuild = rebuild{why: err, foreign: true, beyond: base.Index() - 1}
+		g.lane.stopped = true
+	} else if err != nil {
 		return nil, err
 	}
 	var applied raft.Index
@@ -119,6 +123,9 @@ func (h *Host) recoverGroup(state *wal.GroupState) (*group, error) {
 	g.cache(state.Entries)
 	return g, nil
 }
+
+// errNoState says that there is nothing here to make a machine of.
+var errNoState = errors.New("no state is readable")
 
 var errAmnesiac = errors.New("log has lost the votes of this replica")
 
@@ -356,6 +363,8 @@ func (h *Host) add(g *group) {
 	case g.lost != nil:
 		g.stop(g.lost)
 		return
+	case g.rebuild.why != nil:
+		g.ail(g.rebuild.why)
 	}
 	h.expectPressure()
 	g.asksAt = h.env.Clock().Now() + lonelyAfter*h.opts.ElectionTimeout

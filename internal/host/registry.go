@@ -274,7 +274,7 @@ func (h *Host) find(ctx context.Context, id raft.GroupID, voters []raft.HostID, 
 	}
 	if err := h.awaitAnswer(ctx, id); errors.Is(err, ErrNoReplica) || errors.Is(err, ErrNoGroup) {
 		return true, nil
-	} else if err != nil || !g.conf.Load().Settings.Halt {
+	} else if err != nil || g.conf.Load().Settings.Halt != raft.HaltEnd {
 		return false, err
 	}
 	// Writes are stopped to end a group: whether it has ended, the registry knows.

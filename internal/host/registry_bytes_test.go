@@ -26,7 +26,7 @@ const (
 func TestRegistryBytesAreThoseOfTheGoldenFile(t *testing.T) {
 	settings := raft.Settings{
 		Machine: "kv", Version: 1, FeatureLevel: 2, MaxEntryBytes: 3, MaxSessions: 4, SessionTTL: 5, MaxTokens: 11, TokenTTL: 12, MaxResultBytes: 13, Lease: 6, MaxDriftPPM: 7,
-		Halt: true, SkipIndex: 8, SkipOrdinal: 9, SnapshotFormat: 10,
+		Halt: raft.HaltEnd, SkipIndex: 8, SkipOrdinal: 9, SnapshotFormat: 10,
 	}
 	group := groupRecord{
 		ID: 1, Birth: 1<<64 - 1, Settings: settings,

@@ -41,7 +41,7 @@ func (g *group) restoreNewest(state *wal.GroupState, conf *raft.Configuration) (
 		g.h.log.Error("snapshot passed over", "group", g.id, "index", meta.Index(), "err", err)
 	}
 	if at := state.BaseIdentity.Index; at > 0 {
-		return nil, errors.Join(fmt.Errorf("%w: log begins after %d and no agreed snapshot at or behind it is readable", ErrDir, at), bad)
+		return nil, errors.Join(fmt.Errorf("%w: %w: log begins after %d and no agreed snapshot at or behind it is readable", ErrDir, errNoState, at), bad)
 	}
 	return nil, g.makeMachine(conf)
 }

@@ -17,8 +17,23 @@ func withSettings(now raft.Settings, to *raft.Settings) raft.Settings {
 	now.MaxSessions, now.SessionTTL = to.MaxSessions, to.SessionTTL
 	now.MaxTokens, now.TokenTTL, now.MaxResultBytes = to.MaxTokens, to.TokenTTL, to.MaxResultBytes
 	now.Lease, now.MaxDriftPPM = to.Lease, to.MaxDriftPPM
-	now.Halt = now.Halt || to.Halt // for good: only the end of a group stops its writes
+	now.Halt = haltAfter(now.Halt, to.Halt)
+	if to.SkipIndex > 0 {
+		now.SkipIndex, now.SkipOrdinal = to.SkipIndex, to.SkipOrdinal
+	}
 	return now
+}
+
+// haltAfter is what a change from now to another one comes to: the end of a group is for good, and why its
+// writes are stopped already, an operator need not know.
+func haltAfter(now, to raft.Halt) raft.Halt {
+	switch {
+	case now == raft.HaltEnd || to == raft.HaltEnd:
+		return raft.HaltEnd
+	case to != raft.HaltNone && now != raft.HaltNone:
+		return now
+	}
+	return to
 }
 
 // checkSettings says which setting is out of range, and what it may be; empty: none.

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -58,8 +59,11 @@ func (g *group) grow(entries []raft.Entry) {
 	}
 }
 
-// wantSnapshot pins a view at the next mark.
+// wantSnapshot pins a view at the next mark, unless the machine is out of service.
 func (g *group) wantSnapshot() {
+	if g.rebuild.why != nil {
+		return
+	}
 	if g.snapshots.pinning {
 		g.agree() // the disk may not have taken it
 		return
@@ -102,12 +106,19 @@ func (l *lane) mark(g *group, e *raft.Entry) {
 		Machine: l.conf.Settings.Machine, MachineVersion: l.conf.Settings.Version, Time: e.Time,
 	}
 	header.Sessions, _ = l.sessions.AppendBinary(nil)
-	p := &pin{header, l.machine.View()}
+	p := &pin{header, l.machine.View(), l.lifeNow()}
 	if !want {
 		l.hold(g, p)
 		return
 	}
 	g.task("snapshot", func() { g.writeSnapshot(p) })
+}
+
+// lifeNow is of the machine that the lane has.
+func (l *lane) lifeNow() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.life
 }
 
 // writeSnapshot saves a pinned view, seals it and reads it back, beside everything else. A view that
@@ -123,7 +134,7 @@ func (g *group) writeSnapshot(p *pin) {
 	if err == nil {
 		g.h.observe(env.Event{Kind: env.SnapshotSealed, Group: uint64(g.id), Replica: uint64(g.self.Replica), Index: uint64(meta.Identity.Index), Count: uint64(size)})
 	}
-	g.h.post(event{kind: evSealed, g: g, meta: &meta, err: err})
+	g.h.post(event{kind: evSealed, g: g, meta: &meta, life: p.life, err: err})
 }
 
 func (g *group) sealSnapshot(header snapshot.Header, view machine.View) (size int64, err error) {
@@ -169,8 +180,14 @@ func (c *countingWriter) Write(p []byte) (int, error) {
 }
 
 // handleSealed remembers a sealed snapshot until a majority agrees with its mark.
-func (g *group) handleSealed(meta *raft.SnapshotMeta, err error) {
+func (g *group) handleSealed(meta *raft.SnapshotMeta, life uint64, err error) {
 	s := &g.snapshots
+	if life != g.lane.lifeNow() {
+		if err == nil {
+			g.dropSealed(meta) // of a machine that is out of service
+		}
+		return
+	}
 	if err != nil {
 		s.pinning = false
 		g.h.log.Warn("snapshot not written", "group", g.id, "index", meta.Identity.Index, "err", err, "do", "see the disk; it is tried again")
@@ -189,15 +206,25 @@ func (g *group) handleSealed(meta *raft.SnapshotMeta, err error) {
 // handleMark passes our digest on, and compares it with what is agreed.
 func (g *group) handleMark(m raft.Mark) {
 	s := &g.snapshots
+	if !g.executes() {
+		return // of the machine that is out of service
+	}
 	for _, a := range s.agreed {
 		if a.Index == m.Index && a.Digest != m.Digest {
-			g.stop(fmt.Errorf("%w: state at mark %d differs from the majority's", errDiverged, m.Index))
+			g.diverged(m.Index)
 			return
 		}
 	}
 	s.own = keepMark(s.own, m)
 	g.step(raft.Input{Kind: raft.InMark, Mark: m})
 	g.agree()
+}
+
+// diverged takes a machine that differs from the majority's out of service: it is made anew, and has to agree
+// at that mark.
+func (g *group) diverged(at raft.Index) {
+	g.rebuild.through = max(g.rebuild.through, at)
+	g.ail(fmt.Errorf("%w: state at mark %d differs from the majority's", errDiverged, at))
 }
 
 func (g *group) handleAgreed(m raft.Mark) {
@@ -315,7 +342,7 @@ func (h *Host) Snapshot(ctx context.Context, id raft.GroupID) (raft.Index, error
 	}
 	w := &snapshotWaiter{w: h.env.NewWaiter()}
 	h.post(event{kind: evDo, fn: func() {
-		if err := g.stopped; err != nil || h.closed.Load() {
+		if err := cmp.Or(g.stopped, g.rebuild.why); err != nil || h.closed.Load() {
 			if err == nil {
 				err = ErrClosed
 			}
@@ -397,7 +424,7 @@ func (l *lane) loadSnapshot(g *group, index raft.Index) error {
 	l.last, l.lastSum = h.Meta.Identity, h.Meta.Sum
 	l.time.Store(int64(l.last.Time))
 	l.open.Store(int64(l.sessions.Len()))
-	l.applied.Store(uint64(index))
+	l.reached(index)
 	if c, ok := l.machine.(changed); ok {
 		c.changed(g.h)
 	}

@@ -43,7 +43,7 @@ func TestMarksAreBoundedAndAscend(t *testing.T) {
 func TestSnapshotOlderThanTheReceivedOneIsForgotten(t *testing.T) {
 	newest := &raft.SnapshotMeta{Identity: raft.Identity{Index: 100}}
 	g := &group{snapshots: snapshots{newest: newest, pinning: true, agreed: marks(50), own: marks(50)}}
-	g.handleSealed(&raft.SnapshotMeta{Identity: raft.Identity{Index: 50}}, nil)
+	g.handleSealed(&raft.SnapshotMeta{Identity: raft.Identity{Index: 50}}, 0, nil)
 	if s := &g.snapshots; s.newest != newest || s.sealed != nil || s.pinning {
 		t.Errorf("newest is %d, sealed %v, pinning %t", s.newest.Index(), s.sealed, s.pinning)
 	}

@@ -23,7 +23,9 @@ type published struct {
 	behind     int    // voters that a leader has not heard from lately
 	mark       raft.Mark
 	newest     raft.Index // snapshot
-	why        error
+	why        error      // it is stopped, or quarantined
+	rebuilding string     // its machine is made anew; empty: it is not
+	dump       string     // where the command is at which it failed
 
 	followers []FollowerStatus // of a leader
 }
@@ -39,6 +41,10 @@ func (g *group) publish() {
 	defer p.mu.Unlock()
 	p.role, p.term, p.leader, p.commit = g.r.Role(), g.r.Term(), g.r.Leader(), g.r.Commit()
 	p.why, p.recovering = g.stopped, g.recovering()
+	p.rebuilding, p.dump = g.rebuild.rebuilding(raft.Index(g.lane.applied.Load())), g.rebuild.dump
+	if p.why == nil && g.rebuild.left {
+		p.why = g.rebuild.why
+	}
 	p.behind = g.r.Silent()
 	g.publishFollowers()
 	if n := len(g.snapshots.own); n > 0 {
@@ -198,8 +204,13 @@ func (g *group) status() GroupStatus {
 	switch {
 	case p.why != nil:
 		s.State, s.Why = "quarantined", p.why.Error()+": "+remedy(p.why)
-	case conf.Settings.Halt:
-		s.State, s.Why = "halted", "its end was begun: destroy it again"
+		if p.dump != "" {
+			s.Why += ". The command is in " + p.dump
+		}
+	case conf.Settings.Halt != raft.HaltNone:
+		s.State, s.Why = "halted", haltText(conf.Settings.Halt)
+	case p.rebuilding != "":
+		s.State, s.Why = "recovering", p.rebuilding+": wait"
 	case p.leader == 0:
 		s.State, s.Why = "recovering", "no leader is known: start the other hosts, or wait for the election"
 		if refused != "" {
@@ -212,6 +223,18 @@ func (g *group) status() GroupStatus {
 		s.State, s.Why = "recovering", p.recovering+": wait"
 	}
 	return s
+}
+
+// haltText says why a group is halted, and what to do.
+func haltText(h raft.Halt) string {
+	switch h {
+	case raft.HaltOperator:
+		return "an operator has stopped its writes: lockstep group resume"
+	case raft.HaltDisputed:
+		return "no majority of its voters has one state, so that nobody knows what is right: find out which are wrong, mend the " +
+			"machine and restart their hosts, or take them out of the group; then lockstep group resume"
+	}
+	return "its end was begun: destroy it again"
 }
 
 // Notes are what the hosts told about themselves, ordered by host.

@@ -84,7 +84,7 @@ func (h *Host) receiveSnapshot(header wire.SnapshotHeader, resume func(int64) er
 		return fmt.Errorf("%w: group %d of birth %016x", ErrNoReplica, id.Group, uint64(id.Birth))
 	}
 	defer g.work.Add(-1)
-	if uint64(id.Index) <= g.lane.applied.Load() {
+	if uint64(id.Index) <= g.lane.applied.Load() && !g.needs.Load() {
 		// The sender does not know what we hold, as after a crash between install and answer, and
 		// would offer it for ever: raft tells it.
 		h.post(event{kind: evInstalled, g: g, meta: &header.Meta})

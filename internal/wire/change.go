@@ -60,9 +60,9 @@ type ChangeReply struct {
 	Refused   uint8  // a raft.Refusal; zero: appended, or nothing was to be changed
 	Reason    string // of a refusal that the algorithm did not make; cut at MaxReasonBytes
 	Birth     raft.Birth
-	Committed bool // InForce is
-	Settled   bool // the leader has committed an entry of its term
-	Index     raft.Index
+	Committed bool               // InForce is
+	Settled   bool               // the leader has committed an entry of its term
+	Index     raft.Index         // of the entry appended; asked only, through which its machine has executed
 	InForce   raft.Configuration // of a follower: the newest that it has executed
 }
 

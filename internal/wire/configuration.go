@@ -73,7 +73,7 @@ func appendSettings(dst []byte, s *raft.Settings) []byte {
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(s.MaxResultBytes))
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(s.Lease))
 	dst = binary.AppendUvarint(dst, uint64(s.MaxDriftPPM))
-	dst = appendFlag(dst, s.Halt)
+	dst = append(dst, byte(s.Halt))
 	dst = binary.AppendUvarint(dst, uint64(s.SkipIndex))
 	dst = binary.AppendUvarint(dst, uint64(s.SkipOrdinal))
 	return binary.AppendUvarint(dst, uint64(s.SnapshotFormat))
@@ -160,11 +160,21 @@ func (c *cursor) settings() raft.Settings {
 		MaxResultBytes: int64(c.u64("bytes of results")),
 		Lease:          int64(c.u64("lease")),
 		MaxDriftPPM:    c.uvarint32("drift bound"),
-		Halt:           c.flag("halt"),
+		Halt:           c.halt("halt"),
 		SkipIndex:      raft.Index(c.uvarint("skipped index")),
 		SkipOrdinal:    c.uvarint32("skipped ordinal"),
 		SnapshotFormat: c.uvarint32("snapshot format"),
 	}
+}
+
+// halt reads a byte that says whether, and why, a group takes no commands.
+func (c *cursor) halt(field string) raft.Halt {
+	at := c.off
+	h := raft.Halt(c.u8(field))
+	if !h.Known() {
+		c.fail(field, at, "a known reason", fmt.Sprint(uint8(h)))
+	}
+	return h
 }
 
 // members reads a list ordered strictly by Replica. An empty one is nil.

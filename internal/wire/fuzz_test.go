@@ -284,3 +284,12 @@ func FuzzChangeReply(f *testing.F) {
 	r := sampleChangeReply()
 	fuzzOne(f, whole(DecodeChangeReply), func(r ChangeReply) []byte { return AppendChangeReply(nil, &r) }, AppendChangeReply(nil, &r))
 }
+
+func FuzzSupplyRequest(f *testing.F) {
+	r := sampleSupplyRequest()
+	fuzzOne(f, whole(DecodeSupplyRequest), func(r SupplyRequest) []byte { return AppendSupplyRequest(nil, &r) }, AppendSupplyRequest(nil, &r))
+}
+
+func FuzzSupplyReply(f *testing.F) {
+	fuzzOne(f, whole(DecodeSupplyReply), func(r SupplyReply) []byte { return AppendSupplyReply(nil, &r) }, AppendSupplyReply(nil, &SupplyReply{State: SupplyLater}))
+}

@@ -28,6 +28,7 @@ func TestGolden(t *testing.T) {
 	prefer, transfer := sampleChangeRequest(), ChangeRequest{Cluster: sampleCluster(), Group: 7, Transfer: true, To: 300}
 	prefer.Ask, prefer.Prefer, prefer.Priorities = false, true, preferring.Priorities
 	token, join, joined, change, changed := sampleToken(), sampleJoinRequest(), sampleJoinReply(), sampleChangeRequest(), sampleChangeReply()
+	supply := sampleSupplyRequest()
 	for _, c := range []struct {
 		name string
 		got  []byte
@@ -59,6 +60,8 @@ func TestGolden(t *testing.T) {
 		{"change_request_prefer_v1", AppendChangeRequest(nil, &prefer)},
 		{"change_request_transfer_v1", AppendChangeRequest(nil, &transfer)},
 		{"change_reply_v1", AppendChangeReply(nil, &changed)},
+		{"supply_request_v1", AppendSupplyRequest(nil, &supply)},
+		{"supply_reply_v1", AppendSupplyReply(nil, &SupplyReply{State: SupplyComes})},
 		{"snapshot_header_v1", AppendSnapshotHeader(nil, &header)},
 		{"snapshot_chunk_v1", sampleChunk()},
 		{"snapshot_footer_v1", AppendFooter(nil, &Footer{Chunks: 4, Total: 3<<20 + 19, Digest: 0xd16e57})},

@@ -15,6 +15,7 @@ const (
 	CallFounding = foundingVersion
 	CallJoin     = 2
 	CallChange   = 3
+	CallSupply   = 4
 )
 
 // tokenVersion 1: the first. docs/formats/host.md.

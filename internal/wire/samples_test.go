@@ -23,7 +23,7 @@ func sampleConfiguration() raft.Configuration {
 		NextReplica: 301,
 		Settings: raft.Settings{
 			Machine: "kv", Version: 2, FeatureLevel: 3, MaxEntryBytes: 1 << 20, MaxSessions: 10_000, SessionTTL: 3_600_000_000_000, MaxTokens: 20_000, TokenTTL: 7_200_000_000_000, MaxResultBytes: 1 << 22,
-			Lease: 250_000_000, MaxDriftPPM: 500, Halt: true, SkipIndex: 77, SkipOrdinal: 6, SnapshotFormat: 1,
+			Lease: 250_000_000, MaxDriftPPM: 500, Halt: raft.HaltEnd, SkipIndex: 77, SkipOrdinal: 6, SnapshotFormat: 1,
 		},
 	}
 }
@@ -191,6 +191,10 @@ func sampleChangeRequest() ChangeRequest {
 		Cluster: sampleCluster(), Group: 7, Ask: true, After: 41, Voters: []raft.HostID{1, 2, 400}, Learners: []raft.HostID{5},
 		Settings: sampleConfiguration().Settings, Birth: 0xb1b2b3b4b5b6b7b8,
 	}
+}
+
+func sampleSupplyRequest() SupplyRequest {
+	return SupplyRequest{Cluster: sampleCluster(), Group: 7, Birth: 0xb1b2b3b4b5b6b7b8, Replica: 300, After: 1000}
 }
 
 func sampleChangeReply() ChangeReply {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -40,6 +41,7 @@ type Check struct {
 type Options struct {
 	Status   func() Status                                              // never waits
 	Token    func(ctx context.Context, d time.Duration) (string, error) // lets one more host join. nil: nobody
+	Decide   func(ctx context.Context, d Decision) error                // does what an operator decides about the group of keys. nil: nothing
 	Checks   []Check                                                    // all of them make /readyz
 	Versions map[string]string
 	Timeout  time.Duration // of all checks of one request. Zero: 5 s
@@ -56,6 +58,11 @@ func Handler(o Options) http.Handler {
 	mux.HandleFunc("GET /health", o.health)
 	if o.Token != nil {
 		mux.HandleFunc("POST /members/token", o.token)
+	}
+	if o.Decide != nil {
+		for _, verb := range []string{"halt", "resume", "skip"} {
+			mux.HandleFunc("POST /group/"+verb, func(w http.ResponseWriter, r *http.Request) { o.decide(w, r, verb) })
+		}
 	}
 	for _, path := range []string{"livez", "readyz"} {
 		live := path == "livez"
@@ -138,6 +145,48 @@ func (o *Options) token(w http.ResponseWriter, r *http.Request) {
 	default:
 		reply(w, http.StatusOK, TokenAnswer{Token: t})
 	}
+}
+
+// Decision is an operator's, about the group of keys.
+type Decision struct {
+	Verb string        // halt, resume or skip
+	Skip lockstep.Skip // of skip: the command that all replicas pass over
+}
+
+// DecisionAnswer is the answer of POST /group/halt, /group/resume and /group/skip?at=2041.3.
+type DecisionAnswer struct {
+	Done  bool   `json:"done"`
+	Error string `json:"error,omitempty"`
+}
+
+func (o *Options) decide(w http.ResponseWriter, r *http.Request, verb string) {
+	d := Decision{Verb: verb}
+	if verb == "skip" {
+		var err error
+		if d.Skip, err = ParseSkip(r.URL.Query().Get("at")); err != nil {
+			reply(w, http.StatusBadRequest, DecisionAnswer{Error: err.Error()})
+			return
+		}
+	}
+	switch err := o.Decide(r.Context(), d); {
+	case errors.Is(err, lockstep.ErrRefused):
+		reply(w, http.StatusConflict, DecisionAnswer{Error: err.Error()})
+	case err != nil:
+		reply(w, http.StatusServiceUnavailable, DecisionAnswer{Error: err.Error()})
+	default:
+		reply(w, http.StatusOK, DecisionAnswer{Done: true})
+	}
+}
+
+// ParseSkip reads the place of a command, index.ordinal, as a quarantined replica's status has it.
+func ParseSkip(text string) (lockstep.Skip, error) {
+	a, b, _ := strings.Cut(text, ".")
+	index, err := strconv.ParseUint(a, 10, 64)
+	ordinal, oerr := strconv.ParseUint(b, 10, 32)
+	if err != nil || oerr != nil || index == 0 {
+		return lockstep.Skip{}, fmt.Errorf("%q is no place of a command. It is index.ordinal, such as 2041.3, as lockstep status shows it", text)
+	}
+	return lockstep.Skip{Index: lockstep.Index(index), Ordinal: uint32(ordinal)}, nil
 }
 
 // health is the form that etcd gave it: a truth value as text, and a reason.

@@ -51,7 +51,7 @@ func committed() []at {
 }
 
 func TestCheckerBites(t *testing.T) {
-	crash, damage := at{host: -1}, at{host: -2} // of host 0
+	crash, damage, ill := at{host: -1}, at{host: -2}, at{host: -3} // of host 0
 	admits := ev(0, env.LogRecovered, 2, 1, 1, 0xa1)
 	admits.e.Text = "no vote until repaired"
 	for _, c := range []struct {
@@ -104,6 +104,12 @@ func TestCheckerBites(t *testing.T) {
 		{"sound log lost its end and says so", append(committed(), crash, admits), "R7"},
 		{"damaged replica stopped", append(committed(), damage, ev(0, env.ReplicaStopped, 0, 2, 0, 0)), ""},
 		{"damaged replica has other results", append(committed(), damage, ev(0, env.EntriesApplied, 2, 2, 0, 7), ev(1, env.CommitAdvanced, 2, 2, 0, 0), ev(1, env.EntriesApplied, 2, 2, 0, 8)), "chain of results"},
+		{"machine out of service", append(committed(), ev(0, env.ReplicaUnfit, 0, 2, 0, 0)), "stopped"},
+		{"spoilt machine out of service", append(committed(), ill, ev(0, env.ReplicaUnfit, 0, 2, 0, 0)), ""},
+		{"other machine spoilt", append(committed(), ill, ev(1, env.ReplicaUnfit, 0, 2, 0, 0)), "stopped"},
+		{"spoilt machine differs", append(committed(), ill, ev(0, env.MarkReported, 0, 2, 0, 7), ev(1, env.MarkReported, 0, 2, 0, 8)), ""},
+		{"machine made anew differs", append(committed(), ill, ev(0, env.ReplicaRebuilt, 0, 0, 0, 0), ev(0, env.MarkReported, 0, 2, 0, 7), ev(1, env.MarkReported, 0, 2, 0, 8)), "digest of the state"},
+		{"machine made anew from other results", append(committed(), ev(1, env.CommitAdvanced, 2, 2, 0, 0), ev(1, env.EntriesApplied, 2, 2, 0, 8), ev(0, env.ReplicaRebuilt, 0, 2, 0, 9)), "chain of results"},
 		{"replica stopped", append(committed(), ev(0, env.ReplicaStopped, 0, 2, 0, 0)), "stopped"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -116,6 +122,9 @@ func TestCheckerBites(t *testing.T) {
 					continue
 				case damage.host:
 					judge.Damaged(0)
+					continue
+				case ill.host:
+					judge.Ail(0)
 					continue
 				}
 				judge.Observe(e.host, &e.e)

@@ -14,7 +14,8 @@ type Checker struct {
 	counts [1 << 8]uint64    // by kind
 	probes Probes
 
-	damaged []bool // by host: its disk or its machine was spoilt
+	damaged []bool // by host: its disk was spoilt
+	ill     []bool // by host: the machine that it has now was spoilt
 
 	places map[uint64]int // by the id that the cluster gives a host: which host of the simulation
 }
@@ -32,21 +33,29 @@ type Probes struct {
 	LeaderRemoved  uint64 // leaders that stepped down since they vote no more
 	JointInstalled uint64 // snapshots that were installed with a joint configuration
 	Admitted       uint64 // lives of a damaged replica that said so
-	Quarantined    uint64 // damaged replicas that stopped
+	Stopped        uint64 // damaged replicas that stopped
+	Unfit          uint64 // replicas whose machine was spoilt, and taken out of service
 }
 
 // New makes a Checker for a cluster of so many hosts, numbered from 0.
 func New(hosts int, fail Fail) *Checker {
-	c := &Checker{hosts: hosts, fail: fail, groups: map[uint64]*group{}, damaged: make([]bool, hosts), places: map[uint64]int{}}
+	c := &Checker{hosts: hosts, fail: fail, groups: map[uint64]*group{}, damaged: make([]bool, hosts), ill: make([]bool, hosts), places: map[uint64]int{}}
 	for host := range hosts {
 		c.places[uint64(host)+1] = host // until it says another
 	}
 	return c
 }
 
-// Damaged says that the disk or the machine of a host was spoilt. Its replicas may stop from now on, may
-// lack what they had saved if they say so, and differ at marks; what they tell clients has to be right.
+// Damaged says that the disk of a host was spoilt. Its replicas may stop from now on, and may lack what they
+// had saved if they say so; what they tell clients has to be right.
 func (c *Checker) Damaged(host int) { c.damaged[host] = true }
+
+// Ail says that the machine that a host's replica of group 1 has now was spoilt: until it has another one it may
+// differ at marks, and be taken out of service.
+func (c *Checker) Ail(host int) { c.ill[host] = true }
+
+// Ill says whether the replica still has the machine that was spoilt.
+func (c *Checker) Ill(host int) bool { return c.ill[host] }
 
 // Count is how many events of a kind were reported.
 func (c *Checker) Count(k env.EventKind) uint64 { return c.counts[k] }
@@ -111,6 +120,7 @@ func (c *Checker) group(id uint64) *group {
 
 // Crashed says that the process on a host has ended: what it had not saved may be gone.
 func (c *Checker) Crashed(host int) {
+	c.ill[host] = false
 	for _, id := range []uint64{0, 1} {
 		if g := c.groups[id]; g != nil {
 			r := &g.replicas[host]
@@ -162,7 +172,7 @@ func (c *Checker) Observe(host int, e *env.Event) {
 	case env.EntriesApplied:
 		c.entriesApplied(host, g, r, e)
 	case env.MarkReported:
-		if !c.damaged[host] {
+		if !c.ill[host] || g.id != 1 {
 			c.equal(host, g, "digest of the state at mark", g.marks, e.Index, e.Digest)
 		}
 	case env.SnapshotInstalled:
@@ -178,12 +188,27 @@ func (c *Checker) Observe(host int, e *env.Event) {
 		c.configured(g, r, e)
 	case env.ReplicaRemoved:
 		c.ended(r)
-	case env.ReplicaStopped:
-		if c.damaged[host] {
-			c.probes.Quarantined++
-			r.under = r.base + uint64(len(r.log))
-			return
+	case env.ReplicaUnfit, env.ReplicaRebuilt, env.ReplicaStopped:
+		c.service(host, g, r, e)
+	}
+}
+
+// service: a machine is taken out of service, or a replica stops, only where it was spoilt. One that was made anew
+// begins where an agreed snapshot has it, or before everything.
+func (c *Checker) service(host int, g *group, r *replica, e *env.Event) {
+	switch {
+	case e.Kind == env.ReplicaRebuilt:
+		if e.Index > 0 {
+			c.equal(host, g, "chain of results at", g.chains, e.Index, e.Digest)
 		}
+		r.applied = e.Index
+		c.ill[host] = c.ill[host] && g.id != 1
+	case e.Kind == env.ReplicaUnfit && (c.damaged[host] || c.ill[host] && g.id == 1):
+		c.probes.Unfit++
+	case e.Kind == env.ReplicaStopped && c.damaged[host]:
+		c.probes.Stopped++
+		r.under = r.base + uint64(len(r.log))
+	default:
 		c.fail("host %d group %d: replica stopped: %s", host, g.id, e.Text)
 	}
 }
