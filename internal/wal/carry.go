@@ -16,7 +16,16 @@ type carrying struct {
 	segment uint32 // whose; 0: nothing is being carried
 	left    []carriedEntry
 	blocked uint32 // the segment without room for the next entry
+	rolls   bool   // a segment is being looked for to go on in
+	round   carryRound
 	moved   []movedEntry
+}
+
+// carryRound is one pass over the chain by rolls that only carrying has asked for.
+type carryRound struct {
+	newest uint32 // the newest segment when it began
+	chain  int64  // bytes of the chain then
+	live   int64  // of them in use
 }
 
 // movedEntry is in the batch being written; the index follows once it is durable.
@@ -73,21 +82,47 @@ func (l *Log) carryDue() bool {
 func (l *Log) carryRoom() int { return l.room(claimState) - int(l.current().blocks)/16 }
 
 // carryRolls says whether carrying has to go on in another segment by itself: entries, which else
-// lead there, are refused until it has freed one. Where the disk is what lacks space, nothing could
-// follow, and the last segment belongs to votes and compactions.
+// lead there, are refused until it has freed one.
 func (l *Log) carryRolls() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	s := l.current()
-	if !l.full && !l.over() || l.trouble != nil || l.closing || l.carry.blocked != s.id || len(l.spares) == 0 && !l.mayGrow() {
-		return false
-	}
-	oldest := l.chain[min(l.dead(), len(l.chain)-1)]
-	return oldest.id == l.carry.segment && !oldest.stuck && oldest.liveBytes <= l.o.SegmentBytes/4*3
+	return l.trouble == nil && !l.closing && l.carryWaits() && (len(l.spares) > 0 || l.mayGrow())
 }
 
+// carryWaits says whether the log is full, and could be emptied further by what finds no room in the current
+// segment. It could not if a whole round, in which nothing came to be dead, has freed nothing: long entries may
+// fill a segment each, however often they are carried. mu is held.
+func (l *Log) carryWaits() bool {
+	oldest := l.chain[min(l.dead(), len(l.chain)-1)]
+	if !l.full && !l.over() || l.carry.blocked != l.current().id || oldest.id != l.carry.segment || oldest.stuck {
+		return false
+	}
+	r := &l.carry.round
+	return oldest.id <= r.newest || l.chainBytes() < r.chain || l.live < r.live || r.chain == 0
+}
+
+func (l *Log) chainBytes() (n int64) {
+	for _, s := range l.chain[l.dead():] {
+		n += s.bytes()
+	}
+	return n
+}
+
+// rollToCarry goes on in a segment that holds all that lives in the oldest one: that is freed then, whatever
+// the length of its entries.
 func (l *Log) rollToCarry() {
-	if err := l.roll(1, false); err != nil {
+	l.mu.Lock()
+	oldest := l.segment(l.carry.segment)
+	bytes := oldest.liveBytes + int64(oldest.live*2*wire.EntryRecordSize(0)) // each is repeated, beside the last batch
+	need := wire.BlocksFor(int(bytes)) + 2*int(bytes/minCarryBytes+1)
+	if r := &l.carry.round; oldest.id > r.newest {
+		*r = carryRound{l.current().id, l.chainBytes(), l.live}
+	}
+	l.mu.Unlock()
+	l.carry.rolls = true
+	err := l.roll(need+need/15+1, false)
+	l.carry.rolls = false
+	if err != nil {
 		l.stop(err)
 	}
 }
@@ -129,7 +164,9 @@ func (l *Log) carryInto() bool {
 		l.mu.Unlock()
 		if held && p.segment == s.id {
 			if wire.BlocksFor(l.batch.Len()+int(p.size)) > l.carryRoom() {
+				l.mu.Lock()
 				l.carry.blocked = l.current().id
+				l.mu.Unlock()
 				break
 			}
 			if err := l.carryOne(s, c, p); err != nil {

@@ -2,6 +2,7 @@ package wal
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -52,6 +53,62 @@ func TestFullLogIsCarriedOnFromAFullSegment(t *testing.T) {
 		t.Fatalf("still full: %+v", s.l.Stats())
 	}
 	s.mustSave(s.entry(1, "again"))
+}
+
+// TestFullLogIsCarriedOnWithLongEntries compacts a full log of which a third stays: entries of a group that sleeps, some
+// as long as a segment or longer. No segment that is left below MaxBytes holds what lives in the oldest one.
+func TestFullLogIsCarriedOnWithLongEntries(t *testing.T) {
+	for _, size := range []int{15_000, 20_000, 28_000, 32_000, 45_000, 62_000, 100_000, 200_000} {
+		for _, beside := range []bool{false, true} {
+			t.Run(fmt.Sprint(size, " bytes, two beside each other ", beside), func(t *testing.T) {
+				s := newScript(t)
+				s.mustOpen()
+				long := 0
+				s.fill(func() GroupSave {
+					if st := s.l.Stats(); int64(long) < st.Bytes/3 && long < int(s.l.o.MaxBytes/3) {
+						for n := 0; n == 0 || beside && n < 2; n++ {
+							before := s.last[2]
+							if err := s.save(s.entry(2, strings.Repeat("l", size))); err != nil {
+								s.last[2] = before
+							} else {
+								long += size
+							}
+						}
+					}
+					return s.entry(1, strings.Repeat("x", 3000))
+				})
+				for term := raft.Term(2); s.l.room(claimState) > 2; term++ {
+					s.mustSave(hardState(2, term, 1, false))
+				}
+				s.mustSave(s.base(1, s.last[1]))
+				s.w.idle(30 * time.Second)
+				if s.l.Full() {
+					dumpChain(t, s.l)
+					t.Fatalf("still full: %+v", s.l.Stats())
+				}
+				s.mustSave(s.entry(1, strings.Repeat("x", 3000)))
+				if b := s.l.Stats().Bytes; b > s.l.o.MaxBytes+2*max(s.l.o.SegmentBytes, 2*int64(size)) {
+					t.Errorf("log has %d bytes of at most %d", b, s.l.o.MaxBytes)
+				}
+				before := s.l.Stats().Carried
+				s.w.idle(30 * time.Second)
+				if n := s.l.Stats().Carried - before; n > 100 {
+					t.Errorf("%d entries are carried while nothing happens", n)
+				}
+				if err := s.restart(true); err != nil {
+					t.Fatal(err)
+				}
+				s.whole()
+			})
+		}
+	}
+}
+
+func dumpChain(t *testing.T, l *Log) {
+	for _, s := range l.chain {
+		t.Logf("segment %d of %d blocks, %d used: %d live, %d bytes", s.id, s.blocks, s.end-s.head, s.live, s.liveBytes)
+	}
+	t.Logf("spares %d, wanted %d, %+v", len(l.spares), l.wanted, l.carry)
 }
 
 // TestCarryingRollsBehindADeadSegment has a full log whose newest segment has no room to carry into, with

@@ -16,7 +16,7 @@ type Options struct {
 	Dir string // the segments' directory; made if need be, used by one process at a time (the host locks)
 
 	SegmentBytes int64 // of one file; zero: 64 MiB. Rounded up to blocks, at least 64 KiB
-	MaxBytes     int64 // of all files, but for one more on a restart while full; zero: 4 GiB, at least six segments
+	MaxBytes     int64 // of all files, but for one more on a restart while full, or while the oldest is emptied; zero: 4 GiB, at least six segments
 	LoadBytes    int64 // payloads that Open loads, the newest first; zero: 64 MiB
 	Direct       bool  // write past the page cache; the same bytes on disk
 

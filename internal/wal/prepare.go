@@ -20,10 +20,11 @@ const (
 func (l *Log) segmentBlocks() uint32 { return uint32(l.o.SegmentBytes / wire.BlockSize) }
 
 // mayGrow says whether MaxBytes admits another file. Dead segments without any spare may pass it
-// by one: they are freed by the very segment that is made.
+// by one: they are freed by the very segment that is made. So may what is carried, of which the oldest
+// one is freed in turn.
 func (l *Log) mayGrow() bool {
 	size := int64(max(l.segmentBlocks(), l.wanted)) * wire.BlockSize
-	return l.kept()+size <= l.o.MaxBytes || len(l.spares) == 0 && l.dead() > 0
+	return l.kept()+size <= l.o.MaxBytes || len(l.spares) == 0 && (l.dead() > 0 || l.carryWaits())
 }
 
 // allotment is how many segments below MaxBytes entries leave to what makes the log shorter: the segment

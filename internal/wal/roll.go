@@ -137,7 +137,11 @@ func (l *Log) trySpare(blocks uint32, entries bool) (file, error) {
 	if fit < 0 && blocks > l.segmentBlocks() {
 		l.wanted = blocks
 	}
-	for l.wanted > 0 && !l.mayGrow() && len(l.spares) > 1 { // make way for the longer one
+	least := 1 // stays for what needs no longer one
+	if l.carry.rolls {
+		least = 0
+	}
+	for l.wanted > 0 && !l.mayGrow() && len(l.spares) > least { // make way for the longer one
 		l.trash, l.spares = append(l.trash, l.spares[0]), l.spares[1:]
 	}
 	if entries && !l.admits(blocks) {
