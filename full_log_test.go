@@ -216,3 +216,52 @@ func TestFullLogClearsThoughSnapshotsFailed(t *testing.T) {
 		}
 	}
 }
+
+// TestFullLogClearsThoughNobodyKnowsWhatIsCommitted fills the logs of two hosts, and then a longer one of a third,
+// which so has entries that the others have no room for, and starts all anew. No leader can commit anything in
+// its term before there is room, so that what may be cut has to be known from the disk.
+func TestFullLogClearsThoughNobodyKnowsWhatIsCommitted(t *testing.T) {
+	for seed := range uint64(8) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			inWorld(t, 1300+seed, 3, 30*time.Minute, func(c *island) {
+				c.tune = func(i int, o *lockstep.Options) {
+					o.WALSegmentBytes, o.MaxWALBytes, o.SnapshotAfterBytes = 512<<10, 6<<20, 64<<10
+					if i == 0 {
+						o.MaxWALBytes = 8 << 20
+					}
+				}
+				if !c.began() {
+					return
+				}
+				c.noSnapshots()
+				stop := false
+				c.writers(100<<10, &stop, 1)
+				full := func() bool {
+					for _, h := range c.hosts {
+						if h.Status().Disk != "full" {
+							return false
+						}
+					}
+					return true
+				}
+				for until := c.w.Now() + 5*time.Minute; !full(); c.w.Sleep(50 * time.Millisecond) {
+					if c.w.Now() > until {
+						t.Error("not all logs are full")
+						return
+					}
+				}
+				stop = true
+				c.w.PowerOff(0, 1, 2)
+				c.heal()
+				for i := range c.hosts {
+					c.w.Start(i)
+					if err := c.start(i); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+				c.clears(1)
+			})
+		})
+	}
+}

@@ -60,7 +60,7 @@ func (r *Replica) checkOrder() {
 		}
 	}
 	if r.role == Leader && f.role == Leader && r.commit > f.commit {
-		if at, _, ok := l.position(r.commit); ok && at.Term != r.hard.Term {
+		if at, _, ok := l.position(r.commit); ok && at.Term != r.hard.Term && r.commit > r.vouched {
 			r.broken("R5", "entry %d of term %d was committed by counting", r.commit, at.Term)
 		}
 	}
@@ -195,6 +195,9 @@ func (r *Replica) checkReady() {
 		case m.Type == MsgVoteReply && !m.Reject && m.Term >= r.durable.Term && r.durable != (HardState{m.Term, m.To}):
 			r.broken("R9", "grants a vote to %d in term %d, durable is %v", m.To, m.Term, r.durable)
 		}
+	}
+	if c := rd.Save.Commit; c > min(r.told, r.log.saved) || c > 0 && r.durable.Term != r.hard.Term {
+		r.broken("R19", "floor %d, told %d, saved %d, durable term %d", c, r.told, r.log.saved, r.durable.Term)
 	}
 	if n := len(rd.Apply); n > 0 && rd.Apply[n-1].Index > min(r.commit, r.log.saved) {
 		r.broken("R4", "applies %d, commit %d, saved %d", rd.Apply[n-1].Index, r.commit, r.log.saved)

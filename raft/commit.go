@@ -92,10 +92,7 @@ func (r *Replica) advanceCommit() {
 	if n <= r.commit || n > r.log.last() || r.log.at(n).Term != r.hard.Term {
 		return
 	}
-	for _, e := range r.log.slice(r.commit+1, n+1) {
-		r.uncommitted -= e.size()
-	}
-	r.learnCommit(n)
+	r.settleCommit(n)
 	r.granted()
 	r.feedDue = true
 	if c := r.configuration(); c.Index <= r.commit && !c.votes(r.o.Self) {
@@ -105,6 +102,35 @@ func (r *Replica) advanceCommit() {
 		r.bequeath()
 		r.becomeFollower(r.hard.Term, "no voter any more")
 	}
+}
+
+// settleCommit moves a leader's commit index.
+func (r *Replica) settleCommit(n Index) {
+	for _, e := range r.log.slice(r.commit+1, n+1) {
+		r.uncommitted -= e.size()
+	}
+	r.learnCommit(n)
+}
+
+// hearCommit takes a follower's word for what was committed before this leadership: this log holds all of it
+// (thesis §3.6.3). A leader learns it by its own first entry, too, unless full disks keep that from a majority:
+// then no replica may lack what makes its log shorter because another one alone knows it.
+func (r *Replica) hearCommit(n Index) {
+	if n = min(n, r.firstOwn-1); n > r.commit {
+		r.vouched = n
+		r.settleCommit(n)
+		r.feedDue = true
+	}
+}
+
+// floor is the commit index as a Save may keep it (R19): of what a leader has told, the part that is durable
+// here; and only once the term is durable in which it was told, so that no leader of an older one is believed
+// against it after a crash.
+func (r *Replica) floor() Index {
+	if r.durable.Term != r.hard.Term {
+		return 0
+	}
+	return min(r.told, r.log.saved)
 }
 
 // learnCommit takes a commit index that the leader of this term knows, which may be this replica.

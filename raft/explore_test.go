@@ -74,6 +74,7 @@ func first(b bounds) *state {
 	o := testOptions()
 	o.MarkEvery, o.MarkInterval = 1000, 0
 	s := &state{w: newWorld(3, Configuration{Voters: members(1, 2, 3), NextReplica: 4}, o), left: b}
+	s.w.floors = true
 	s.w.now = 1 << 40
 	for _, h := range s.w.hosts {
 		h.r.electionAt = never

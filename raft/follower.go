@@ -15,6 +15,9 @@ func (r *Replica) onHeartbeat(m *Message) {
 	r.report(&a)
 	a.Index = min(r.log.saved, r.verified)
 	a.Round = m.Round
+	if r.told > m.Commit {
+		a.Commit = r.told
+	}
 	a.Quiet = r.mayRest(m)
 	r.rest.quiet = a.Quiet
 	r.acked = max(r.acked, a.Index)

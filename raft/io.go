@@ -104,6 +104,10 @@ type Save struct {
 	Entries  []Entry       // replace the log from the first one's index on
 	Base     *SnapshotMeta // the log now begins after this snapshot (install or compaction)
 	Replaces bool          // with Base: no entry of the former log remains
+
+	// Commit is a commit floor, worth keeping beside whatever else is saved: everything through it is
+	// committed, and was durable here before (R19). 0: nothing is known. It alone makes no Save.
+	Commit Index
 }
 
 // Empty says that there is nothing to save.
@@ -166,6 +170,7 @@ type Options struct {
 	Base    SnapshotMeta // the snapshot the log begins after; Identity.Index 0: none
 	Entries []Entry      // after Base, in order; saved
 	Applied Index        // what the machine holds already: Base's index, or 0
+	Commit  Index        // the newest commit floor of a Save, at most the last entry's index; 0: none
 
 	Heartbeat       int64
 	ElectionTimeout int64  // the shorter bound; drawn up to twice of it

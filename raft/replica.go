@@ -34,6 +34,7 @@ type Replica struct {
 
 	commit   Index // as this replica knows it
 	told     Index // commit index that a leader of this or a former term has told; a snapshot is ahead of it
+	vouched  Index // leader: of those before its own entries, a follower knew so many to be committed
 	applying Index // through it, entries were given to Apply
 	applied  Index // through it, the machine has executed
 
@@ -91,8 +92,9 @@ func New(o Options) *Replica {
 	base := o.Base.Identity
 	r.log = entryLog{base: base, baseSum: o.Base.Sum, saved: base.Index, handed: base.Index, trim: base.Index}
 	r.configurations = []Configuration{o.Base.Configuration}
-	r.commit = max(base.Index, o.Applied)
-	r.applying, r.applied = r.commit, r.commit
+	r.applied = max(base.Index, o.Applied)
+	r.applying, r.told = r.applied, o.Commit
+	r.commit = max(r.applied, r.told)
 	r.reads.serial = r.rand.next()
 	for i := range o.Entries {
 		if err := r.load(&o.Entries[i]); err != nil {
@@ -102,7 +104,7 @@ func New(o Options) *Replica {
 	}
 	last, _ := r.log.lastIdentity()
 	if r.commit > last.Index {
-		r.fail(fmt.Errorf("open replica: machine has applied %d, log ends at %d", r.commit, last.Index))
+		r.fail(fmt.Errorf("open replica: machine has applied %d, %d are committed, log ends at %d", r.applied, r.told, last.Index))
 	}
 	// The disk may have kept an entry of a term whose hard state it lost: it was a follower's
 	// there, so no vote is forgotten.
@@ -171,6 +173,9 @@ func (r *Replica) Step(in Input) {
 func (r *Replica) start() {
 	r.started = true
 	r.clock.at = r.now
+	if r.commit > r.applied {
+		r.event(Event{Kind: evCommitAdvanced, Term: r.hard.Term, Index: r.commit})
+	}
 	r.resetElection()
 	if r.o.Campaign || r.sole() {
 		r.electionAt = r.now

@@ -192,6 +192,7 @@ func (r *Replica) hear(m *Message) *progress {
 	if m.Mark.Index > 0 {
 		r.reported(p, m.Mark)
 	}
+	r.hearCommit(m.Commit)
 	if m.WantMark && m.Hint.Index >= r.marker.last {
 		r.marker.want(r)
 	}

@@ -25,7 +25,7 @@ func (r *Replica) takeSave() {
 		return
 	}
 	r.seq++
-	s.Seq = r.seq
+	s.Seq, s.Commit = r.seq, r.floor()
 	r.log.handed = r.handing()
 	r.saving = append(r.saving, pendingSave{
 		seq: s.Seq, hard: r.hard, hardSet: s.HardSet, twoBatch: s.TwoBatch, term: r.hard.Term,

@@ -126,6 +126,7 @@ func (s *script) group(d *datadriven.TestData) {
 		s.w.addHost()
 	}
 	s.w.seen = s.observe
+	s.w.floors = d.HasArg("floors")
 	s.w.net = nil
 	s.say("group of %d", n)
 }
@@ -175,7 +176,7 @@ func (s *script) observe(h *host, rd *Ready) {
 		s.say("%d gives up what is not saved, from %d on", me, rd.GivenUp)
 	}
 	if !rd.Save.Empty() {
-		s.say("%d saves %s", me, describeSave(&rd.Save))
+		s.say("%d saves %s", me, describeSave(&rd.Save, s.w.floors))
 	}
 	for _, m := range rd.AfterSave {
 		s.say("  then %s", describeMessage(m))
@@ -193,7 +194,7 @@ func refusalText(r Refusal) string {
 
 func at(p Position) string { return fmt.Sprintf("%d@%d", p.Index, p.Term) }
 
-func describeSave(v *Save) string {
+func describeSave(v *Save, floors bool) string {
 	var parts []string
 	if v.Base != nil {
 		how := "the log begins after snapshot "
@@ -211,6 +212,9 @@ func describeSave(v *Save) string {
 			text += " (twice)"
 		}
 		parts = append(parts, text)
+	}
+	if v.Commit > 0 && floors {
+		parts = append(parts, fmt.Sprintf("floor %d", v.Commit))
 	}
 	if n := len(v.Entries); n > 0 {
 		parts = append(parts, "entries "+span(v.Entries))
@@ -339,7 +343,14 @@ func describeBeat(m *Message) string {
 	case m.Quiet:
 		return "alive, and quiet from now on"
 	}
-	return fmt.Sprintf("%s, durable through %d, received through %d", alive, m.Index, m.Hint.Index)
+	text := fmt.Sprintf("%s, durable through %d, received through %d", alive, m.Index, m.Hint.Index)
+	if m.Commit > 0 {
+		text += fmt.Sprintf(", committed through %d", m.Commit)
+	}
+	if m.Reject {
+		text += ", and no room for more"
+	}
+	return text
 }
 
 // timeout makes a replica's patience end now.

@@ -114,7 +114,8 @@ func (p Position) Less(q Position) bool {
 }
 
 // HardState is what a replica must have on disk before it acts on it (thesis figure 3.1). The
-// commit index is not among it: a new leader's first entry finds it again.
+// commit index is not among it: a new leader's first entry finds it again. While full disks keep that entry
+// from them, replicas go by the floor that a Save left (Save.Commit).
 type HardState struct {
 	Term Term
 	Vote ReplicaID // voted for in Term; 0: nobody
@@ -231,7 +232,7 @@ const (
 	MsgAppend                                // Prev, PrevSum, Entries, Commit, Round, Agreed
 	MsgAppendReply                           // Index: match (or, with Reject, the refused Prev.Index); Hint: the same in memory; Round, Mark, WantMark, Unfit
 	MsgHeartbeat                             // Commit (at most what the follower is known to match), Round (0: a notice, not answered), Agreed, Quiet: expect no more of them
-	MsgHeartbeatReply                        // Round (0: unasked, the group is to wake), Index: saved and verified; Hint: the same in memory; Mark, WantMark, Unfit, Quiet: agreed
+	MsgHeartbeatReply                        // Round (0: unasked, the group is to wake), Index: saved and verified; Hint: the same in memory; Mark, WantMark, Unfit, Quiet: agreed; Commit: if it is beyond the heartbeat's
 	MsgReadIndex                             // Token: a follower asks the leader for a read index; Leased
 	MsgReadIndexReply                        // Token, Index; Reject: ask again later
 	MsgSnapshotOffer                         // Index, Sum of a snapshot about to be streamed to a follower

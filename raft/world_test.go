@@ -24,6 +24,7 @@ type disk struct {
 	hard    HardState
 	base    SnapshotMeta
 	entries []Entry
+	commit  Index // the newest floor
 }
 
 // write makes a save durable.
@@ -31,6 +32,7 @@ func (d *disk) write(s *Save) {
 	if s.HardSet {
 		d.hard = s.Hard
 	}
+	d.commit = max(d.commit, s.Commit)
 	if s.Base != nil {
 		var kept []Entry
 		for _, e := range d.entries {
@@ -93,6 +95,7 @@ type world struct {
 	seen    func(h *host, rd *Ready) // every Ready, before its messages leave
 	cut     map[[2]ReplicaID]bool
 	lose    func(m *Message) bool // nil: none
+	floors  bool                  // who starts again knows the floor that it saved
 }
 
 func member(id ReplicaID) Member {
@@ -172,6 +175,9 @@ func (w *world) start(h *host) {
 	o.Seed += uint64(h.self.Replica)<<32 + h.lives
 	o.Entries = slices.Clone(h.disk.entries)
 	o.Applied = h.disk.base.Index()
+	if w.floors {
+		o.Commit = h.disk.commit
+	}
 	h.down, h.queue, h.apply, h.install = false, nil, nil, nil
 	h.applied = o.Applied
 	h.sums = map[Index]Digest{o.Applied: h.disk.base.Sum}

@@ -119,7 +119,7 @@ func (h *Host) recoverGroup(state *wal.GroupState) (*group, error) {
 			"why", state.Why, "do", "this replica does not vote until it is repaired from the others")
 	}
 	g.lane.holds.Store(h.wal.Pressed()) // from the first mark on that is executed again
-	g.makeRaft(conf, base, state.Hard, state.Entries, applied, state.Condition != wal.Normal)
+	g.makeRaft(conf, base, state.Hard, state.Entries, applied, state.Commit, state.Condition != wal.Normal)
 	g.cache(state.Entries)
 	return g, nil
 }
@@ -231,7 +231,7 @@ func (h *Host) found1(id raft.GroupID, birth raft.Birth, c *raft.Configuration) 
 		h.setWhy(fmt.Sprintf("group %d has not begun here: %v", id, err))
 		return
 	}
-	g.makeRaft(c, raft.SnapshotMeta{}, hard, []raft.Entry{founding}, 0, false)
+	g.makeRaft(c, raft.SnapshotMeta{}, hard, []raft.Entry{founding}, 0, 0, false)
 	h.publishReplica(g)
 	h.post(event{kind: evAdd, g: g})
 }
@@ -313,10 +313,10 @@ func (g *group) findSelf(c *raft.Configuration) {
 	}
 }
 
-func (g *group) makeRaft(conf *raft.Configuration, base raft.SnapshotMeta, hard raft.HardState, entries []raft.Entry, applied raft.Index, noVote bool) {
+func (g *group) makeRaft(conf *raft.Configuration, base raft.SnapshotMeta, hard raft.HardState, entries []raft.Entry, applied, commit raft.Index, noVote bool) {
 	o := &g.h.opts
 	g.r = raft.New(raft.Options{
-		Self: g.self, Group: g.id, Birth: g.birth, Hard: hard, Base: base, Entries: entries, Applied: applied,
+		Self: g.self, Group: g.id, Birth: g.birth, Hard: hard, Base: base, Entries: entries, Applied: applied, Commit: commit,
 		Heartbeat: int64(o.Heartbeat), ElectionTimeout: int64(o.ElectionTimeout),
 		MaxAppendBytes: 1 * mib, MaxSaveBytes: o.WALSegmentBytes / 4, MaxWindow: 64, MaxWindowBytes: o.MaxInFlightBytes / 2, MaxUncommitted: o.MaxInboxBytes,
 		MarkEvery: markEvery, MarkInterval: int64(markInterval), MarkBytes: o.SnapshotAfterBytes / 2, Seed: g.h.env.Rand().Uint64(), Quiet: true,

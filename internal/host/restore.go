@@ -63,7 +63,7 @@ func (h *Host) adoptReceived(state *wal.GroupState) error {
 		}
 		h.log.Warn("snapshot adopted", "group", state.Group, "index", meta.Index(), "former", state.BaseIdentity.Index)
 		state.BaseIdentity, state.BaseSum, state.BaseConfiguration = meta.Identity, meta.Sum, meta.Configuration
-		state.Entries = nil
+		state.Entries, state.Commit = nil, 0
 		return nil
 	}
 	return nil

@@ -210,7 +210,7 @@ func TestEndedCallIsNotForwarded(t *testing.T) {
 	if err := g.h.opts.fill(); err != nil {
 		t.Fatal(err)
 	}
-	g.makeRaft(conf, raft.SnapshotMeta{}, raft.HardState{Term: 2}, []raft.Entry{foundingEntry(1, 1, conf)}, 0, false)
+	g.makeRaft(conf, raft.SnapshotMeta{}, raft.HardState{Term: 2}, []raft.Entry{foundingEntry(1, 1, conf)}, 0, 0, false)
 	g.r.Step(raft.Input{Kind: raft.InMessage, Message: &raft.Message{
 		Type: raft.MsgHeartbeat, Group: 1, Birth: 1, Term: 2, From: 2, FromIncarnation: 12, To: 1, ToIncarnation: 11,
 	}})

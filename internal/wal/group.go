@@ -23,6 +23,7 @@ type group struct {
 	lastSum raft.Digest
 	configs []configEntry   // behind the base, ascending
 	holes   []raft.Identity // entries of which only the identity is left
+	floor   raft.Index      // through it, the entries here are committed; below base: it says nothing
 
 	condition Condition
 	since     uint64 // position of the first head that said so
@@ -138,8 +139,12 @@ func (g *group) rebase(meta *raft.SnapshotMeta, replaces bool, encoded []byte, d
 	}
 }
 
-// truncate forgets the entries from index on.
+// truncate forgets the entries from index on. What is committed is never among them; were it, the floor
+// would fall with it.
 func (g *group) truncate(index raft.Index, drop func(place)) {
+	if index <= g.floor {
+		g.floor = max(index, 1) - 1
+	}
 	for n := len(g.places); n > 0 && g.first+raft.Index(n)-1 >= index; n-- {
 		drop(g.places[n-1])
 		g.places = g.places[:n-1]
@@ -168,6 +173,14 @@ func (g *group) place(index raft.Index) (place, bool) {
 		return place{}, false
 	}
 	return g.places[index-g.first], true
+}
+
+// appendFloor appends the record of the group's commit floor, where it says more than the base.
+func (g *group) appendFloor(dst []byte) []byte {
+	if g.destroyed || g.floor <= g.base.Index() {
+		return dst
+	}
+	return wire.AppendFloorRecord(dst, g.id, g.birth, g.floor)
 }
 
 // headOf is the group as a head repeats it.

@@ -133,7 +133,7 @@ func (l *Log) Append(saves []GroupSave, done func(err error)) {
 
 // saveSize bounds the bytes of a save's records.
 func saveSize(s *GroupSave) int {
-	n := 2 * (wire.RecordHeaderSize + 16 + wire.HardStateSize)
+	n := 2*(wire.RecordHeaderSize+16+wire.HardStateSize) + wire.FloorRecordSize
 	for i := range s.Save.Entries {
 		n += wire.EntryRecordSize(len(s.Save.Entries[i].Data))
 	}

@@ -102,6 +102,10 @@ type GroupState struct {
 	BaseSum           raft.Digest
 	BaseConfiguration raft.Configuration // in force at the base
 
+	// Commit is the newest floor of a save (raft.Save.Commit): what Entries holds through it is committed. 0, or
+	// below the base: nothing is known.
+	Commit raft.Index
+
 	// Entries follow the base without a gap. Configurations and the newest payloads are loaded,
 	// others have nil Data: Read loads them.
 	Entries   []raft.Entry

@@ -14,6 +14,7 @@ import (
 type remains struct {
 	of      *segment // nil: it stays
 	records []byte
+	behind  int          // bytes of the head behind the records
 	moved   []movedEntry // to is counted from the first of records, until begin
 }
 
@@ -71,10 +72,10 @@ func (r *remains) add(l *Log, s *segment, g *group) bool {
 	return true
 }
 
-// settleIn enters in the index that the head of s, durable by now, holds what remains. Its stream ends
-// with the records, and has size bytes.
+// settleIn enters in the index that the head of s, durable by now, holds what remains. Its stream
+// has size bytes.
 func (l *Log) settleIn(s *segment, r *remains, size int) {
-	from := uint32(size - len(r.records))
+	from := uint32(size - r.behind - len(r.records))
 	for _, m := range r.moved {
 		m.to.segment, m.to.at = s.id, m.to.at+from
 		l.drop(m.from)

@@ -37,6 +37,7 @@ type replayed struct {
 	why       string
 	wrote     uint32        // as in group
 	expect    raft.Identity // last entry according to the newest head, until a later record
+	floor     raft.Index    // as in group
 }
 
 // run is a piece of a log without gaps. Carried entries and freed segments leave gaps for a while.
@@ -103,6 +104,10 @@ func (r *replay) record(rec *wire.Record, position uint64, p place) error {
 		if rec.Replaces {
 			g.wrote = p.segment
 		}
+	case wire.RecordFloor:
+		if g := r.groups[rec.Group]; g != nil && g.birth == rec.Birth && !g.destroyed {
+			g.floor = max(g.floor, rec.Index)
+		}
 	case wire.RecordDestroy:
 		r.groups[rec.Group] = &replayed{id: rec.Group, birth: rec.Birth, destroyed: true, hardAt: position, logAt: position, wrote: p.segment}
 	case wire.RecordRepeat, wire.RecordGroup:
@@ -114,6 +119,7 @@ func (r *replay) record(rec *wire.Record, position uint64, p place) error {
 // append puts an entry behind what comes before it, in place of all from its index on.
 func (g *replayed) append(it item) {
 	i := it.identity.Index
+	g.floor = min(g.floor, i-1)
 	n := sort.Search(len(g.runs), func(k int) bool { return g.runs[k].first >= i })
 	g.runs = g.runs[:n]
 	if n > 0 {
@@ -156,7 +162,7 @@ func (g *replayed) rebase(rec *wire.Record) {
 	g.base = *rec
 	g.base.Body, g.base.Configuration = nil, append([]byte(nil), rec.Configuration...)
 	if rec.Replaces {
-		g.runs = nil
+		g.runs, g.floor = nil, 0
 	}
 	g.expect = raft.Identity{}
 }
@@ -249,6 +255,10 @@ func (g *replayed) finish(d *doubt, newest uint64) (*group, *GroupState, []strin
 	}
 	if t := out.last.Term; g.hard.Term < t {
 		g.hard = raft.HardState{Term: t} // no vote is known in it
+	}
+	if g.condition == Normal {
+		out.floor = min(g.floor, out.last.Index) // else what is known may not be what was committed
+		st.Commit = out.floor
 	}
 	out.hard, out.condition, out.since, out.why = g.hard, g.condition, g.since, g.why
 	st.Hard, st.Condition, st.Why = g.hard, g.condition, g.why

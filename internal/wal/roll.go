@@ -54,11 +54,11 @@ func (l *Log) roll(need int, entries bool) error {
 	return nil
 }
 
-// seal builds the head of the next segment, of so many blocks, in the batch; before are the
-// segments it names, again is the last batch of those, rest what it holds of another instead.
-func (l *Log) seal(opening bool, blocks uint32, again *repeat, rest *remains, before ...*segment) {
+// seal builds the head of the next segment, of so many blocks, in the batch; named are the
+// segments before it, again is the last batch of those, rest what it holds of another instead.
+func (l *Log) seal(opening bool, blocks uint32, again *repeat, rest *remains, named ...*segment) {
 	h := wire.SegmentHead{Cluster: l.o.Cluster, Host: l.o.Host, Boot: l.boot, Blocks: blocks, Opening: opening}
-	for _, s := range before {
+	for _, s := range named {
 		h.Before = append(h.Before, wire.SegmentBefore{
 			File: s.number, Life: s.life, Position: s.head, Data: s.data, End: s.end, Blocks: s.blocks,
 		})
@@ -69,6 +69,11 @@ func (l *Log) seal(opening bool, blocks uint32, again *repeat, rest *remains, be
 	h.Repeat = wire.AppendRepeatRecord(nil, again.position, again.count)
 	h.Repeat = append(h.Repeat, again.records...)
 	h.Repeat = append(h.Repeat, rest.records...)
+	before := len(h.Repeat)
+	for _, id := range sortedGroups(l.groups) {
+		h.Repeat = l.groups[id].appendFloor(h.Repeat)
+	}
+	rest.behind = len(h.Repeat) - before
 	l.batch.Reset()
 	l.scratch = wire.AppendSegmentHead(l.scratch[:0], &h)
 	l.batch.Write(l.scratch)

@@ -264,6 +264,11 @@ func (l *Log) encodeSave(g *group, s *raft.Save) {
 		e := &s.Entries[i]
 		g.add(e, l.putEntry(wire.RecordEntry, &e.Identity, e.Data))
 	}
+	if c := min(s.Commit, g.last.Index); c > max(g.floor, g.base.Index()) {
+		g.floor = c
+		l.scratch = g.appendFloor(l.scratch[:0])
+		l.batch.Write(l.scratch)
+	}
 	if s.HardSet {
 		g.hard = s.Hard
 		l.scratch = wire.AppendHardStateRecord(l.scratch[:0], g.id, g.birth, s.Hard)

@@ -20,6 +20,7 @@ type twinGroup struct {
 	hard      raft.HardState
 	base      raft.Identity
 	entries   []raft.Entry // never changed in place
+	floor     raft.Index
 }
 
 func (g *twinGroup) last() raft.Identity {
@@ -51,11 +52,15 @@ func (t twin) apply(saves []GroupSave) twin {
 			} else {
 				g.entries = g.entries[b.Index()-g.base.Index:]
 			}
+			if s.Save.Replaces {
+				g.floor = 0
+			}
 			g.base = b.Identity
 		}
 		if e := s.Save.Entries; len(e) > 0 {
 			g.entries = append(slices.Clone(g.entries[:e[0].Index-g.base.Index-1]), e...)
 		}
+		g.floor = max(g.floor, s.Save.Commit)
 		if s.Save.HardSet {
 			g.hard = s.Save.Hard
 		}
@@ -95,6 +100,8 @@ func (g *twinGroup) differs(r *GroupState) string {
 		return fmt.Sprintf("condition %v: %s", r.Condition, r.Why)
 	case r.Hard != hard:
 		return fmt.Sprintf("hard state %v, recovered %v", hard, r.Hard)
+	case max(r.Commit, g.base.Index) != max(g.floor, g.base.Index):
+		return fmt.Sprintf("floor %d, recovered %d", g.floor, r.Commit)
 	case r.BaseIdentity != g.base:
 		return fmt.Sprintf("base %v, recovered %v", g.base.Index, r.BaseIdentity.Index)
 	case len(r.Entries) != len(g.entries):
@@ -193,6 +200,10 @@ func (l *load) group(id raft.GroupID) GroupSave {
 		g = twinGroup{birth: birth}
 	}
 	s := GroupSave{Group: id, Birth: g.birth, Save: raft.Save{Seq: l.seq}}
+	if n := int(g.last().Index - max(g.floor, g.base.Index)); l.rng.IntN(2) == 0 {
+		s.Save.Commit = g.last().Index - raft.Index(l.rng.IntN(n+1))
+	}
+	first := int(max(g.floor, s.Save.Commit, g.base.Index+1) - g.base.Index) // of g.entries, that may be replaced
 	term := max(g.hard.Term, g.last().Term, 1)
 	switch k := l.rng.IntN(40); {
 	case k == 0:
@@ -208,8 +219,8 @@ func (l *load) group(id raft.GroupID) GroupSave {
 		s.Save.Hard, s.Save.HardSet, s.Save.TwoBatch = raft.HardState{Term: term + 1, Vote: 2}, true, true
 	case k < 14:
 		s.Save.Hard, s.Save.HardSet = raft.HardState{Term: term + 1}, true
-	case k < 18 && len(g.entries) > 1: // a new leader's entries replace the end
-		cut := l.rng.IntN(len(g.entries) - 1)
+	case k < 18 && len(g.entries) > first: // a new leader's entries replace the end
+		cut := first - 1 + l.rng.IntN(len(g.entries)-first)
 		s.Save.Hard, s.Save.HardSet = raft.HardState{Term: term + 1}, true
 		l.append(&s, g.entries[cut].Identity, term+1, 1+l.rng.IntN(3))
 	default:

@@ -73,7 +73,7 @@ func (s *scan) headRecords(x *scanned) error {
 	if x.lone == "first" {
 		at += x.seg.address(x.seg.mirror)
 	}
-	x.seg.bare = len(rest) == 0
+	x.seg.bare = true
 	for len(rest) > 0 {
 		r, tail, err := wire.DecodeRecord(rest)
 		if err == nil {
@@ -82,6 +82,7 @@ func (s *scan) headRecords(x *scanned) error {
 		if err != nil {
 			return err
 		}
+		x.seg.bare = x.seg.bare && r.Kind == wire.RecordFloor
 		at += uint32(r.Size)
 		rest = tail
 	}
@@ -180,12 +181,17 @@ func (s *scan) deliver(x *scanned, p, n uint64) error {
 		if err != nil {
 			return damage(x.number, uint32(p-x.seg.head), fmt.Errorf("%w: %w", ErrDamaged, err))
 		}
-		x.seg.bare = x.seg.bare && (r.Kind == wire.RecordHardState || r.Kind == wire.RecordBase && !r.Replaces)
+		x.seg.bare = x.seg.bare && restated(&r)
 		s.repeat.add(&r, rest[:r.Size])
 		at += uint32(r.Size)
 		rest = tail
 	}
 	return nil
+}
+
+// restated says whether every later head says what the record does.
+func restated(r *wire.Record) bool {
+	return r.Kind == wire.RecordHardState || r.Kind == wire.RecordBase && !r.Replaces || r.Kind == wire.RecordFloor
 }
 
 // stream joins the bodies of a whole batch. They are valid until the next call.
@@ -234,6 +240,9 @@ func decodeRepeat(p []byte) (a again, err error) {
 
 // add notes a record for the repeat of the batch that will follow.
 func (r *repeat) add(record *wire.Record, raw []byte) {
+	if record.Kind == wire.RecordFloor {
+		return
+	}
 	r.count++
 	entry, whole, carried := record.Held()
 	if !entry || whole && record.Identity.Kind == raft.KindConfiguration {

@@ -23,6 +23,9 @@ const (
 	RecordRepeat          RecordKind = 8 // the next Count records are those of the batch at Position
 	RecordGroup           RecordKind = 9 // in heads: all that is known of a group but its entries
 
+	// RecordFloor is a commit index: the group's entries through it are committed. Never repeated.
+	RecordFloor = RecordMayIgnore | 10
+
 	// RecordMayIgnore marks records that a build which does not know them passes over.
 	RecordMayIgnore RecordKind = 0x80
 )
@@ -43,7 +46,8 @@ type Record struct {
 	Configuration      []byte
 	ConfigurationIndex raft.Index
 
-	Position uint64 // of a repeat
+	Index    raft.Index // of a floor
+	Position uint64     // of a repeat
 	Count    uint32
 	Body     []byte // of a group, for DecodeGroupHead; of what may be ignored
 	Size     int    // of the whole record, in bytes
@@ -101,6 +105,15 @@ func AppendBaseRecord(dst []byte, group raft.GroupID, birth raft.Birth, replaces
 // AppendDestroyRecord appends a RecordDestroy.
 func AppendDestroyRecord(dst []byte, group raft.GroupID, birth raft.Birth) []byte {
 	return appendGroup(appendRecordHeader(dst, RecordDestroy, 16), group, birth)
+}
+
+// FloorRecordSize is the length of a RecordFloor, in bytes.
+const FloorRecordSize = RecordHeaderSize + 16 + 8
+
+// AppendFloorRecord appends a RecordFloor.
+func AppendFloorRecord(dst []byte, group raft.GroupID, birth raft.Birth, commit raft.Index) []byte {
+	dst = appendGroup(appendRecordHeader(dst, RecordFloor, 16+8), group, birth)
+	return binary.LittleEndian.AppendUint64(dst, uint64(commit))
 }
 
 // AppendRepeatRecord appends a RecordRepeat for the batch at position, which had count records.
@@ -164,6 +177,13 @@ func (r *Record) decode(p []byte) (err error) {
 		return r.decodeBase(p)
 	case RecordDestroy:
 		rest, err = r.decodeGroup(p)
+	case RecordFloor:
+		if rest, err = r.decodeGroup(p); err == nil && len(rest) < 8 {
+			return short("floor", len(p)-len(rest), 8, len(rest))
+		}
+		if err == nil {
+			r.Index, rest = raft.Index(binary.LittleEndian.Uint64(rest)), rest[8:]
+		}
 	case RecordRepeat:
 		if len(p) < 12 {
 			return short("repeat", 0, 12, len(p))

@@ -63,6 +63,7 @@ func TestSegmentGolden(t *testing.T) {
 		"wal_head_v1":      AppendSegmentHead(nil, &h),
 		"wal_batch_v1":     sealed(sampleRecords()),
 		"wal_hardstate_v1": AppendHardState(nil, raft.HardState{Term: 3, Vote: 1}),
+		"wal_floor_v1":     AppendFloorRecord(nil, 7, 8, 1000),
 	} {
 		name = filepath.Join("testdata", name+".hex")
 		want, err := os.ReadFile(name)
