@@ -1,6 +1,7 @@
 package lockstep_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -217,6 +218,46 @@ func TestFullLogClearsThoughSnapshotsFailed(t *testing.T) {
 	}
 }
 
+// TestFullLogOfTwoGroupsClears has two groups share logs that are full, with writers that go on, and ends hosts
+// and starts them again while the pressure lasts. Every host makes a newer snapshot as long as it has log behind
+// the newest one.
+func TestFullLogOfTwoGroupsClears(t *testing.T) {
+	for seed := range uint64(16) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			inWorld(t, 1200+seed, 3, 30*time.Minute, func(c *island) {
+				c.tune = func(_ int, o *lockstep.Options) {
+					o.WALSegmentBytes, o.MaxWALBytes, o.SnapshotAfterBytes = 512<<10, 8<<20, 64<<10
+				}
+				if !c.began() {
+					return
+				}
+				for i := range c.hosts {
+					if _, err := c.create(i, 2, 10*time.Second); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+				c.noSnapshots()
+				if !c.fill(1+lockstep.GroupID(seed%2), 20<<10) {
+					return
+				}
+				stop := false
+				c.writers(4<<10, &stop, 1, 2)
+				if seed%4 >= 2 {
+					c.heal()
+				}
+				if !c.startAgain(12, 2*time.Second) {
+					return
+				}
+				c.heal()
+				c.w.Sleep(5 * time.Second)
+				stop = true
+				c.clears(1, 2)
+			})
+		})
+	}
+}
+
 // TestFullLogClearsThoughNobodyKnowsWhatIsCommitted fills the logs of two hosts, and then a longer one of a third,
 // which so has entries that the others have no room for, and starts all anew. No leader can commit anything in
 // its term before there is room, so that what may be cut has to be known from the disk.
@@ -260,6 +301,56 @@ func TestFullLogClearsThoughNobodyKnowsWhatIsCommitted(t *testing.T) {
 						return
 					}
 				}
+				c.clears(1)
+			})
+		})
+	}
+}
+
+// TestFullFollowerWhoseMarksNobodyKnowsClears has a log full at one host, which then executes, and marks, no more;
+// the others go on, make snapshots, and start anew from these, so that they know nothing of the state at those marks.
+// Their logs still hold what it lacks, for which it has no room.
+func TestFullFollowerWhoseMarksNobodyKnowsClears(t *testing.T) {
+	for seed := range uint64(4) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			inWorld(t, 1400+seed, 3, 30*time.Minute, func(c *island) {
+				c.tune = func(i int, o *lockstep.Options) {
+					o.WALSegmentBytes, o.MaxWALBytes, o.SnapshotAfterBytes = 64<<10, 8<<20, 1<<20
+					if i == 2 {
+						o.MaxWALBytes = 6 * o.WALSegmentBytes
+					}
+				}
+				if !c.began() {
+					return
+				}
+				c.noSnapshots()
+				stop := false
+				c.writers(4<<10, &stop, 1)
+				for c.hosts[2].Status().Disk != "full" {
+					c.w.Sleep(20 * time.Millisecond)
+				}
+				c.w.Sleep(2 * time.Second)
+				stop = true
+				c.w.Sleep(2 * time.Second)
+				for i := range 2 {
+					c.w.Disk(i).Hook = nil
+					if err := c.call(i, 10*time.Second, func(ctx context.Context, h *lockstep.Host) error {
+						_, err := h.Group(1).Snapshot(ctx)
+						return err
+					}); err != nil {
+						t.Errorf("snapshot on host %d: %v", i, err)
+						return
+					}
+				}
+				for i := range 2 {
+					c.w.Kill(i)
+					c.w.Start(i)
+					if err := c.start(i); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+				c.heal()
 				c.clears(1)
 			})
 		})

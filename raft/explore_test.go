@@ -108,6 +108,7 @@ func (r *Replica) clone() *Replica {
 	c.log.entries = slices.Clip(r.log.entries)
 	c.configurations = slices.Clone(r.configurations)
 	c.ballots = slices.Clone(r.ballots)
+	c.own.list = slices.Clip(r.own.list)
 	c.scratch = [2][]uint64{}
 	c.followers = nil
 	for _, p := range r.followers {
@@ -375,7 +376,7 @@ var timeless = func() map[string]bool {
 	m := map[string]bool{}
 	for _, f := range strings.Fields("Replica.o Replica.now Replica.wall Replica.rand Replica.clock Replica.electionAt Replica.resendAt " +
 		"Replica.contact Replica.heartbeatAt Replica.asked Replica.scratch Replica.former Replica.ready Replica.rest reads.serial " +
-		"Replica.preference marker.at progress.heard progress.probeAt progress.goalAt progress.retryAt Identity.Time") {
+		"Replica.preference marker.at progress.heard progress.probeAt progress.goalAt progress.retryAt progress.fullAt Replica.fullAt Identity.Time") {
 		m[f] = true
 	}
 	return m

@@ -1,6 +1,47 @@
 package raft
 
-import "github.com/lockstep-rsm/lockstep/raft/quorum"
+import (
+	"cmp"
+	"slices"
+
+	"github.com/lockstep-rsm/lockstep/raft/quorum"
+)
+
+// reports are this replica's own, one for each mark that its machine has executed in this life, as far as its log
+// goes back: one that is behind may hold any of them for its newest, and ask what a majority had there.
+type reports struct {
+	list []Mark // ascending
+}
+
+// maxReports bounds what a group costs: 16 KiB.
+const maxReports = 1024
+
+func (s *reports) add(m Mark, base Index) bool {
+	if m.Index <= s.newest().Index {
+		return false
+	}
+	n := 0
+	for n < len(s.list) && (s.list[n].Index < base || len(s.list)-n >= maxReports) {
+		n++
+	}
+	s.list = append(s.list[n:], m)
+	return true
+}
+
+func (s *reports) newest() Mark {
+	if len(s.list) == 0 {
+		return Mark{}
+	}
+	return s.list[len(s.list)-1]
+}
+
+func (s *reports) at(i Index) (Mark, bool) {
+	n, ok := slices.BinarySearchFunc(s.list, i, func(m Mark, i Index) int { return cmp.Compare(m.Index, i) })
+	if !ok {
+		return Mark{}, false
+	}
+	return s.list[n], true
+}
 
 // marks are the newest few reports of one reporter, by index.
 type marks struct {
@@ -120,7 +161,7 @@ func (r *Replica) ringMarks() {
 
 // onMark takes the digest of this replica's machine at a marked entry.
 func (r *Replica) onMark(m Mark) {
-	if !r.own.add(m) {
+	if !r.own.add(m, r.log.base.Index) {
 		return
 	}
 	r.event(Event{Kind: evMarkReported, Index: m.Index, Digest: m.Digest})
@@ -145,15 +186,15 @@ func (r *Replica) seekAgreement(m Mark) {
 		return
 	}
 	same := func(r *Replica, id ReplicaID) quorum.Result {
-		reports := &r.own
+		have, ok := r.own.at(m.Index)
 		if id != r.o.Self.Replica {
 			p := r.follower(id)
 			if p == nil {
 				return quorum.Pending
 			}
-			reports = &p.marks
+			have, ok = p.marks.at(m.Index)
 		}
-		if have, ok := reports.at(m.Index); ok && have == m {
+		if ok && have == m {
 			return quorum.Won
 		}
 		return quorum.Pending
@@ -176,16 +217,15 @@ func (r *Replica) hopeless(i Index) bool {
 func (r *Replica) split(voters []Member, i Index) bool {
 	counts, most, missing := make(map[Digest]int), 0, 0
 	for _, v := range voters {
-		reports := &r.own
+		m, ok := r.own.at(i)
 		if v.Replica != r.o.Self.Replica {
 			p := r.follower(v.Replica)
 			if p == nil {
 				missing++
 				continue
 			}
-			reports = &p.marks
+			m, ok = p.marks.at(i)
 		}
-		m, ok := reports.at(i)
 		if !ok {
 			missing++
 			continue

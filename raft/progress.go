@@ -51,6 +51,9 @@ type progress struct {
 	goalAt   Instant // and when it began
 	caughtUp bool    // the last one was short
 
+	full   bool    // its disk has no room for entries
+	fullAt Instant // since when, or when it was last given a snapshot for that
+
 	marks marks // it reported
 	quiet bool  // it has agreed to be, in the round that asks for it
 

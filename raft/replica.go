@@ -27,6 +27,7 @@ type Replica struct {
 	saving     []pendingSave // Saves handed out and not completed, oldest first
 	stuck      bool          // the host said that writes stall; cleared by the next one that ends
 	full       bool          // the disk refuses entries for lack of space; cleared by the next that are saved
+	fullAt     Instant       // since when, or when somebody else was last asked to lead for that
 
 	log            entryLog        // entries in memory, from the base on
 	configurations []Configuration // of the log from its base on; the last is in force
@@ -62,10 +63,10 @@ type Replica struct {
 
 	reads reads // that wait for a round, or for the leader's answer
 
-	own      marks  // of this replica's machine
-	agreed   marks  // of which a majority reported one digest
-	disputed Index  // leader: the newest mark of which no digest can have a majority any more
-	marker   marker // leader: the digests reported so far
+	own      reports // of this replica's machine
+	agreed   marks   // of which a majority reported one digest
+	disputed Index   // leader: the newest mark of which no digest can have a majority any more
+	marker   marker  // leader: the digests reported so far
 
 	rest rest
 
@@ -221,7 +222,7 @@ func (r *Replica) handle(in *Input) {
 	case InStorageStuck:
 		r.onStorageStuck()
 	case InStorageFull:
-		r.full = r.log.saved < r.log.last()
+		r.onStorageFull()
 	case InTransfer:
 		r.onTransfer(in.Replica)
 	case InWantMark:

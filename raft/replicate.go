@@ -13,6 +13,7 @@ func (r *Replica) ringLeader() {
 			return
 		}
 		r.heartbeat()
+		r.relieve()
 		r.ringPreference()
 		r.advanceCommit() // a change of voters may have made a majority of those who had answered
 		r.confirmReads()
@@ -270,6 +271,9 @@ func (r *Replica) onHeartbeatReply(m *Message) {
 	}
 	p.received, p.unfit = m.Hint.Index, m.Unfit
 	r.matched(p, m.Index)
+	if m.Reject != p.full {
+		p.full, p.fullAt = m.Reject, r.now
+	}
 	r.agreedToRest(p, m)
 	switch p.pace {
 	case probing:

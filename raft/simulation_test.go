@@ -160,6 +160,9 @@ func (o *oracle) event(h *host, e Event) {
 		o.commitAt(h, e.Index)
 	case evSnapshotInstalled:
 		o.count["installed"]++
+		if h.r.commit > e.Index {
+			o.count["installed in place of what waits"]++
+		}
 		if h.r.configurations[0].Joint() {
 			o.count["installed while joint"]++
 		}
@@ -460,6 +463,8 @@ func (d *dice) fault(h *host) {
 		if h.r != nil && h.r.full && g.IntN(2) == 0 {
 			h.r.electionAt = h.clock(w.now) // it campaigns while entries wait, the old leader still there
 			w.step(h, Input{Kind: InClock})
+		} else if from := pick(g, w.hosts); h.r != nil && h.r.full && from != h && !from.down {
+			d.supplant(h, from)
 		}
 	case p < 90:
 		w.step(h, Input{Kind: InTransfer})
@@ -471,6 +476,19 @@ func (d *dice) fault(h *host) {
 		}
 	default:
 		w.step(h, Input{Kind: InWantMark})
+	}
+}
+
+// supplant gives a replica that has no room for entries the newest snapshot that another one can make.
+func (d *dice) supplant(h, from *host) {
+	w := d.w
+	w.execute(from, len(from.apply))
+	w.compact(from, from.applied)
+	for len(from.queue) > 0 {
+		w.sync(from, true)
+	}
+	if s := from.disk.base; s.Index() > 0 {
+		w.step(h, Input{Kind: InInstalled, Snapshot: &s})
 	}
 }
 
@@ -570,7 +588,7 @@ func TestSimulationKeepsThesisProperties(t *testing.T) {
 		}
 	}
 	for _, k := range []string{
-		"elected", "truncated", "given up", "installed", "read", "read failed", "changed", "learning", "promoted",
+		"elected", "truncated", "given up", "installed", "installed in place of what waits", "read", "read failed", "changed", "learning", "promoted",
 		"joint left", "joint left by another leader", "change in flight", "change outdated", "change without voters", "change unsettled",
 		"change to silent voters", "stepped down: no voter any more", "installed while joint", "stepped down: no quorum heard", "leased", "quiet", "preferred", "elected with priority 0",
 	} {

@@ -12,7 +12,7 @@ func (r *Replica) onInstalled(s *SnapshotMeta) {
 		r.fail(fmt.Errorf("snapshot of entry %d of term %d is %v, the log has %v of term %d [R2]",
 			i, s.Identity.Term, s.Sum, sum, have.Term))
 		return
-	case i <= r.commit:
+	case i <= r.commit && !r.lacks(i):
 		r.answerSnapshot(i, true) // an older one takes nothing away (bugs 43 and 44)
 		return
 	}
@@ -29,9 +29,18 @@ func (r *Replica) onInstalled(s *SnapshotMeta) {
 			r.saving[k].through = min(r.saving[k].through, r.commit)
 		}
 	}
-	r.cut(s, replaces)
+	passes := !replaces && r.lacks(i)
+	r.cut(s, replaces || passes)
 	if replaces {
 		r.revert(i) // what came after is gone, and the configurations it brought (bug 13)
+	}
+	if passes {
+		// On disk it stands in place of the whole log, so that it waits for no entry that does. What follows it
+		// here goes there once more, behind it.
+		r.log.handed = i
+		for k := range r.saving {
+			r.saving[k].through = min(r.saving[k].through, i)
+		}
 	}
 	r.rebase(s.Configuration, i)
 	r.commitTo(i)
@@ -44,6 +53,10 @@ func (r *Replica) onInstalled(s *SnapshotMeta) {
 	r.event(Event{Kind: evSnapshotInstalled, Term: s.Identity.Term, Index: i, Digest: s.Sum})
 	r.answerSnapshot(i, false)
 }
+
+// lacks says whether entries through i are here, and find no room on the disk: a snapshot of them does. One that the
+// log begins after is on its way there.
+func (r *Replica) lacks(i Index) bool { return r.full && i > max(r.log.saved, r.log.base.Index) }
 
 // cut makes the snapshot the beginning of the log, in memory now and on disk with the next Save.
 func (r *Replica) cut(s *SnapshotMeta, replaces bool) {
@@ -83,7 +96,7 @@ func (r *Replica) onCompact(s *SnapshotMeta) {
 
 // onSnapshotOffer: a follower that needs no snapshot says so before it is streamed.
 func (r *Replica) onSnapshotOffer(m *Message) {
-	if m.Index <= r.commit {
+	if m.Index <= r.commit && !r.lacks(m.Index) {
 		r.answerSnapshot(m.Index, true)
 	}
 }
@@ -112,6 +125,10 @@ func (r *Replica) onSnapshotSent(id ReplicaID, failed bool) {
 	p.retryAt = r.now + Instant(r.o.ElectionTimeout)
 	p.delivered = !failed
 	p.asked = p.delivered
+	if failed && p.next > r.log.base.Index { // nor does it need one: its log was full
+		p.probe(p.match + 1)
+		r.feedDue = true
+	}
 }
 
 // feedSnapshot says once that a follower needs a snapshot, or looks whether it has it.

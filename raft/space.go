@@ -24,3 +24,45 @@ func (r *Replica) giveUpUnsaved() {
 	}
 	r.full = r.log.saved < r.log.last()
 }
+
+// fullPatience is for how many election timeouts a log may be full before others help: most clear by
+// themselves within seconds.
+const fullPatience = 8
+
+// onStorageFull: the disk refuses entries.
+func (r *Replica) onStorageFull() {
+	was := r.full
+	r.full = r.log.saved < r.log.last()
+	if r.full && !was {
+		r.fullAt = r.now
+	}
+}
+
+// relieve is a leader's help where a log stays full. A follower is given a snapshot in place of the entries that find no
+// room: what it could cut its log behind may be a mark of which nobody else knows the state any more. And if it is the
+// leader's own, while a voter has saved more, that one is asked to lead: clients are refused as long as a leader's
+// log is full, and followers get snapshots.
+func (r *Replica) relieve() {
+	patience := Instant(fullPatience * r.o.ElectionTimeout)
+	for _, p := range r.followers {
+		if p.full && p.pace != snapshotted && r.recent(p) && r.now-p.fullAt > patience {
+			p.fullAt = r.now
+			p.pace, p.asked, p.delivered, p.retryAt = snapshotted, false, false, 0
+			p.window.reset()
+			r.feedDue = true
+		}
+	}
+	if !r.full || r.now-r.fullAt <= patience {
+		return
+	}
+	var best *progress
+	for _, p := range r.followers {
+		if !p.learner && !p.unfit && r.recent(p) && p.match > r.log.saved && r.configuration().votes(p.member) && (best == nil || p.match > best.match) {
+			best = p
+		}
+	}
+	if best != nil {
+		r.fullAt = r.now
+		r.onTransfer(best.member.Replica)
+	}
+}

@@ -10,7 +10,7 @@ const unfitPatience = 4
 //
 // Its machine executes again from an earlier place: what it reported so far is forgotten.
 func (r *Replica) onUnfit() {
-	r.own = marks{}
+	r.own = reports{}
 	r.marker.wanted, r.marker.wantAt = false, 0
 	if r.unfit {
 		return

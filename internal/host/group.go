@@ -165,7 +165,7 @@ func (g *group) ready() {
 		g.readReady(&rd.Reads[i])
 	}
 	for _, to := range rd.NeedSnapshot {
-		g.sendSnapshot(to)
+		g.needsSnapshot(to)
 	}
 	if rd.Agreed != nil {
 		g.handleAgreed(*rd.Agreed)

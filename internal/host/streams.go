@@ -10,7 +10,18 @@ import (
 	"github.com/lockstep-rsm/lockstep/raft"
 )
 
-// sendSnapshot streams the newest agreed snapshot to a follower that is behind the log.
+// needsSnapshot sends one to a follower that is behind the log, or whose log is full; that one will do with a newer one.
+func (g *group) needsSnapshot(to raft.ReplicaID) {
+	if g.ahead(to) {
+		g.sendSnapshot(to)
+		return
+	}
+	g.snapshots.since = max(g.snapshots.since, 1)
+	g.wantSnapshot()
+	g.h.post(event{kind: evSent, g: g, replica: to, err: errNoSnapshot})
+}
+
+// sendSnapshot streams the newest agreed snapshot to another replica.
 func (g *group) sendSnapshot(to raft.ReplicaID) {
 	host := memberHost(g.r.Configuration(), to)
 	if g.snapshots.sending == nil {
@@ -35,6 +46,16 @@ func (g *group) sendSnapshot(to raft.ReplicaID) {
 		}})
 		g.h.post(event{kind: evSent, g: g, replica: to, err: err})
 	})
+}
+
+// ahead says whether the newest snapshot has more than a follower is known to hold.
+func (g *group) ahead(to raft.ReplicaID) bool {
+	for m, match := range g.r.Followers() {
+		if n := g.snapshots.newest; m.Replica == to {
+			return n != nil && n.Index() > match
+		}
+	}
+	return true
 }
 
 // usable says whether a snapshot is here, agreed, and not found damaged since.
