@@ -356,3 +356,36 @@ func TestFullFollowerWhoseMarksNobodyKnowsClears(t *testing.T) {
 		})
 	}
 }
+
+// TestPressureDoesNotStormTheDisk lets every snapshot fail while the logs are full, and counts how often they are begun.
+func TestPressureDoesNotStormTheDisk(t *testing.T) {
+	inWorld(t, 1500, 3, 30*time.Minute, func(c *island) {
+		c.tune = func(_ int, o *lockstep.Options) { o.WALSegmentBytes, o.MaxWALBytes = 512<<10, 8<<20 }
+		if !c.began() {
+			return
+		}
+		begun := make([]int, len(c.hosts))
+		for i := range c.hosts {
+			c.w.Disk(i).Hook = func(op world.Op, name string) error {
+				if op == world.OpCreate && strings.Contains(name, "snapshots/") {
+					begun[i]++
+					return syscall.EDQUOT
+				}
+				return nil
+			}
+		}
+		if !c.fill(1, 20<<10) {
+			return
+		}
+		c.w.Sleep(10 * time.Second)
+		clear(begun)
+		c.w.Sleep(80 * time.Second)
+		for i, n := range begun {
+			if n < 8 || n > 24 { // of the user's group and the engine's own
+				t.Errorf("host %d begins %d snapshots in 80s", i, n)
+			}
+		}
+		c.heal()
+		c.clears(1)
+	})
+}

@@ -21,6 +21,7 @@ type event struct {
 	packets []wire.Packet
 	backlog *backlog // that the packets' bytes are of
 	bytes   int64
+	took    time.Duration
 	index   raft.Index
 	life    uint64 // of the machine
 	mark    raft.Mark
@@ -42,7 +43,7 @@ const (
 	evStopped                        // g's machine failed with err
 	evLink                           // the link to host is up (err nil) or lost
 	evTimer                          // a deadline has come
-	evSealed                         // g: a snapshot of meta is sealed, or err
+	evSealed                         // g: a snapshot of meta is sealed, or err; it took some time
 	evInstalled                      // g: a snapshot of meta was received
 	evSent                           // g: a snapshot stream to replica ended with err
 	evAdd                            // g begins
@@ -125,6 +126,7 @@ func (h *Host) handle(e *event) {
 	case evTimer:
 		h.handleTimer()
 	case evSealed:
+		e.g.snapshots.pace.ended(h.env.Clock().Now(), e.took, e.err)
 		e.g.handleSealed(e.meta, e.life, e.err)
 	case evInstalled:
 		e.g.step(raft.Input{Kind: raft.InInstalled, Snapshot: e.meta})

@@ -70,6 +70,9 @@ func (g *group) press() {
 		g.agree() // one is written, or waits to be agreed, or to be marked as that again
 		return
 	}
+	if g.rests() {
+		return
+	}
 	if p := g.lane.takeHeld(); p != nil && p.header.Meta.Index() > newest {
 		s.pinning = true
 		g.lane.wantPin.Store(false)
@@ -96,6 +99,43 @@ func (g *group) pressQuarantined() {
 	if g.rebuild.left && g.outgrows(newest) && g.h.wal.Full() {
 		g.stop(g.rebuild.why)
 	}
+}
+
+// pace spreads the snapshots that pressure asks for: one that frees little would be written again and again, for as
+// long as another group's log presses, and one that cannot be written asked for at once.
+type pace struct {
+	until  time.Duration // none is wanted before
+	failed int           // so many in a row could not be written
+}
+
+const (
+	// paceShare is of how much time such snapshots take one part.
+	paceShare = 8
+	// maxPaceFailed bounds how often the wait after a failure doubles: to eight seconds.
+	maxPaceFailed = 3
+)
+
+// ended notes that a snapshot took so long, or could not be written.
+func (p *pace) ended(now, took time.Duration, err error) {
+	if err == nil {
+		p.failed, p.until = 0, now+(paceShare-1)*took
+		return
+	}
+	p.failed = min(p.failed+1, maxPaceFailed)
+	p.until = now + pressEvery<<p.failed
+}
+
+// rests says whether pressure has to wait until it asks for another snapshot: the last one could not be written, or it has
+// taken its share of the time and there is not much log behind it.
+func (g *group) rests() bool {
+	s := &g.snapshots
+	if g.h.env.Clock().Now() >= s.pace.until {
+		return false
+	}
+	if s.pace.failed > 0 || s.newest == nil {
+		return s.pace.failed > 0
+	}
+	return g.written.behind(s.newest.Index()) < g.h.opts.MaxWALBytes/8
 }
 
 // outgrows says whether the log behind a snapshot is worth another one.

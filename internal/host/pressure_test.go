@@ -1,6 +1,7 @@
 package host
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -56,4 +57,20 @@ func TestOneViewIsHeldWhileTheLogPresses(t *testing.T) {
 		hold(5)
 		want(0)
 	})
+}
+
+// Pressure asks a snapshot that cannot be written less and less often, and one that is written of a part of the time.
+func TestPressureSpreadsSnapshots(t *testing.T) {
+	var p pace
+	failed := errors.New("machine cannot be saved")
+	for _, want := range []time.Duration{2, 4, 8, 8} {
+		p.ended(time.Minute, time.Millisecond, failed)
+		if got := p.until - time.Minute; got != want*time.Second {
+			t.Errorf("after %d failures it waits %v, want %vs", p.failed, got, int(want))
+		}
+	}
+	p.ended(time.Minute, 3*time.Second, nil)
+	if got := p.until - time.Minute; got != 21*time.Second || p.failed != 0 {
+		t.Errorf("after one of 3s it waits %v", got)
+	}
 }

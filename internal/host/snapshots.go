@@ -29,6 +29,7 @@ type snapshots struct {
 	agreed  []raft.Mark        // the newest marks that a majority agrees on, ascending
 	own     []raft.Mark        // our newest marks, ascending
 	newest  *raft.SnapshotMeta // newest agreed and sealed
+	pace    pace
 	waiters []*snapshotWaiter
 	sending map[raft.ReplicaID]bool
 }
@@ -54,7 +55,7 @@ func (g *group) grow(entries []raft.Entry) {
 	for i := range entries {
 		g.snapshots.since += int64(entries[i].Length) + entryOverhead
 	}
-	if g.snapshots.since >= g.h.opts.SnapshotAfterBytes || g.snapshots.since >= pressBytes && g.h.wal.Pressed() {
+	if g.snapshots.since >= g.h.opts.SnapshotAfterBytes || g.snapshots.since >= pressBytes && g.h.wal.Pressed() && !g.rests() {
 		g.wantSnapshot()
 	}
 }
@@ -125,6 +126,7 @@ func (l *lane) lifeNow() uint64 {
 // cannot be saved is held while the log presses: no later mark may bring another one (H15).
 func (g *group) writeSnapshot(p *pin) {
 	meta := p.header.Meta
+	began := g.h.env.Clock().Now()
 	size, err := g.sealSnapshot(p.header, p.view)
 	if err == nil {
 		err = p.view.Close()
@@ -134,7 +136,7 @@ func (g *group) writeSnapshot(p *pin) {
 	if err == nil {
 		g.h.observe(env.Event{Kind: env.SnapshotSealed, Group: uint64(g.id), Replica: uint64(g.self.Replica), Index: uint64(meta.Identity.Index), Count: uint64(size)})
 	}
-	g.h.post(event{kind: evSealed, g: g, meta: &meta, life: p.life, err: err})
+	g.h.post(event{kind: evSealed, g: g, meta: &meta, life: p.life, err: err, took: g.h.env.Clock().Now() - began})
 }
 
 func (g *group) sealSnapshot(header snapshot.Header, view machine.View) (size int64, err error) {
