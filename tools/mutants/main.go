@@ -9,7 +9,8 @@
 //	Run: go test -tags grpcnotrace -run TestElection ./raft
 //
 // It is an error if a patch does not apply, if the mutant does not compile, if its command fails
-// without the mutant, and if the mutant survives.
+// without the mutant, and if the mutant survives. As many mutants are tried at once as there are
+// processors: most of the time goes into compiling and linking each of them.
 package main
 
 import (
@@ -18,6 +19,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"time"
 )
 
@@ -25,14 +27,22 @@ func main() {
 	root := flag.String("root", ".", "the tree's root")
 	only := flag.String("only", "*", "run only patches whose name, without .patch, matches this pattern")
 	limit := flag.Duration("limit", 10*time.Minute, "the longest that one command may take")
+	parallel := flag.Int("parallel", runtime.GOMAXPROCS(0), "how many mutants are tried at once")
 	flag.Parse()
-	if err := run(*root, *only, *limit); err != nil {
+	if err := run(*root, *only, *limit, max(*parallel, 1)); err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(1)
 	}
 }
 
-func run(root, only string, limit time.Duration) error {
+// outcome is what became of one mutant.
+type outcome struct {
+	verdict string
+	err     error
+	took    time.Duration
+}
+
+func run(root, only string, limit time.Duration, parallel int) error {
 	root, err := filepath.Abs(root)
 	if err != nil {
 		return err
@@ -44,18 +54,28 @@ func run(root, only string, limit time.Duration) error {
 	if len(patches) == 0 {
 		return fmt.Errorf("no patch matches sim/mutants/%s.patch", only)
 	}
-	r := runner{root: root, limit: limit, passes: map[string]error{}}
+	r := newRunner(root, limit)
+	places := make(chan struct{}, parallel)
+	outcomes := make([]chan outcome, len(patches))
+	for i, name := range patches {
+		outcomes[i] = make(chan outcome, 1)
+		go func() {
+			places <- struct{}{}
+			start := time.Now()
+			verdict, err := r.try(context.Background(), name)
+			outcomes[i] <- outcome{verdict, err, time.Since(start).Round(100 * time.Millisecond)}
+			<-places
+		}()
+	}
 	caught := 0
-	for _, name := range patches {
-		start := time.Now()
-		verdict, err := r.try(context.Background(), name)
-		took := time.Since(start).Round(100 * time.Millisecond)
-		if err != nil {
-			fmt.Printf("FAIL  %-40s %6v  %v\n", filepath.Base(name), took, err)
+	for i, name := range patches {
+		o := <-outcomes[i]
+		if o.err != nil {
+			fmt.Printf("FAIL  %-40s %6v  %v\n", filepath.Base(name), o.took, o.err)
 			continue
 		}
 		caught++
-		fmt.Printf("ok    %-40s %6v  %s\n", filepath.Base(name), took, verdict)
+		fmt.Printf("ok    %-40s %6v  %s\n", filepath.Base(name), o.took, o.verdict)
 	}
 	fmt.Printf("mutants: %d of %d caught\n", caught, len(patches))
 	if caught != len(patches) {

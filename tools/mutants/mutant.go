@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -61,11 +62,16 @@ func parse(patch []byte) (*mutant, error) {
 	return m, nil
 }
 
-// A runner tries mutants on one tree.
+// A runner tries mutants on one tree, several at once.
 type runner struct {
 	root   string
 	limit  time.Duration
-	passes map[string]error // commands that ran without a mutant, and how that ended
+	mu     sync.Mutex
+	passes map[string]func() error // runs a command without a mutant the first time, and says how that ended
+}
+
+func newRunner(root string, limit time.Duration) *runner {
+	return &runner{root: root, limit: limit, passes: map[string]func() error{}}
 }
 
 var (
@@ -96,7 +102,11 @@ func (r *runner) try(ctx context.Context, name string) (verdict string, err erro
 	if err := r.pass(ctx, m.command); err != nil {
 		return "", fmt.Errorf("the command fails without the mutant: %w", err)
 	}
-	out, err := r.run(ctx, slices.Concat(m.command[:2], []string{"-overlay", overlay}, m.command[2:]))
+	flags := []string{"-overlay", overlay}
+	if m.command[1] == "test" {
+		flags = append(flags, "-vet=off") // the tree was vetted
+	}
+	out, err := r.run(ctx, slices.Concat(m.command[:2], flags, m.command[2:]))
 	var exit *exec.ExitError
 	switch {
 	case err == nil:
@@ -173,15 +183,20 @@ func (r *runner) changed(replace map[string]string) error {
 // pass runs a command without any mutant, once for all mutants that share it.
 func (r *runner) pass(ctx context.Context, command []string) error {
 	key := strings.Join(command, " ")
-	err, known := r.passes[key]
-	if !known {
-		var out []byte
-		if out, err = r.run(ctx, command); err != nil {
-			err = fmt.Errorf("%s: %w\n%s", key, err, tail(out))
-		}
-		r.passes[key] = err
+	r.mu.Lock()
+	passes := r.passes[key]
+	if passes == nil {
+		passes = sync.OnceValue(func() error {
+			out, err := r.run(ctx, command)
+			if err != nil {
+				err = fmt.Errorf("%s: %w\n%s", key, err, tail(out))
+			}
+			return err
+		})
+		r.passes[key] = passes
 	}
-	return err
+	r.mu.Unlock()
+	return passes()
 }
 
 func (r *runner) run(ctx context.Context, command []string) ([]byte, error) {

@@ -35,7 +35,7 @@ func TestMutants(t *testing.T) {
 			write(t, root, "sum.go", sum)
 			write(t, root, "sum_test.go", sumTest)
 			write(t, root, "m.patch", c.patch)
-			r := runner{root: root, limit: time.Minute, passes: map[string]error{}}
+			r := newRunner(root, time.Minute)
 			verdict, err := r.try(t.Context(), filepath.Join(root, "m.patch"))
 			if verdict != c.verdict {
 				t.Errorf("verdict %q, want %q", verdict, c.verdict)
