@@ -32,3 +32,20 @@ func TestCounterUnderSimulation(t *testing.T) {
 	}
 	sim.Run(t, o)
 }
+
+// BenchmarkSeeds plays b.N seeds of the key-value workload on three hosts, each twice, with all checks, and says
+// how many simulated seconds pass in one second on one processor, and how many calls are answered in each of
+// them.
+func BenchmarkSeeds(b *testing.B) {
+	o := workload.KV()
+	o.Hosts = 3
+	r, err := sim.Simulate(b.Context(), 1, b.N, o, func(sim.Result, error) {})
+	if err == nil {
+		err = r.Verdict()
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(r.Speed(), "simulated-s/s")
+	b.ReportMetric(float64(r.Calls)/r.Time.Seconds(), "calls/simulated-s")
+}

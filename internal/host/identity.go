@@ -1,7 +1,6 @@
 package host
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -98,7 +97,10 @@ func (f *identityFile) save(is wire.HostIdentity) error {
 	if len(body) > identityBlock {
 		return fmt.Errorf("%w: identity of %d bytes, at most %d", ErrDir, len(body), identityBlock)
 	}
-	all := bytes.Repeat(append(body, make([]byte, identityBlock-len(body))...), identityCopies)
+	all := make([]byte, identityCopies*identityBlock)
+	for i := range identityCopies {
+		copy(all[i*identityBlock:], body)
+	}
 	if err := f.replace(all); err != nil {
 		return fmt.Errorf("%w: write %s: %w", ErrDir, f.path, err)
 	}

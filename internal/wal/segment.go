@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"bytes"
 	"fmt"
 	"strconv"
 	"strings"
@@ -66,7 +67,8 @@ func (s *segment) address(position uint64) uint32 {
 	return uint32(position-s.head) * wire.BlockBodySize
 }
 
-// read returns size bytes of bodies from at on, each block verified.
+// read returns size bytes of bodies from at on, each block verified. They hold at most twice
+// their memory: what is read is kept, and most entries are far shorter than the block in which they lie.
 func (s *segment) read(at, size uint32) ([]byte, error) {
 	first := at / wire.BlockBodySize
 	last := (at + max(size, 1) - 1) / wire.BlockBodySize
@@ -96,7 +98,11 @@ func (s *segment) read(at, size uint32) ([]byte, error) {
 			What: "record", Offset: skip, Expected: fmt.Sprintf("%d bytes", size), Found: fmt.Sprintf("%d bytes", len(out)-skip),
 		})
 	}
-	return out[skip : skip+int(size) : skip+int(size)], nil
+	out = out[skip : skip+int(size) : skip+int(size)]
+	if len(raw) > 2*len(out) {
+		out = bytes.Clone(out)
+	}
+	return out, nil
 }
 
 // corrupt names the file of what a decoder found at block n.

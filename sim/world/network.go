@@ -207,7 +207,12 @@ func (u *unit) arrive() {
 		s.ended = true
 		s.reader.stir()
 	case s.broken == nil:
-		s.inbox = append(s.inbox, u)
+		if len(s.inbox) == 0 {
+			s.inbox = append(s.room[:0], u)
+			s.room = s.inbox
+		} else {
+			s.inbox = append(s.inbox, u)
+		}
 		s.reader.stir()
 		return
 	}

@@ -28,6 +28,7 @@ type stream struct {
 	peer          *stream
 	local, remote address
 	inbox         []*unit // arrived, not read
+	room          []*unit // of an empty inbox
 	offset        int     // read of the first
 	last          int64   // when the newest unit toward this end arrives: later ones come later
 	held          []*unit // arrived at a cut
@@ -138,7 +139,7 @@ func (s *stream) failed(op string, err error) error {
 
 // Read takes from one Write at most; it parks while nothing has arrived.
 func (s *stream) Read(p []byte) (int, error) {
-	t := s.l.parks("read from " + string(s.remote))
+	t := s.l.parks("read")
 	for {
 		switch {
 		case s.closed:
