@@ -29,7 +29,14 @@ type island struct {
 // does not end within limit of simulated time.
 func inWorld(t *testing.T, seed uint64, n int, limit time.Duration, test func(c *island)) {
 	t.Helper()
-	w := world.New(seed, world.Options{Hosts: max(n, 3)})
+	inWorldOf(t, seed, n, limit, world.Options{}, test)
+}
+
+// inWorldOf is inWorld with other links and disks.
+func inWorldOf(t *testing.T, seed uint64, n int, limit time.Duration, of world.Options, test func(c *island)) {
+	t.Helper()
+	of.Hosts = max(n, 3)
+	w := world.New(seed, of)
 	defer w.Close()
 	c := &island{t: t, w: w, hosts: make([]*lockstep.Host, n), opened: make([]error, n)}
 	for i := range n {

@@ -26,6 +26,7 @@ type Options struct {
 	CallTimeout            time.Duration           // bounds a call whose context has no deadline. Zero: 10 s. Negative: none
 	Heartbeat              time.Duration           // zero: 100 ms
 	ElectionTimeout        time.Duration           // the shorter bound; drawn up to twice of it. Zero: 400 ms; at least 4 × Heartbeat
+	MaxElectionTimeout     time.Duration           // how long slow links and disks may make ElectionTimeout, as measured. Zero: 5 × ElectionTimeout; ElectionTimeout itself: not at all
 	MaxInboxBytes          int64                   // calls and reads that wait for their answer, all groups; as much again forwarded by other hosts. Zero: 64 MiB. Beyond: ErrBusy
 	MaxInFlightBytes       int64                   // sent and not acknowledged, per peer host; received and not yet handled. Zero: 16 MiB. A dead peer costs this, no more
 	MaxApplyBytes          int64                   // committed, not yet applied, per group. Zero: 64 MiB. Beyond: ErrBusy

@@ -53,6 +53,7 @@ func newSettings(c *cobra.Command) *settings {
 	s.know("insecure", "true or false: true")
 	s.duration(&o.Host.Heartbeat, "heartbeat", "between heartbeats of a leader (default 100ms)", "100ms")
 	s.duration(&o.Host.ElectionTimeout, "election-timeout", "shorter bound of the wait for a leader (default 400ms)", "400ms")
+	s.duration(&o.Host.MaxElectionTimeout, "max-election-timeout", "how long slow links and disks may make it (default 5 times as long)", "2s")
 	s.duration(&o.WatchProgress, "watch-progress", "between progress notifications of watches (default 10m)", "10m")
 	s.add("max-wal-bytes", (*bytesValue)(&o.Host.MaxWALBytes), "bound of the log on disk (default 4GiB)", "a size: 4GiB")
 	s.add("wal-segment-bytes", (*bytesValue)(&o.Host.WALSegmentBytes), "one file of the log, made ahead; at most a quarter of the log (default 64MiB)", "a size: 64MiB")

@@ -40,6 +40,6 @@ func (r *Replica) appendsArrive() bool {
 		*a = arrival{wanted: r.log.last(), since: r.now, sum: sum}
 		return true
 	}
-	patience := 2*r.o.ElectionTimeout + r.uncommitted*1000/slowestLink*1_000_000
+	patience := 2*r.timeout() + r.uncommitted*1000/slowestLink*1_000_000
 	return r.now-a.since <= Instant(patience)
 }

@@ -151,7 +151,7 @@ func (r *Replica) pursue(p *progress) {
 	if !p.learner || p.goal != 0 && p.match < p.goal {
 		return
 	}
-	p.caughtUp = p.goal != 0 && r.now-p.goalAt <= Instant(r.o.ElectionTimeout)
+	p.caughtUp = p.goal != 0 && r.now-p.goalAt <= Instant(r.timeout())
 	p.goal, p.goalAt = r.log.last(), r.now
 }
 

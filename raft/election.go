@@ -12,7 +12,7 @@ type ballot struct {
 // replica wakes before the others (thesis §3.4); in [3T, 4T) for one that others should rather be elected than.
 func (r *Replica) resetElection() {
 	r.rest.quiet = false
-	t := r.o.ElectionTimeout
+	t := r.timeout()
 	if r.unfit {
 		t *= unfitPatience
 	}
@@ -61,12 +61,12 @@ func (r *Replica) sole() bool {
 	return len(c.Voters) == 1 && !c.Joint() && c.votes(r.o.Self)
 }
 
-// sticky: the leader spoke within the minimum election timeout, so there is one, and who asks for
+// sticky: the leader spoke within the shorter bound of the election timeout, so there is one, and who asks for
 // votes is cut off from it, removed, or early (thesis §4.2.3). A leader that lost its quorum steps
 // down by itself; until then it is its own proof.
 func (r *Replica) sticky() bool {
 	return r.role == Leader || r.rest.quiet ||
-		r.leader != 0 && r.now-r.contact < Instant(r.o.ElectionTimeout)
+		r.leader != 0 && r.now-r.contact < Instant(r.timeout())
 }
 
 // ringElection does what is due while this replica does not lead.
@@ -121,6 +121,7 @@ func (r *Replica) campaign(transfer bool) {
 	r.hardDirty, r.twoBatch = true, true
 	r.verified, r.acked = 0, 0
 	r.transfer = transfer
+	r.patience.asked = r.now
 	r.openBallot()
 	r.event(Event{Kind: evTermChanged, Term: r.hard.Term})
 	r.askVotes()
@@ -244,6 +245,9 @@ func (r *Replica) onVote(m *Message) {
 }
 
 func (r *Replica) onVoteReply(m *Message) {
+	if r.hard.Vote == r.o.Self.Replica {
+		r.voted()
+	}
 	if r.role == Candidate {
 		r.cast(m.From, !m.Reject)
 	}
@@ -256,6 +260,7 @@ func (r *Replica) becomeLeader() {
 	if r.transfer {
 		why = "transfer"
 	}
+	r.patience.leading = r.timeout() // until more is known
 	r.role = Leader
 	r.leader = r.o.Self.Replica
 	r.ballots, r.resendAt, r.transfer = r.ballots[:0], 0, false

@@ -376,7 +376,7 @@ var timeless = func() map[string]bool {
 	m := map[string]bool{}
 	for _, f := range strings.Fields("Replica.o Replica.now Replica.wall Replica.rand Replica.clock Replica.electionAt Replica.resendAt " +
 		"Replica.contact Replica.heartbeatAt Replica.asked Replica.scratch Replica.former Replica.ready Replica.rest reads.serial " +
-		"Replica.preference marker.at progress.heard progress.probeAt progress.goalAt progress.retryAt progress.fullAt Replica.fullAt Identity.Time") {
+		"Replica.preference Replica.patience reads.latest pendingSave.at progress.trip progress.tripRound progress.tripAt progress.timeout marker.at progress.heard progress.probeAt progress.goalAt progress.retryAt progress.fullAt Replica.fullAt Identity.Time") {
 		m[f] = true
 	}
 	return m

@@ -173,19 +173,21 @@ type Options struct {
 	Commit  Index        // the newest commit floor of a Save, at most the last entry's index; 0: none
 
 	Heartbeat       int64
-	ElectionTimeout int64  // the shorter bound; drawn up to twice of it
-	MaxAppendBytes  int64  // of one append message
-	MaxSaveBytes    int64  // of the entries of one Save; zero: no bound
-	MaxWindow       int    // append messages in flight per follower
-	MaxWindowBytes  int64  // bytes in flight per follower
-	MaxUncommitted  int64  // bytes appended and not committed; beyond: Overloaded
-	MarkEvery       Index  // entries between marks
-	MarkBytes       int64  // of entries between marks; zero: any
-	MarkInterval    int64  // at the latest, if there were entries
-	Seed            uint64 // of election timeouts
-	Quiet           bool   // followers of idle leaders need no heartbeats: the host tells of silent ones (InHostSilent)
-	Campaign        bool   // the sole voter, or founder: do not wait for the first timeout
-	NoVote          bool   // the head of the log or the hard state is uncertain: never vote, never campaign
+	ElectionTimeout int64 // the shorter bound; drawn up to twice of it
+	// MaxElectionTimeout is how long slow links and disks may make ElectionTimeout. Not longer: they do not.
+	MaxElectionTimeout int64
+	MaxAppendBytes     int64  // of one append message
+	MaxSaveBytes       int64  // of the entries of one Save; zero: no bound
+	MaxWindow          int    // append messages in flight per follower
+	MaxWindowBytes     int64  // bytes in flight per follower
+	MaxUncommitted     int64  // bytes appended and not committed; beyond: Overloaded
+	MarkEvery          Index  // entries between marks
+	MarkBytes          int64  // of entries between marks; zero: any
+	MarkInterval       int64  // at the latest, if there were entries
+	Seed               uint64 // of election timeouts
+	Quiet              bool   // followers of idle leaders need no heartbeats: the host tells of silent ones (InHostSilent)
+	Campaign           bool   // the sole voter, or founder: do not wait for the first timeout
+	NoVote             bool   // the head of the log or the hard state is uncertain: never vote, never campaign
 
 	// DecodeConfiguration reads the payload of a KindConfiguration entry (raft knows no bytes). It
 	// is called when such an entry enters the log; Index is set by the caller.

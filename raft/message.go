@@ -117,6 +117,9 @@ func (r *Replica) heed(m *Message) bool {
 	r.follow(m.From)
 	r.leaderHost, r.leaderIncarnation = m.FromHost, m.FromIncarnation
 	r.contact, r.rest.assumed = r.now, false
+	if m.Type == MsgHeartbeat {
+		r.patience.stated = m.Timeout
+	}
 	r.resetElection()
 	return true
 }

@@ -47,6 +47,11 @@ type progress struct {
 	delivered   bool    // when snapshotted: a stream to it has ended well
 	retryAt     Instant // when snapshotted: not before
 
+	trip      peak    // of its answers to heartbeats
+	tripRound uint64  // that one is waited for; 0: none
+	tripAt    Instant // when it was asked for
+	timeout   int64   // that it was told to go by
+
 	goal     Index   // of a learner: where this round of catching up ends
 	goalAt   Instant // and when it began
 	caughtUp bool    // the last one was short

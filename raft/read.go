@@ -29,6 +29,7 @@ type reads struct {
 	due     bool   // flushReads has something to look at
 	serial  uint64 // of forwarded batches; begins at random, so that no life's token is another's (bug 65)
 	count   int
+	latest  Instant // at which one expires that has come
 	waiting []read
 	rounds  []readRound // leader: heartbeats are out
 	asked   []readRound // follower: the leader was asked
@@ -53,7 +54,9 @@ func (r *Replica) takeRead(q read) {
 			return
 		}
 	}
-	q.at = r.now + 2*Instant(r.o.ElectionTimeout)
+	// They expire in order, though the timeout may have become shorter since the last one came.
+	q.at = max(r.reads.latest, r.now+2*Instant(r.timeout()))
+	r.reads.latest = q.at
 	r.reads.count++
 	r.reads.waiting = append(r.reads.waiting, q)
 	r.reads.due = true

@@ -44,6 +44,7 @@ type Replica struct {
 	contact    Instant  // last sign of life of the leader
 	ballots    []ballot // answers to this candidacy
 	transfer   bool     // this candidacy was asked for by the leader
+	patience   patience // how long silence may last
 
 	verified Index  // follower: through it, the log is known to equal this leader's
 	acked    Index  // follower: told to this leader as durable

@@ -47,7 +47,7 @@ func (r *Replica) leaderDeadline() Instant {
 
 // recent says whether a follower has spoken within an election timeout.
 func (r *Replica) recent(p *progress) bool {
-	return r.rest.quiet && !p.absent || r.now-p.heard <= Instant(r.o.ElectionTimeout)
+	return r.rest.quiet && !p.absent || r.now-p.heard <= Instant(r.timeoutOf(p))
 }
 
 // quorumHeard: a leader that hears no majority is cut off; those who can elect another should not
@@ -62,7 +62,7 @@ func (r *Replica) quorumHeard() bool {
 		}
 		return 0
 	})
-	return uint64(r.now) <= heard || r.now-Instant(heard) <= Instant(r.o.ElectionTimeout)
+	return uint64(r.now) <= heard || r.now-Instant(heard) <= Instant(r.timeout())
 }
 
 // heartbeat tells every follower that the term has a leader. Each round has a new number: an echo
@@ -73,6 +73,7 @@ func (r *Replica) heartbeat() {
 	ask := r.mayAsk()
 	r.round++
 	r.rest.beat = r.round
+	r.measure()
 	if ask {
 		r.rest.round, r.rest.agreed = r.round, r.agreed.newest()
 	}
@@ -98,6 +99,9 @@ func (r *Replica) sendHeartbeat(p *progress, round uint64) {
 		m.Agreed = r.agreed.newest() // it is told of nothing more
 	}
 	p.told = max(p.told, m.Commit)
+	if t := r.timeoutOf(p); t > r.o.ElectionTimeout {
+		m.Timeout = t
+	}
 	r.send(m)
 }
 
@@ -152,7 +156,8 @@ func (r *Replica) sendProbe(p *progress) {
 	r.round++
 	p.probeRound = r.round
 	p.probes++
-	p.probeAt = r.now + Instant(r.o.Heartbeat)
+	// Another one before the answer can be there would make it one to an older probe, again and again.
+	p.probeAt = r.now + Instant(max(r.o.Heartbeat, 2*p.trip.longest(r.now, r.window())))
 	r.sendAppend(p, es)
 }
 
@@ -186,6 +191,7 @@ func (r *Replica) hear(m *Message) *progress {
 	}
 	p.heard, p.down = r.now, false
 	p.absent, p.assumed = false, false
+	r.returned(p, m.Round)
 	if m.Round > p.round && m.Round <= r.round {
 		p.round = m.Round
 		r.confirmReads()

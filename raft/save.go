@@ -9,6 +9,7 @@ type pendingSave struct {
 	term     Term  // of the replica when it was given
 	through  Index // the log is durable so far when it is done; a truncation lowers it
 	entries  bool
+	at       Instant // when it was given
 }
 
 // takeSave puts into Ready what must become durable.
@@ -29,7 +30,7 @@ func (r *Replica) takeSave() {
 	r.log.handed = r.handing()
 	r.saving = append(r.saving, pendingSave{
 		seq: s.Seq, hard: r.hard, hardSet: s.HardSet, twoBatch: s.TwoBatch, term: r.hard.Term,
-		through: r.log.handed, entries: len(s.Entries) > 0,
+		through: r.log.handed, entries: len(s.Entries) > 0, at: r.now,
 	})
 	r.hardDirty, r.twoBatch, r.base, r.replaces = false, false, nil, false
 }
@@ -76,6 +77,7 @@ func (r *Replica) onSaved(seq uint64) {
 	if n == 0 {
 		return
 	}
+	r.synced(r.saving[0].at)
 	r.saving = r.saving[:copy(r.saving, r.saving[n:])]
 	r.stuck = false
 	r.full = r.full && r.log.saved == before

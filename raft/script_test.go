@@ -118,6 +118,7 @@ func (s *script) group(d *datadriven.TestData) {
 	o.MaxAppendBytes = int64(arg(s, d, "max-append", uint64(o.MaxAppendBytes)))
 	o.MarkEvery = arg(s, d, "mark-every", Index(1000))
 	o.Quiet = d.HasArg("quiet")
+	o.MaxElectionTimeout = int64(arg(s, d, "max-timeout", uint64(0))) * 1_000_000
 	c.NextReplica = ReplicaID(n + 1)
 	c.Priorities = s.priorities(d)
 	c.Settings.Lease, c.Settings.MaxDriftPPM = int64(arg(s, d, "lease", uint64(0)))*1_000_000, uint32(arg(s, d, "drift", uint64(0)))
@@ -338,6 +339,8 @@ func describeBeat(m *Message) string {
 		return fmt.Sprintf("commit is %d", m.Commit)
 	case m.Type == MsgHeartbeat && m.Quiet:
 		return fmt.Sprintf("heartbeat of term %d, commit %d, and the last for now: be quiet", m.Term, m.Commit)
+	case m.Type == MsgHeartbeat && m.Timeout != 0:
+		return fmt.Sprintf("heartbeat of term %d, commit %d, go by a timeout of %d ms", m.Term, m.Commit, m.Timeout/1_000_000)
 	case m.Type == MsgHeartbeat:
 		return fmt.Sprintf("heartbeat of term %d, commit %d", m.Term, m.Commit)
 	case m.Quiet:

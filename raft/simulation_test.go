@@ -273,6 +273,7 @@ func simulate(t *testing.T, seed uint64, steps int) map[string]int {
 		opt.MaxSaveBytes, opt.MarkBytes = int64(1+g.IntN(600)), int64(1+g.IntN(600))
 	}
 	opt.Quiet = g.IntN(2) == 0
+	opt.MaxElectionTimeout = []int64{0, 2 * testElection, 8 * testElection}[seed%3]
 	w := &world{options: opt, cut: map[[2]ReplicaID]bool{}, now: 1, floors: g.IntN(4) > 0}
 	o := newOracle(t, w)
 	founding := makeEntry(nil, 1, KindConfiguration, encodeConfiguration(&c))

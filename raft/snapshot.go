@@ -122,7 +122,7 @@ func (r *Replica) onSnapshotSent(id ReplicaID, failed bool) {
 	if p == nil || p.pace != snapshotted {
 		return
 	}
-	p.retryAt = r.now + Instant(r.o.ElectionTimeout)
+	p.retryAt = r.now + Instant(r.timeout())
 	p.delivered = !failed
 	p.asked = p.delivered
 	if failed && p.next > r.log.base.Index { // nor does it need one: its log was full

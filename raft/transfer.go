@@ -27,7 +27,7 @@ func (r *Replica) onTransfer(id ReplicaID) {
 	if best == nil {
 		return
 	}
-	r.handover = handover{target: best.member.Replica, deadline: r.now + Instant(r.o.ElectionTimeout)}
+	r.handover = handover{target: best.member.Replica, deadline: r.now + Instant(r.timeout())}
 	r.feedDue = true
 	r.ringTransfer()
 }

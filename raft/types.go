@@ -231,7 +231,7 @@ const (
 	MsgVoteReply                             // Reject
 	MsgAppend                                // Prev, PrevSum, Entries, Commit, Round, Agreed
 	MsgAppendReply                           // Index: match (or, with Reject, the refused Prev.Index); Hint: the same in memory; Round, Mark, WantMark, Unfit
-	MsgHeartbeat                             // Commit (at most what the follower is known to match), Round (0: a notice, not answered), Agreed, Quiet: expect no more of them
+	MsgHeartbeat                             // Commit (at most what the follower is known to match), Round (0: a notice, not answered), Agreed, Timeout, Quiet: expect no more of them
 	MsgHeartbeatReply                        // Round (0: unasked, the group is to wake), Index: saved and verified; Hint: the same in memory; Mark, WantMark, Unfit, Quiet: agreed; Commit: if it is beyond the heartbeat's; Reject: the disk here has no room for entries
 	MsgReadIndex                             // Token: a follower asks the leader for a read index; Leased
 	MsgReadIndexReply                        // Token, Index; Reject: ask again later
@@ -273,10 +273,11 @@ type Message struct {
 	Quiet    bool     // the group goes quiet
 	Hint     Position // what is verified in memory; with Reject: the last position whose term is at most Prev's
 	Token    uint64
-	Unfit    bool // in replies: the sender could not lead
-	Leased   bool // of a question for a read index: a lease is enough
-	Mark     Mark // the sender's newest mark
-	Agreed   Mark // the newest mark on which a majority of voters agrees
+	Timeout  int64 // of a heartbeat: the election timeout to go by, where it is longer than ElectionTimeout
+	Unfit    bool  // in replies: the sender could not lead
+	Leased   bool  // of a question for a read index: a lease is enough
+	Mark     Mark  // the sender's newest mark
+	Agreed   Mark  // the newest mark on which a majority of voters agrees
 }
 
 // Role is what a replica is in its term.

@@ -225,7 +225,7 @@ func (h *Host) checkDisk(now time.Duration) {
 		return
 	}
 	for _, g := range h.order {
-		if g.r.Role() == raft.Leader {
+		if g.r.Role() == raft.Leader && now-since >= 2*g.timeout() {
 			g.step(raft.Input{Kind: raft.InStorageStuck})
 		}
 	}

@@ -29,6 +29,7 @@ type Options struct {
 	CallTimeout            time.Duration
 	Heartbeat              time.Duration
 	ElectionTimeout        time.Duration
+	MaxElectionTimeout     time.Duration
 	MaxInboxBytes          int64
 	MaxInFlightBytes       int64
 	MaxApplyBytes          int64
@@ -62,6 +63,7 @@ func (o *Options) fill() error {
 	setDefault(&o.CallTimeout, 10*time.Second)
 	setDefault(&o.Heartbeat, 100*time.Millisecond)
 	setDefault(&o.ElectionTimeout, 400*time.Millisecond)
+	setDefault(&o.MaxElectionTimeout, min(5*o.ElectionTimeout, electionLimit))
 	setDefault(&o.MaxInboxBytes, 64*mib)
 	setDefault(&o.MaxInFlightBytes, 16*mib)
 	setDefault(&o.MaxApplyBytes, 64*mib)
@@ -99,6 +101,8 @@ func (o *Options) check() error {
 		return optionError("Heartbeat", "is between 1ms and 10m")
 	case o.ElectionTimeout < 4*o.Heartbeat || o.ElectionTimeout > electionLimit:
 		return optionError("ElectionTimeout", fmt.Sprintf("is at least 4 × Heartbeat (%v), at most 10m", 4*o.Heartbeat))
+	case o.MaxElectionTimeout < o.ElectionTimeout || o.MaxElectionTimeout > electionLimit:
+		return optionError("MaxElectionTimeout", fmt.Sprintf("is at least ElectionTimeout (%v), at most 10m", o.ElectionTimeout))
 	case o.MaxInboxBytes < 64*kib:
 		return optionError("MaxInboxBytes", "is at least 64 KiB")
 	case o.MaxInFlightBytes < 64*kib:

@@ -24,6 +24,7 @@ type pair struct {
 	heard    time.Duration // when it last vouched, for whatever groups
 	vouched  time.Duration // when it last spoke for all of from
 	calledAt time.Duration // when we last asked it to wake all; 0: never
+	patience time.Duration // with its silence: the longest election timeout of groups that are quiet between us
 }
 
 // names of groups: how many, and their exclusive or.
@@ -54,12 +55,17 @@ func (h *Host) pair(host raft.HostID) *pair {
 	return h.pairs[i]
 }
 
-// stir begins the wait for the other's word, where there was nothing to wait for.
-func (p *pair) stir(now time.Duration) {
+// stir begins the wait for the other's word, where there was nothing to wait for; a group that becomes quiet waits
+// as long as it would if it were not.
+func (p *pair) stir(g *group) {
 	if p.quiet() {
-		p.heard = now
+		p.heard, p.patience = g.h.env.Clock().Now(), 0
 	}
+	p.patience = max(p.patience, g.timeout())
 }
+
+// timeout is the election timeout that the replica goes by now.
+func (g *group) timeout() time.Duration { return time.Duration(g.r.Timeout()) }
 
 // fromLeader says that only a leader sends this: the last of these is its word on whether to be quiet.
 func fromLeader(m *raft.Message) bool {
@@ -75,7 +81,7 @@ func (g *group) told(m *raft.Message, sent bool) {
 	switch quiet := m.Quiet && sent; {
 	case quiet && at < 0:
 		p := g.h.pair(m.ToHost)
-		p.stir(g.h.env.Clock().Now())
+		p.stir(g)
 		p.to.add(g)
 		g.quieted = append(g.quieted, m.ToHost)
 	case !quiet && at >= 0:
@@ -122,7 +128,7 @@ func (g *group) heardWord(from raft.HostID, quiet bool) {
 	if quiet && g.quietBy == 0 {
 		g.quietBy = from
 		p := g.h.pair(from)
-		p.stir(g.h.env.Clock().Now())
+		p.stir(g)
 		p.from.add(g)
 	}
 }
@@ -196,7 +202,7 @@ func (h *Host) ringPairs(now time.Duration) {
 	for _, p := range h.pairs {
 		switch {
 		case p.quiet():
-		case now-p.heard > h.opts.ElectionTimeout:
+		case now-p.heard > p.patience:
 			h.handleSilence(p)
 		case beat:
 			h.send(p.host, &wire.Packet{Vouch: &wire.Vouch{Groups: p.to.count, Sum: p.to.sum}})
@@ -234,7 +240,7 @@ func (h *Host) pairsAt() (at time.Duration) {
 		if p.quiet() {
 			continue
 		}
-		next := min(max(h.beatAt, 1), p.heard+h.opts.ElectionTimeout+1)
+		next := min(max(h.beatAt, 1), p.heard+p.patience+1)
 		if at == 0 || next < at {
 			at = next
 		}

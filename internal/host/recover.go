@@ -317,7 +317,7 @@ func (g *group) makeRaft(conf *raft.Configuration, base raft.SnapshotMeta, hard 
 	o := &g.h.opts
 	g.r = raft.New(raft.Options{
 		Self: g.self, Group: g.id, Birth: g.birth, Hard: hard, Base: base, Entries: entries, Applied: applied, Commit: commit,
-		Heartbeat: int64(o.Heartbeat), ElectionTimeout: int64(o.ElectionTimeout),
+		Heartbeat: int64(o.Heartbeat), ElectionTimeout: int64(o.ElectionTimeout), MaxElectionTimeout: int64(o.MaxElectionTimeout),
 		MaxAppendBytes: 1 * mib, MaxSaveBytes: o.WALSegmentBytes / 4, MaxWindow: 64, MaxWindowBytes: o.MaxInFlightBytes / 2, MaxUncommitted: o.MaxInboxBytes,
 		MarkEvery: markEvery, MarkInterval: int64(markInterval), MarkBytes: o.SnapshotAfterBytes / 2, Seed: g.h.env.Rand().Uint64(), Quiet: true,
 		Campaign: len(conf.Voters) == 1 || hard.Term == 1 && g.self.Replica == 1, NoVote: noVote,

@@ -111,10 +111,10 @@ func FuzzPayload(f *testing.F) {
 }
 
 func FuzzMessage(f *testing.F) {
-	a, b, c, d := sampleAppend(), sampleHeartbeat(), sampleFull(), sampleMore()
+	a, b, c, d, e := sampleAppend(), sampleHeartbeat(), sampleFull(), sampleMore(), samplePatient()
 	fuzzOne(f, front(DecodeMessage),
 		func(m raft.Message) []byte { return AppendMessage(nil, &m) },
-		AppendMessage(nil, &a), AppendMessage(nil, &b), AppendMessage(nil, &c), AppendMessage(nil, &d))
+		AppendMessage(nil, &a), AppendMessage(nil, &b), AppendMessage(nil, &c), AppendMessage(nil, &d), AppendMessage(nil, &e))
 }
 
 func FuzzPacket(f *testing.F) {

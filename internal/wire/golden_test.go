@@ -24,7 +24,7 @@ func TestGolden(t *testing.T) {
 	identity, header := sampleHostIdentity(), sampleSnapshotHeader()
 	grown := sampleHostIdentity()
 	grown.Peers = []FoundingHost{{Host: 2, Addr: "10.0.0.2:2380", Incarnation: 0x102}, {Host: 9, Addr: "10.0.0.9:2380", Incarnation: 0x109}}
-	more := sampleMore()
+	more, patient := sampleMore(), samplePatient()
 	prefer, transfer := sampleChangeRequest(), ChangeRequest{Cluster: sampleCluster(), Group: 7, Transfer: true, To: 300}
 	prefer.Ask, prefer.Prefer, prefer.Priorities = false, true, preferring.Priorities
 	token, join, joined, change, changed := sampleToken(), sampleJoinRequest(), sampleJoinReply(), sampleChangeRequest(), sampleChangeReply()
@@ -41,6 +41,7 @@ func TestGolden(t *testing.T) {
 		{"message_heartbeat_v1", AppendMessage(nil, &heartbeat)},
 		{"message_full_v1", AppendMessage(nil, &full)},
 		{"message_more_v1", AppendMessage(nil, &more)},
+		{"message_timeout_v1", AppendMessage(nil, &patient)},
 		{"packet_raft_v1", AppendPacket(nil, &Packet{Raft: &heartbeat})},
 		{"packet_forward_v1", AppendPacket(nil, &Packet{Forward: sampleForward()})},
 		{"packet_forward_reply_v1", AppendPacket(nil, &Packet{Reply: sampleForwardReply()})},

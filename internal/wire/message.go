@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 
 	"github.com/lockstep-rsm/lockstep/raft"
 )
@@ -34,7 +35,8 @@ const (
 
 // Presence bits of the second byte, which is there iff one of them is set.
 const (
-	hasUnfit  = 1 << iota
+	hasUnfit = 1 << iota
+	hasTimeout
 	knownMore = 1<<iota - 1
 )
 
@@ -93,6 +95,9 @@ func AppendMessage(dst []byte, m *raft.Message) []byte {
 	if fields&hasAgreed != 0 {
 		dst = appendMark(dst, m.Agreed)
 	}
+	if more&hasTimeout != 0 {
+		dst = binary.AppendUvarint(dst, uint64(m.Timeout))
+	}
 	if fields&hasEntries != 0 {
 		dst = appendEntries(dst, m)
 	}
@@ -102,6 +107,9 @@ func AppendMessage(dst []byte, m *raft.Message) []byte {
 func messageFields(m *raft.Message) (fields uint16, more uint8) {
 	if m.Unfit {
 		more |= hasUnfit
+	}
+	if m.Timeout != 0 {
+		more |= hasTimeout
 	}
 	set := func(on bool, bit uint16) {
 		if on {
@@ -224,12 +232,25 @@ func (c *cursor) message(m *raft.Message) {
 	if fields&hasAgreed != 0 {
 		m.Agreed = c.mark("agreed mark")
 	}
+	if more&hasTimeout != 0 {
+		m.Timeout = c.timeout()
+	}
 	if fields&hasEntries != 0 {
 		c.entries(m)
 	}
 	if want, also := messageFields(m); c.err == nil && (want != fields || also != more) {
 		c.fail("fields", at+1, fmt.Sprintf("%#x and %#x, as no field sent is zero", want, also), fmt.Sprintf("%#x and %#x", fields, more))
 	}
+}
+
+// timeout reads one in nanoseconds.
+func (c *cursor) timeout() int64 {
+	at := c.off
+	t := c.uvarint("timeout")
+	if t > math.MaxInt64 {
+		c.fail("timeout", at, "nanoseconds", fmt.Sprint(t))
+	}
+	return int64(t)
 }
 
 // more reads the second byte of presence bits, if there is one.

@@ -110,6 +110,13 @@ func sampleMore() raft.Message {
 	return m
 }
 
+// samplePatient is a heartbeat of a leader that is patient.
+func samplePatient() raft.Message {
+	m := sampleHeartbeat()
+	m.Timeout = 1_600_000_000
+	return m
+}
+
 func sampleForward() *Forward {
 	return &Forward{Group: 200, Birth: 0xb1b2b3b4b5b6b7b8, Term: 9, Origin: Origin{Host: 3, Life: 0x1122334455667788, Seq: 41}, Commands: []Command{{Data: []byte("one")}, {}, {Data: []byte("\x03\x07three"), Session: true}}}
 }

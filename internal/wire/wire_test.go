@@ -30,7 +30,7 @@ func TestSamplesRoundTrip(t *testing.T) {
 	gotConf, err := DecodeConfiguration(AppendConfiguration(nil, &conf))
 	same(t, "configuration", gotConf, conf, err)
 
-	for _, m := range []raft.Message{sampleAppend(), sampleHeartbeat(), sampleFull(), sampleMore()} {
+	for _, m := range []raft.Message{sampleAppend(), sampleHeartbeat(), sampleFull(), sampleMore(), samplePatient()} {
 		got, rest, err := DecodeMessage(append(AppendMessage(nil, &m), 1, 2, 3))
 		same(t, "message", got, m, err)
 		same(t, "bytes behind it", rest, []byte{1, 2, 3}, nil)
@@ -74,6 +74,8 @@ func TestEveryFieldOfAMessageTravels(t *testing.T) {
 		switch v := reflect.ValueOf(&m).Elem().Field(i); v.Kind() {
 		case reflect.Bool:
 			v.SetBool(true)
+		case reflect.Int64:
+			v.SetInt(7)
 		case reflect.Struct:
 			v.Field(0).SetUint(7)
 		case reflect.Slice:

@@ -1,0 +1,91 @@
+package lockstep_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/lockstep-rsm/lockstep"
+	"github.com/lockstep-rsm/lockstep/env"
+	"github.com/lockstep-rsm/lockstep/sim/world"
+)
+
+// elections counts leaders that an election made.
+type elections struct{ n int }
+
+func (e *elections) Observe(of env.Event) {
+	if of.Kind == env.LeaderElected {
+		e.n++
+	}
+}
+
+// A cluster whose round trips, or syncs, take as long as an election timeout and more has a leader that stays, busy and
+// at rest; one whose timeout does not adapt has none, or elects again and again. A silent leader is replaced within the
+// stated bound (R20).
+func TestSlowLinksAndDisksKeepTheirLeader(t *testing.T) {
+	ms := func(least, most time.Duration) world.Latency {
+		return world.Latency{Min: least * time.Millisecond, Max: most * time.Millisecond}
+	}
+	for name, of := range map[string]world.Options{
+		"links": {Net: ms(230, 290)},
+		"disks": {Sync: ms(200, 300)},
+	} {
+		for _, adapts := range []bool{true, false} {
+			inWorldOf(t, 90, 3, 20*time.Minute, of, func(c *island) {
+				var seen elections
+				c.tune = func(_ int, o *lockstep.Options) {
+					o.Observer, o.Heartbeat, o.ElectionTimeout, o.MaxElectionTimeout = &seen, 50*time.Millisecond, 200*time.Millisecond, 3*time.Second
+					if !adapts {
+						o.MaxElectionTimeout = o.ElectionTimeout
+					}
+				}
+				c.startAll()
+				if _, err := c.create(0, 1, 10*time.Minute); err != nil {
+					if adapts {
+						t.Errorf("slow %s: %v", name, err)
+					}
+					return
+				}
+				c.w.Sleep(20 * time.Second)
+				before, done := seen.n, 0
+				for end := c.w.Now() + 2*time.Minute; c.w.Now() < end; c.w.Sleep(time.Second) {
+					if _, err := c.add(0, 1, 10*time.Second); err == nil {
+						done++
+					}
+				}
+				c.w.Sleep(2 * time.Minute) // at rest
+				if n := seen.n - before; adapts && (n > 0 || done < 40) || !adapts && n == 0 {
+					t.Errorf("slow %s, adapting %v: %d leaders were elected in 4 minutes, %d commands done", name, adapts, n, done)
+				}
+				if !adapts {
+					return
+				}
+				lead, at := c.leader(1), c.w.Now()
+				c.w.PowerOff(lead)
+				c.leader(1)
+				if took := c.w.Now() - at; took > 8*time.Second { // twice the bound, and what an election takes
+					t.Errorf("slow %s: %v without a leader", name, took)
+				}
+			})
+		}
+	}
+}
+
+// With fast links and disks a leader whose host goes silent is replaced within two election timeouts, and what an
+// election takes: nothing is any longer than without a bound above.
+func TestFastClustersFailOverAsEver(t *testing.T) {
+	inWorld(t, 91, 3, time.Minute, func(c *island) {
+		if !c.began() {
+			return
+		}
+		l := c.load(0, 1, 2)
+		c.w.Sleep(10 * time.Second)
+		lead := c.leader(1)
+		c.end(l, lead)
+		at := c.w.Now()
+		c.w.PowerOff(lead)
+		c.leader(1)
+		if took := c.w.Now() - at; took > 900*time.Millisecond {
+			t.Errorf("%v without a leader", took)
+		}
+	})
+}
