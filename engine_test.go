@@ -22,6 +22,7 @@ type island struct {
 	hosts  []*lockstep.Host
 	opened []error
 	tune   func(i int, o *lockstep.Options)
+	builds []uint32          // feature levels that the hosts' programs know; nil: all know what this one does
 	token  func(i, from int) // gives host i a token of host from
 }
 
@@ -76,7 +77,13 @@ func (c *island) start(i int) error {
 	if c.tune != nil {
 		c.tune(i, &o)
 	}
-	c.w.Do(i, func() { c.hosts[i], c.opened[i] = lockstep.Open(c.w.Context(), o) })
+	c.w.Do(i, func() {
+		if c.builds != nil {
+			c.hosts[i], c.opened[i] = lockstep.OpenAt(c.w.Context(), o, c.builds[i])
+			return
+		}
+		c.hosts[i], c.opened[i] = lockstep.Open(c.w.Context(), o)
+	})
 	return c.opened[i]
 }
 

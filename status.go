@@ -32,9 +32,10 @@ type GroupStatus struct {
 	Group          GroupID             `json:"group"`
 	Machine        string              `json:"machine"`
 	MachineVersion machine.Version     `json:"machine_version"`
-	Role           string              `json:"role"`  // leader, follower, candidate, pre-candidate
-	State          string              `json:"state"` // serving, recovering, quarantined, halted
-	Why            string              `json:"why"`   // a sentence that ends in what to do
+	FeatureLevel   uint32              `json:"feature_level"` // of its log: an entry raises it once all members' hosts know more
+	Role           string              `json:"role"`          // leader, follower, candidate, pre-candidate
+	State          string              `json:"state"`         // serving, recovering, quarantined, halted
+	Why            string              `json:"why"`           // a sentence that ends in what to do
 	Term           uint64              `json:"term"`
 	Leader         HostID              `json:"leader"` // 0: unknown
 	Commit         Index               `json:"commit"`
@@ -104,7 +105,7 @@ func groupStatus(in *host.GroupStatus) GroupStatus {
 		followers[i] = FollowerStatus{ID: HostID(f.Host), LagEntries: f.Entries, LagBytes: f.Bytes}
 	}
 	return GroupStatus{
-		Group: GroupID(in.Group), Machine: in.Machine, MachineVersion: machine.Version(in.MachineVersion),
+		Group: GroupID(in.Group), Machine: in.Machine, MachineVersion: machine.Version(in.MachineVersion), FeatureLevel: in.Configuration.Settings.FeatureLevel,
 		Role: in.Role, State: in.State, Why: in.Why, Term: uint64(in.Term), Leader: HostID(in.Leader),
 		Commit: Index(in.Commit), Applied: Index(in.Applied), Snapshot: Index(in.Snapshot),
 		Digest: machine.Digest(in.Mark.Digest), DigestIndex: Index(in.Mark.Index), Tolerates: in.Tolerates,

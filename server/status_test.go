@@ -28,6 +28,7 @@ groups[].configuration.voters array
 groups[].configuration.voters[] number
 groups[].digest string
 groups[].digest_index number
+groups[].feature_level number
 groups[].followers array
 groups[].followers[].id number
 groups[].followers[].lag_bytes number

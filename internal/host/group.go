@@ -54,6 +54,7 @@ type group struct {
 	heard      time.Duration // when a leader was last heard, or we led
 	quieted    []raft.HostID // whose replicas were last told to be quiet, by us as leader
 	quietBy    raft.HostID   // whose replica, as leader, last told us so; 0: none
+	levelSeen  levelSeen
 	asksAt     time.Duration // when the others are asked again whether we belong to them
 
 	cached    int64 // bytes of payloads that raft holds
@@ -125,6 +126,7 @@ func (g *group) ready() {
 	if g.stopped != nil {
 		return
 	}
+	g.raiseLevel()
 	rd := g.r.Ready()
 	g.observe(rd.Events)
 	if rd.Failed != nil {

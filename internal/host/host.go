@@ -35,17 +35,19 @@ type Host struct {
 	wal       *wal.Log                            // nil until the host belongs to a cluster
 	snaps     *snapshot.Store
 
-	inbox      inbox
-	inboxBytes budget    // of calls and reads that wait
-	backlogs   sync.Map  // of *backlog by raft.HostID
-	calls      sync.Pool // of Propose: see takeCall
-	reads      sync.Pool // of Read and View: see readCall
-	lanes      lanes
-	tasks      tasks
-	leaving    atomic.Bool // no new calls: it closes soon
-	closed     atomic.Bool
-	recovered  atomic.Bool // the log is open, and what it holds has begun
-	closeOnce  sync.Once
+	inbox       inbox
+	inboxBytes  budget    // of calls and reads that wait
+	backlogs    sync.Map  // of *backlog by raft.HostID
+	calls       sync.Pool // of Propose: see takeCall
+	reads       sync.Pool // of Read and View: see readCall
+	lanes       lanes
+	tasks       tasks
+	leaving     atomic.Bool // no new calls: it closes soon
+	closed      atomic.Bool
+	level       uint32        // the highest that this build knows
+	levelsHeard atomic.Uint64 // changes of levels
+	recovered   atomic.Bool   // the log is open, and what it holds has begun
+	closeOnce   sync.Once
 
 	// Of the turn alone.
 	groups    map[raft.GroupID]*group
@@ -77,6 +79,7 @@ type Host struct {
 	directory   directory
 	knocks      knocks
 	refusals    map[raft.HostID]string
+	levels      map[raft.HostID]uint32 // that other hosts know, as they said last
 	notes       []hostNote
 	why         string // why the host does not serve; empty: it does
 	retries     retries
@@ -85,6 +88,11 @@ type Host struct {
 
 // Open locks the directory, recovers what is in it, and begins to serve. ctx bounds the recovery.
 func Open(ctx context.Context, opts Options) (*Host, error) {
+	return OpenAt(ctx, opts, featureLevel)
+}
+
+// OpenAt is Open by a build that knows feature levels up to level: what the next build will be, and what this one was.
+func OpenAt(ctx context.Context, opts Options, level uint32) (*Host, error) {
 	if err := opts.fill(); err != nil {
 		return nil, err
 	}
@@ -93,6 +101,7 @@ func Open(ctx context.Context, opts Options) (*Host, error) {
 	}
 	h := &Host{
 		opts:        opts,
+		level:       level,
 		env:         opts.Env,
 		log:         opts.Logger,
 		opened:      opts.Env.Clock().Now(),
@@ -246,12 +255,9 @@ func (h *Host) hello() wire.Hello {
 	id := &h.identity.is
 	return wire.Hello{
 		Cluster: id.Mint.Cluster, Epoch: id.Epoch, Host: id.Host, Incarnation: id.Incarnation,
-		FeatureLevel: featureLevel, Life: h.life, Addr: h.opts.Addr,
+		FeatureLevel: h.level, Life: h.life, Addr: h.opts.Addr,
 	}
 }
-
-// featureLevel is the highest that this build can run.
-const featureLevel = 1
 
 // ID is the host's number in its cluster; 0 until it has been founded.
 func (h *Host) ID() raft.HostID {

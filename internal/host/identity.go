@@ -86,7 +86,7 @@ func (f *identityFile) create() error {
 		}
 	}
 	f.is = wire.HostIdentity{
-		FeatureLevel: featureLevel, State: stateEmpty, Incarnation: f.env.Rand().Uint64() | 1,
+		FeatureLevel: foundingLevel, State: stateEmpty, Incarnation: f.env.Rand().Uint64() | 1,
 	}
 	return f.save(f.is)
 }

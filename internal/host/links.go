@@ -56,10 +56,14 @@ func (l *links) Admit(hello wire.Hello) error {
 	h := (*Host)(l)
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	err := h.belongsLocked(&hello)
 	if h.isNewsLocked(&hello) {
-		return h.hearLocked(&hello)
+		err = h.hearLocked(&hello)
 	}
-	return h.belongsLocked(&hello)
+	if err == nil {
+		h.heardLevelLocked(&hello)
+	}
+	return err
 }
 
 // belongsLocked says why who says hello so is no host of this cluster, as far as this host has read who

@@ -53,6 +53,9 @@ func (h *Host) recover(found *wal.Recovered) error {
 			})
 			continue
 		}
+		if errors.Is(err, errLevel) {
+			return fmt.Errorf("%w: recover group %d: %w", ErrDir, id, err)
+		}
 		if errors.Is(err, ErrNoMachine) {
 			return fmt.Errorf("recover group %d: %w", id, err)
 		}
@@ -92,6 +95,9 @@ func (h *Host) recoverGroup(state *wal.GroupState) (*group, error) {
 	base := state.Base()
 	conf, err := newestConfiguration(&base, state.Entries)
 	if err != nil {
+		return nil, err
+	}
+	if err := h.knows(conf); err != nil {
 		return nil, err
 	}
 	if err := g.recoverSelf(&base, state.Entries); err != nil {
@@ -321,7 +327,7 @@ func (g *group) makeRaft(conf *raft.Configuration, base raft.SnapshotMeta, hard 
 		MaxAppendBytes: 1 * mib, MaxSaveBytes: o.WALSegmentBytes / 4, MaxWindow: 64, MaxWindowBytes: o.MaxInFlightBytes / 2, MaxUncommitted: o.MaxInboxBytes,
 		MarkEvery: markEvery, MarkInterval: int64(markInterval), MarkBytes: o.SnapshotAfterBytes / 2, Seed: g.h.env.Rand().Uint64(), Quiet: true,
 		Campaign: len(conf.Voters) == 1 || hard.Term == 1 && g.self.Replica == 1, NoVote: noVote,
-		DecodeConfiguration: wire.DecodeConfiguration, EncodeConfiguration: encodeConfiguration, Check: o.Check,
+		DecodeConfiguration: g.h.decodeConfiguration, EncodeConfiguration: encodeConfiguration, Check: o.Check,
 	})
 	g.saves.last = base.Identity.Index + raft.Index(len(entries))
 	g.conf.Store(g.r.Configuration())

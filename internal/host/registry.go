@@ -220,7 +220,7 @@ func systemConfiguration(m *wire.Mint) *raft.Configuration {
 
 func defaultSettings(name string) raft.Settings {
 	return raft.Settings{
-		Machine: name, Version: 1, FeatureLevel: featureLevel, MaxEntryBytes: 1 * mib,
+		Machine: name, Version: 1, FeatureLevel: foundingLevel, MaxEntryBytes: 1 * mib,
 		MaxSessions: 4096, SessionTTL: int64(10 * time.Minute), MaxTokens: 16384, TokenTTL: int64(24 * time.Hour),
 		MaxResultBytes: 16 * mib, MaxDriftPPM: 500, SnapshotFormat: wire.SnapshotFormat,
 	}

@@ -103,7 +103,7 @@ func (l *lane) mark(g *group, e *raft.Entry) {
 	header := snapshot.Header{
 		Cluster: g.h.identity.is.Mint.Cluster, Epoch: g.h.identity.is.Epoch,
 		Meta:  raft.SnapshotMeta{Identity: e.Identity, Sum: e.Sum, Configuration: l.conf},
-		Chain: l.chain, MachineDigest: raft.Digest(md), HasMachineDigest: has, FeatureLevel: featureLevel,
+		Chain: l.chain, MachineDigest: raft.Digest(md), HasMachineDigest: has, FeatureLevel: l.conf.Settings.FeatureLevel,
 		Machine: l.conf.Settings.Machine, MachineVersion: l.conf.Settings.Version, Time: e.Time,
 	}
 	header.Sessions, _ = l.sessions.AppendBinary(nil)

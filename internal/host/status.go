@@ -117,7 +117,7 @@ func (h *Host) Status() Status {
 	}
 	h.mu.Unlock()
 	s := Status{
-		Host: is.Host, Cluster: is.Mint.Cluster, Addr: h.opts.Addr, FeatureLevel: featureLevel, Disk: "ok", Why: why,
+		Host: is.Host, Cluster: is.Mint.Cluster, Addr: h.opts.Addr, FeatureLevel: h.level, Disk: "ok", Why: why,
 		PID: h.env.Facts().PID, InboxBytes: h.inboxBytes.held.Load(), Uptime: h.env.Clock().Now() - h.opened,
 	}
 	if is.State == stateFounded && len(groups) > 0 {

@@ -111,6 +111,9 @@ func (h *Host) receiveSnapshot(header wire.SnapshotHeader, resume func(int64) er
 		h.post(event{kind: evInstalled, g: g, meta: &header.Meta})
 		return fmt.Errorf("replica has applied %d already", g.lane.applied.Load())
 	}
+	if err := h.knows(&header.Meta.Configuration); err != nil {
+		return err
+	}
 	offset := h.snaps.Offset(id.Group, id.Birth, id.Index)
 	if err := resume(offset); err != nil {
 		return err

@@ -205,7 +205,7 @@ func refused(g *group, seq uint64) *Call {
 func TestEndedCallIsNotForwarded(t *testing.T) {
 	self, lead := raft.Member{Replica: 1, Host: 1, Incarnation: 11}, raft.Member{Replica: 2, Host: 2, Incarnation: 12}
 	conf := &raft.Configuration{Voters: []raft.Member{self, lead}, NextReplica: 3, Settings: defaultSettings("counter")}
-	g := &group{h: &Host{env: env.OS(), linked: map[raft.HostID]bool{2: true}}, id: 1, birth: 1, self: self}
+	g := &group{h: &Host{env: env.OS(), level: featureLevel, linked: map[raft.HostID]bool{2: true}}, id: 1, birth: 1, self: self}
 	g.h.opts = Options{Dir: "data", Addr: "h1:7000", Insecure: true, Founders: []string{"h1:7000", "h2:7000"}, Env: env.OS(), Machines: map[string]machine.Kind{"counter": counter.Machine.Kind()}}
 	if err := g.h.opts.fill(); err != nil {
 		t.Fatal(err)

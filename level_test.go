@@ -1,0 +1,120 @@
+package lockstep_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lockstep-rsm/lockstep"
+)
+
+// build replaces host i's program by one that knows feature levels up to level.
+func (c *island) build(i int, level uint32) error {
+	if c.w.Alive(i) {
+		c.w.Kill(i)
+	}
+	c.builds[i] = level
+	c.w.Start(i)
+	return c.start(i)
+}
+
+// level of the log of group 1 on host i.
+func (c *island) level(i int) uint32 { return c.hosts[i].Group(1).Status().FeatureLevel }
+
+func (c *island) levels(want uint32) bool {
+	for i := range c.hosts {
+		if c.level(i) != want {
+			return false
+		}
+	}
+	return true
+}
+
+// A cluster is upgraded host by host, under load. An entry raises the level of each log when the last host knows it, not
+// before; until then every host may go back.
+func TestFeatureLevelRisesOnceAllHostsKnowIt(t *testing.T) {
+	inWorld(t, 300, 3, 5*time.Minute, func(c *island) {
+		c.builds = []uint32{1, 1, 1}
+		if !c.began() {
+			return
+		}
+		var acked int64
+		add := func() {
+			for i := range c.hosts {
+				c.addAll(i, 3, &acked)
+			}
+		}
+		add()
+		for _, step := range []struct {
+			host  int
+			level uint32
+			want  uint32
+		}{{0, 2, 1}, {1, 2, 1}, {0, 1, 1}, {0, 2, 1}, {2, 2, 2}} {
+			if err := c.build(step.host, step.level); err != nil {
+				t.Errorf("start host %d with a build of level %d: %v", step.host, step.level, err)
+				return
+			}
+			add()
+			if lead := c.leader(1); step.level > 1 && lead != step.host {
+				if _, err := c.transfer(lead, step.host); err != nil {
+					t.Errorf("host %d does not take over: %v", step.host, err)
+				}
+			}
+			if step.want > 1 {
+				c.until("the level to rise", func() bool { return c.levels(step.want) })
+			}
+			c.w.Sleep(3 * time.Second)
+			if !c.levels(step.want) {
+				t.Errorf("with builds of levels %v the log's is %d on host 0", c.builds, c.level(0))
+			}
+		}
+		add()
+		// A build that does not know the level does not open the directory, and takes nothing from it.
+		err := c.build(1, 1)
+		if !errors.Is(err, lockstep.ErrDir) || !strings.Contains(err.Error(), "feature level 2, this build knows 1") {
+			t.Errorf("an old build opened the directory: %v", err)
+		}
+		if err := c.build(1, 2); err != nil {
+			t.Error(err)
+			return
+		}
+		c.back(1, acked)
+	})
+}
+
+// A host that was down as the level rose, and comes back with its old build, stops each group before the entry, and says
+// so; with the new build it goes on with all that it had.
+func TestOldBuildStopsBeforeTheEntryThatRaisesTheLevel(t *testing.T) {
+	inWorld(t, 301, 3, 5*time.Minute, func(c *island) {
+		c.builds = []uint32{2, 1, 2}
+		if !c.began() {
+			return
+		}
+		var acked int64
+		c.addAll(0, 5, &acked)
+		c.until("all to have it", func() bool {
+			return c.hosts[2].Group(1).Status().Applied == c.hosts[0].Group(1).Status().Commit
+		})
+		c.w.Kill(2)
+		if err := c.build(1, 2); err != nil {
+			t.Error(err)
+			return
+		}
+		c.until("the level to rise without host 2", func() bool { return c.level(0) == 2 && c.level(1) == 2 })
+		if err := c.build(2, 1); err != nil {
+			t.Errorf("the old build does not open a directory that is as it left it: %v", err)
+			return
+		}
+		c.until("host 2 to say that it is too old", func() bool {
+			s := c.hosts[2].Group(1).Status()
+			return s.State == "quarantined" && strings.Contains(s.Why, "feature level 2, this build knows 1")
+		})
+		c.addAll(0, 5, &acked)
+		if err := c.build(2, 2); err != nil {
+			t.Error(err)
+			return
+		}
+		c.back(2, acked)
+	})
+}
