@@ -132,7 +132,7 @@ func (p *Program) root() *cobra.Command {
 	f.StringVar(&p.tls.cert, "client-cert", "", "file of the certificate to show")
 	f.StringVar(&p.tls.key, "client-key", "", "file of its key")
 	root.AddCommand(p.up(), p.serve(), p.statusCommand(), p.get(), p.put(), p.del(), p.watch(),
-		p.member(), p.group(), p.doctor(), p.simCommand(), p.bench(), p.versionCommand())
+		p.member(), p.group(), p.bisect(), p.doctor(), p.simCommand(), p.bench(), p.versionCommand())
 	return root
 }
 

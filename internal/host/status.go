@@ -231,7 +231,7 @@ func haltText(h raft.Halt) string {
 	case raft.HaltOperator:
 		return "an operator has stopped its writes: lockstep group resume"
 	case raft.HaltDisputed:
-		return "no majority of its voters has one state, so that nobody knows what is right: find out which are wrong, mend the " +
+		return "no majority of its voters has one state, so that nobody knows what is right: find out which are wrong (lockstep bisect), mend the " +
 			"machine and restart their hosts, or take them out of the group; then lockstep group resume"
 	}
 	return "its end was begun: destroy it again"

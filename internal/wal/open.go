@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"math"
 	"slices"
 
 	"github.com/lockstep-rsm/lockstep/env"
@@ -71,8 +72,44 @@ func Open(o Options) (*Log, *Recovered, error) {
 	return l, rec, nil
 }
 
+// Inspect reads the log of a host that is not running, as Open would find it, with every payload that can be
+// read, and writes nothing if the env writes nothing: see env.ReadOnly. It blocks.
+func Inspect(o Options) (*Recovered, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	o.LoadBytes = math.MaxInt64
+	s := &scan{o: &o, boot: o.Env.Facts().BootID}
+	s.state = &replay{groups: map[raft.GroupID]*replayed{}}
+	l, rec, err := s.read()
+	if err == nil {
+		l.load(rec)
+	}
+	for _, x := range s.files {
+		_ = x.f.Close()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read log in %s: %w", o.Dir, err)
+	}
+	return rec, nil
+}
+
 // run scans, builds the log and makes its head durable.
 func (s *scan) run() (*Log, *Recovered, error) {
+	l, rec, err := s.read()
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := s.goOn(l); err != nil {
+		return nil, nil, err
+	}
+	l.load(rec)
+	return l, rec, nil
+}
+
+// read scans, and builds the log.
+func (s *scan) read() (*Log, *Recovered, error) {
 	if err := s.list(); err != nil {
 		return nil, nil, err
 	}
@@ -90,10 +127,6 @@ func (s *scan) run() (*Log, *Recovered, error) {
 	rec := &Recovered{Groups: map[raft.GroupID]*GroupState{}, Fresh: s.newest == nil, Life: l.life}
 	s.groups(l, rec)
 	rec.Notes = s.notes
-	if err := s.goOn(l); err != nil {
-		return nil, nil, err
-	}
-	l.load(rec)
 	return l, rec, nil
 }
 
