@@ -18,7 +18,7 @@ func (r *Replica) onHeartbeat(m *Message) {
 	if r.told > m.Commit {
 		a.Commit = r.told
 	}
-	a.Reject = r.full
+	a.Reject = r.full && r.byBound
 	a.Quiet = r.mayRest(m)
 	r.rest.quiet = a.Quiet
 	r.acked = max(r.acked, a.Index)

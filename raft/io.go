@@ -23,7 +23,7 @@ const (
 	InHostRefused                       // Host: the redial was refused: nobody listens there
 	InHostSilent                        // Host, Since: nothing came from it since then; quiet replicas wait for it again
 	InStorageStuck                      // the log's writes stall: a leader steps down
-	InStorageFull                       // the disk has no space for entries, which are tried again: a candidate gives them up
+	InStorageFull                       // the disk has no space for entries, which are tried again: a candidate gives them up; Bound
 	InTransfer                          // Replica: hand leadership to it; 0: the best placed
 	InWantMark                          // a replica here wants a mark soon (to pin a snapshot)
 	InStop                              // this replica has ended: lead, vote and acknowledge no more
@@ -49,6 +49,7 @@ type Input struct {
 	Host     HostID
 	Since    Instant
 	Failed   bool
+	Bound    bool // of a full disk: it is the log that is as long as it may be, and there is room for a snapshot
 }
 
 // Proposal asks the leader to append one entry. Data becomes the log's: the caller does not

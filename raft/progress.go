@@ -58,6 +58,7 @@ type progress struct {
 
 	full   bool    // its disk has no room for entries
 	fullAt Instant // since when, or when it was last given a snapshot for that
+	helped int     // so often it was
 
 	marks marks // it reported
 	quiet bool  // it has agreed to be, in the round that asks for it

@@ -27,6 +27,7 @@ type Replica struct {
 	saving     []pendingSave // Saves handed out and not completed, oldest first
 	stuck      bool          // the host said that writes stall; cleared by the next one that ends
 	full       bool          // the disk refuses entries for lack of space; cleared by the next that are saved
+	byBound    bool          // and that is the log's own bound
 	fullAt     Instant       // since when, or when somebody else was last asked to lead for that
 
 	log            entryLog        // entries in memory, from the base on
@@ -223,7 +224,7 @@ func (r *Replica) handle(in *Input) {
 	case InStorageStuck:
 		r.onStorageStuck()
 	case InStorageFull:
-		r.onStorageFull()
+		r.onStorageFull(in.Bound)
 	case InTransfer:
 		r.onTransfer(in.Replica)
 	case InWantMark:

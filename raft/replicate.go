@@ -278,7 +278,7 @@ func (r *Replica) onHeartbeatReply(m *Message) {
 	p.received, p.unfit = m.Hint.Index, m.Unfit
 	r.matched(p, m.Index)
 	if m.Reject != p.full {
-		p.full, p.fullAt = m.Reject, r.now
+		p.full, p.fullAt, p.helped = m.Reject, r.now, 0
 	}
 	r.agreedToRest(p, m)
 	switch p.pace {

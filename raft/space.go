@@ -29,10 +29,13 @@ func (r *Replica) giveUpUnsaved() {
 // themselves within seconds.
 const fullPatience = 8
 
-// onStorageFull: the disk refuses entries.
-func (r *Replica) onStorageFull() {
+// maxHelped bounds how often that is doubled for a follower that snapshots do not help.
+const maxHelped = 4
+
+// onStorageFull: the disk refuses entries, be it for the log's bound.
+func (r *Replica) onStorageFull(bound bool) {
 	was := r.full
-	r.full = r.log.saved < r.log.last()
+	r.full, r.byBound = r.log.saved < r.log.last(), bound
 	if r.full && !was {
 		r.fullAt = r.now
 	}
@@ -45,8 +48,8 @@ func (r *Replica) onStorageFull() {
 func (r *Replica) relieve() {
 	patience := Instant(fullPatience * r.o.ElectionTimeout)
 	for _, p := range r.followers {
-		if p.full && p.pace != snapshotted && r.recent(p) && r.now-p.fullAt > patience {
-			p.fullAt = r.now
+		if p.full && p.pace != snapshotted && r.recent(p) && r.now-p.fullAt > patience<<p.helped {
+			p.fullAt, p.helped = r.now, min(p.helped+1, maxHelped)
 			p.pace, p.asked, p.delivered, p.retryAt = snapshotted, false, false, 0
 			p.window.reset()
 			r.feedDue = true

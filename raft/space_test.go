@@ -17,12 +17,12 @@ func fullWorld(t *testing.T) (w *world, lead *host, others []*host) {
 	return w, lead, others
 }
 
-// goOn lets time pass, in which full disks refuse entries again and again.
-func (w *world) goOn(d int64, full ...*host) {
+// goOn lets time pass, in which full logs refuse entries again and again; bound: as they are as long as they may be.
+func (w *world) goOn(d int64, bound bool, full ...*host) {
 	for ; d > 0; d -= 100_000_000 {
 		for _, h := range full {
 			h.stuck = true
-			w.step(h, Input{Kind: InStorageFull})
+			w.step(h, Input{Kind: InStorageFull, Bound: bound})
 		}
 		w.settle(100_000_000)
 	}
@@ -33,11 +33,11 @@ func TestLeaderWhoseLogStaysFullHandsOver(t *testing.T) {
 	w, lead, others := fullWorld(t)
 	lead.stuck = true
 	propose(w, lead, "x")
-	w.goOn((fullPatience-2)*testElection, lead)
+	w.goOn((fullPatience-2)*testElection, true, lead)
 	if w.leader() != lead {
 		t.Fatal("it led no more before it was full for long")
 	}
-	w.goOn(6*testElection, lead)
+	w.goOn(6*testElection, true, lead)
 	if l := w.leader(); l == lead || l == nil || l.r.commit < 3 {
 		t.Fatalf("%d leads, whose disk is full", l.self.Replica)
 	}
@@ -53,7 +53,7 @@ func TestLeaderWhoseLogStaysFullHandsOver(t *testing.T) {
 			asked = asked || rd.Messages[i].Type == MsgTransfer
 		}
 	}
-	w.goOn(3*fullPatience*testElection, append(others, lead)...)
+	w.goOn(3*fullPatience*testElection, true, append(others, lead)...)
 	if asked {
 		t.Error("a voter whose disk is full as well was asked to lead")
 	}
@@ -71,11 +71,15 @@ func TestFullFollowerIsGivenASnapshot(t *testing.T) {
 	}
 	var needs []ReplicaID
 	w.seen = func(_ *host, rd *Ready) { needs = append(needs, rd.NeedSnapshot...) }
-	w.goOn((fullPatience-2)*testElection, f)
+	w.goOn(2*fullPatience*testElection, false, f)
+	if len(needs) > 0 {
+		t.Fatal("a snapshot is sent though the disk has no room for it")
+	}
+	w.goOn((fullPatience-2)*testElection, true, f)
 	if len(needs) > 0 {
 		t.Fatal("a snapshot is sent before it was full for long")
 	}
-	w.goOn(6*testElection, f)
+	w.goOn(6*testElection, true, f)
 	if len(needs) != 1 || needs[0] != f.self.Replica {
 		t.Fatalf("snapshots are sent to %v, replica %d is full", needs, f.self.Replica)
 	}
@@ -94,7 +98,7 @@ func TestFullFollowerIsGivenASnapshot(t *testing.T) {
 			installed++
 		}
 	}
-	w.step(f, Input{Kind: InStorageFull})
+	w.step(f, Input{Kind: InStorageFull, Bound: true})
 	if w.step(f, Input{Kind: InInstalled, Snapshot: &s}); installed > 0 {
 		t.Error("a snapshot that is on its way to the disk is taken once more")
 	}

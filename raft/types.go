@@ -232,7 +232,7 @@ const (
 	MsgAppend                                // Prev, PrevSum, Entries, Commit, Round, Agreed
 	MsgAppendReply                           // Index: match (or, with Reject, the refused Prev.Index); Hint: the same in memory; Round, Mark, WantMark, Unfit
 	MsgHeartbeat                             // Commit (at most what the follower is known to match), Round (0: a notice, not answered), Agreed, Timeout, Quiet: expect no more of them
-	MsgHeartbeatReply                        // Round (0: unasked, the group is to wake), Index: saved and verified; Hint: the same in memory; Mark, WantMark, Unfit, Quiet: agreed; Commit: if it is beyond the heartbeat's; Reject: the disk here has no room for entries
+	MsgHeartbeatReply                        // Round (0: unasked, the group is to wake), Index: saved and verified; Hint: the same in memory; Mark, WantMark, Unfit, Quiet: agreed; Commit: if it is beyond the heartbeat's; Reject: the log here is as long as it may be
 	MsgReadIndex                             // Token: a follower asks the leader for a read index; Leased
 	MsgReadIndexReply                        // Token, Index; Reject: ask again later
 	MsgSnapshotOffer                         // Index, Sum of a snapshot about to be streamed to a follower

@@ -160,7 +160,7 @@ func (s *saver) full() {
 	g := s.g
 	g.saves.refuse(s.seq)
 	if g.saves.writing() {
-		g.step(raft.Input{Kind: raft.InStorageFull})
+		g.step(raft.Input{Kind: raft.InStorageFull, Bound: g.h.wal.Pressed()})
 	}
 	g.handSaves()
 	g.touch()
@@ -203,7 +203,7 @@ func (g *group) retrySaves() {
 	if full {
 		g.relieve()
 		if g.saves.writing() {
-			g.step(raft.Input{Kind: raft.InStorageFull})
+			g.step(raft.Input{Kind: raft.InStorageFull, Bound: g.h.wal.Pressed()})
 		}
 	}
 	g.saves.retry(!full)
