@@ -27,7 +27,7 @@ func TestSlowLinksAndDisksKeepTheirLeader(t *testing.T) {
 	}
 	for name, of := range map[string]world.Options{
 		"links": {Net: ms(230, 290)},
-		"disks": {Sync: ms(200, 300)},
+		"disks": {Sync: ms(300, 450)},
 	} {
 		for _, adapts := range []bool{true, false} {
 			inWorldOf(t, 90, 3, 20*time.Minute, of, func(c *island) {

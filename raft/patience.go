@@ -18,6 +18,7 @@ type patience struct {
 	syncs   peak  // of this replica's saves
 	votes   peak  // from asking for them to the last that came
 	asked   Instant
+	stood   Instant // the disk stood still, or had no room, until then
 }
 
 // peak is the longest of what was measured in one to two windows of time.
@@ -121,9 +122,12 @@ func (r *Replica) returned(p *progress, round uint64) {
 	p.tripRound = 0
 }
 
-// synced takes how long a save took, that neither stood still nor waited for space.
+// synced takes how long a save took, that neither stood still, or waited for space, nor waited for one that did.
 func (r *Replica) synced(since Instant) {
-	if r.adapts() && !r.full && !r.stuck {
+	if r.full || r.stuck {
+		r.patience.stood = r.now
+	}
+	if r.adapts() && since > r.patience.stood {
 		r.patience.syncs.add(r.now, int64(r.now-since), r.window())
 	}
 }

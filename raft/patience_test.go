@@ -189,3 +189,38 @@ func TestStatedTimeoutIsBounded(t *testing.T) {
 		}
 	}
 }
+
+// What was measured is forgotten after two windows, be anything measured since or not.
+func TestPeakForgets(t *testing.T) {
+	const window = 100
+	var p peak
+	p.add(1000, 7, window)
+	for at, want := range map[Instant]int64{1000: 7, 1099: 7, 1150: 7, 1199: 7, 1200: 0, 5000: 0} {
+		if got := p.longest(at, window); got != want {
+			t.Errorf("at %d the longest is %d, want %d", at, got, want)
+		}
+	}
+	p.add(1110, 3, window)
+	p.add(1220, 2, window)
+	if got := p.longest(1220, window); got != 3 {
+		t.Errorf("the longest of two windows is %d, want 3", got)
+	}
+}
+
+// A save that stood still, or waited for space, says nothing about how long one takes.
+func TestSavesThatStoodStillAreNotMeasured(t *testing.T) {
+	for name, kind := range map[string]InputKind{"stuck": InStorageStuck, "full": InStorageFull, "slow": InClock} {
+		s := newSlow(1, 8*testElection)
+		s.run(4_000_000_000)
+		h := s.leader()
+		s.step(h, Input{Kind: InPropose, Proposal: Proposal{Kind: KindEmpty, Payload: emptyPayload}})
+		s.now += testElection
+		s.step(h, Input{Kind: kind})
+		for len(h.queue) > 0 {
+			s.world.sync(h, true)
+		}
+		if got := h.r.patience.syncs.longest(s.now, h.r.window()); (got >= testElection) != (name == "slow") {
+			t.Errorf("after a save that was %s for %d the longest sync is %d", name, testElection, got)
+		}
+	}
+}
