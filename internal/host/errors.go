@@ -38,7 +38,7 @@ var (
 	ErrNoMachine   = errors.New("no such machine on this host")
 	ErrStale       = errors.New("replica is older than MaxAge")
 	ErrRecovering  = errors.New("recovering")
-	ErrOptions     = errors.New("option is out of range")
+	ErrOptions     = errors.New("impossible option")
 	ErrDir         = errors.New("data directory cannot be used")
 	ErrLog         = errors.New("log failed: this host is stopped until restarted")
 	ErrContext     = env.ErrContext
