@@ -11,7 +11,7 @@ import (
 
 // syncEveryBytes is how much is written between two syncs. One sync of a whole snapshot at its end
 // would keep the disk's queue full for seconds, and with it the syncs of the log.
-const syncEveryBytes = 4 << 20
+const syncEveryBytes = 1 << 20
 
 // A Writer writes one snapshot. Use it on one task: it parks in the disk and the throttle. End it
 // by Seal or Abort.
