@@ -85,15 +85,15 @@ var figures = []figure{
 	{title: "W6: failover, default timings", args: "failover", once: true, bars: []bar{{key: "failover ms", of: subject, over: []string{"etcd"}, atMost: 0.3}}},
 	{title: "W6: failover, the same timings", args: "failover -heartbeat 10ms -election 100ms", once: true, bars: []bar{{key: "failover ms", of: subject, over: []string{"etcd"}, atMost: 0.8}}},
 	{title: "W7: restart with a million commands", args: "restart -peers lockstep,etcd,dragonboat-tan", once: true, bars: []bar{less("caught up ms", 0.5)}},
-	{title: "W8: idle, one group", args: "idle -groups 1 -warm 5s -duration 10s -peers lockstep,etcd,hashicorp-tuned,dragonboat-tan", once: true, bars: []bar{less("% of a core", 1), less("RSS MiB", 1)}},
-	{title: "W8: idle, 1,000 groups", args: "idle -groups 1000 -warm 5s -duration 10s -peers lockstep", once: true, bars: []bar{{key: "% of a core", of: subject, atMost: 0.5}}},
-	{title: "W8: idle, 10,000 groups", args: "idle -groups 10000 -warm 5s -duration 10s -peers lockstep", once: true, bars: []bar{
+	{title: "W8: idle, one group", args: "idle -groups 1 -warm 20s -duration 20s -peers lockstep,etcd,hashicorp-tuned,dragonboat-tan", once: true, bars: []bar{less("% of a core", 1), less("RSS MiB", 1)}},
+	{title: "W8: idle, 1,000 groups", args: "idle -groups 1000 -warm 20s -duration 20s -peers lockstep", once: true, bars: []bar{{key: "% of a core", of: subject, atMost: 0.5}}},
+	{title: "W8: idle, 10,000 groups", args: "idle -groups 10000 -warm 20s -duration 20s -peers lockstep", once: true, bars: []bar{
 		{key: "% of a core", of: subject, atMost: 2}, {key: "RSS KiB per group", of: subject, atMost: 16},
 	}},
 	{title: "W9: peak memory over two million commands", args: "memory -peers lockstep,hashicorp-tuned", once: true, bars: []bar{less("leader peak RSS MiB", 1)}},
 	{title: "Server: one client, 128 B", args: "server", bars: []bar{less("p50 µs", 1)}},
 	{title: "Server: 64 clients, 128 B", args: "server -clients 64", bars: []bar{more("op/s", 1)}},
 	{title: "Server: 16 B, 256 clients", args: "server -clients 256 -size 16", bars: []bar{more("op/s", 1)}},
-	{title: "Server: idle", args: "idle -warm 5s -duration 20s", once: true, bars: []bar{{key: "% of a core", of: subject, atMost: 1}, {key: "RSS MiB", of: subject, atMost: 64}}},
+	{title: "Server: idle", args: "idle -warm 5s -duration 60s", once: true, bars: []bar{{key: "% of a core", of: subject, atMost: 1}, {key: "RSS MiB", of: subject, atMost: 64}}},
 	{title: "Snapshot of 256 MiB", args: "snapshot", once: true, bars: []bar{{key: "p99 during ÷ quiet", of: subject, atMost: 3}}},
 }

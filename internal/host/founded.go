@@ -22,6 +22,9 @@ type replicaName struct {
 	birth raft.Birth
 }
 
+// lengthOfFile is that of replicaName.file; what joined such a group has a longer one.
+const lengthOfFile = 16 + 1 + 16
+
 func (n replicaName) file() string {
 	return fmt.Sprintf("%016x-%016x", uint64(n.group), uint64(n.birth))
 }
@@ -44,11 +47,9 @@ func (h *Host) loadFounded(found *wal.Recovered) error {
 	if err != nil {
 		return fmt.Errorf("%w: list %s: %w", ErrDir, h.foundedDir(), err)
 	}
-	h.mu.Lock()
 	for _, info := range infos {
-		h.begun[info.Name] = true
+		h.remember(info.Name)
 	}
-	h.mu.Unlock()
 	for _, id := range slices.Sorted(maps.Keys(found.Groups)) {
 		g := found.Groups[id]
 		if name := (replicaName{g.Group, g.Birth}); !g.Destroyed && !h.hasBegun(name) {
@@ -85,10 +86,22 @@ func (h *Host) note(name string) error {
 	if err != nil {
 		return fmt.Errorf("%w: make %s: %w", ErrDir, path, err)
 	}
-	h.mu.Lock()
-	h.begun[name] = true
-	h.mu.Unlock()
+	h.remember(name)
 	return nil
+}
+
+// remember takes up the name of a file that is there.
+func (h *Host) remember(name string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.begun[name] {
+		return
+	}
+	h.begun[name] = true
+	if len(name) > lengthOfFile {
+		file := name[:lengthOfFile]
+		h.joins[file] = append(h.joins[file], name)
+	}
 }
 
 // forgotten says that a group has begun here and that nothing is left of it.

@@ -72,7 +72,8 @@ type Host struct {
 	mu          sync.Mutex
 	replicas    map[raft.GroupID]*group
 	starting    map[replicaName]bool
-	begun       map[string]bool // replicaName.file and joined of those that have ever begun, or ended, here
+	begun       map[string]bool     // replicaName.file and joined of those that have ever begun, or ended, here
+	joins       map[string][]string // by replicaName.file: the longer ones of these
 	entering    map[raft.GroupID]bool
 	dormant     map[replicaName]raft.HardState // of those that began and got no entry
 	unrecovered map[replicaName]string         // of which the log holds something that no replica could be made of: why
@@ -111,6 +112,7 @@ func OpenAt(ctx context.Context, opts Options, level uint32) (*Host, error) {
 		replicas:    make(map[raft.GroupID]*group),
 		starting:    make(map[replicaName]bool),
 		begun:       make(map[string]bool),
+		joins:       make(map[string][]string),
 		entering:    make(map[raft.GroupID]bool),
 		dormant:     make(map[replicaName]raft.HardState),
 		unrecovered: make(map[replicaName]string),

@@ -134,7 +134,7 @@ func (s *registry) create(want *groupRecord, at *machine.Command) (registryReply
 		m := &g.Voters[i]
 		m.Incarnation = replicaIncarnation(uint64(m.Incarnation), g.Birth, m.Replica)
 	}
-	s.Groups = append(s.Groups[:len(s.Groups):len(s.Groups)], g)
+	s.Groups = append(s.Groups, g) // what views share ends before it
 	return registryReply{groupRecord: g}, nil
 }
 

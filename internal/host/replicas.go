@@ -48,7 +48,7 @@ func parseJoined(name string, n replicaName) (replica raft.ReplicaID, removed, o
 func (h *Host) joined(n replicaName) (lives, ended raft.ReplicaID) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for name := range h.begun {
+	for _, name := range h.joins[n.file()] {
 		if id, removed, ok := parseJoined(name, n); ok && removed {
 			ended = max(ended, id)
 		} else if ok {
