@@ -1,6 +1,7 @@
 package lockstep_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -45,6 +46,46 @@ func TestCommandsShareEntriesUntilTheMajorityAnswers(t *testing.T) {
 			t.Errorf("%d commands made %d entries", len(calls), n)
 		} else {
 			t.Logf("%d commands made %d entries", len(calls), n)
+		}
+	})
+}
+
+// Whoever is answered and calls again at once is in the next entry, with all who were in the last one: not
+// half of them, who then wait for the others' entry.
+func TestWhoCallsAgainSharesTheNextEntry(t *testing.T) {
+	inWorld(t, 11, 3, time.Minute, func(c *island) {
+		c.startAll()
+		for i := range c.hosts {
+			if _, err := c.create(i, 1, 10*time.Second); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+		lead := c.leader(1)
+		g := c.hosts[lead].Group(1)
+		c.w.Sleep(time.Second)
+		before := g.Status().Applied
+		const clients, rounds = 8, 20
+		done := c.w.NewWaiter()
+		open := clients
+		for i := range clients {
+			c.w.Go(lead, fmt.Sprintf("client %d", i), func() {
+				for range rounds {
+					cmd, _ := counter.Machine.EncodeCommand(counter.Add{N: 1})
+					if _, err := g.Propose(c.w.Context(), cmd); err != nil {
+						t.Error(err)
+					}
+				}
+				if open--; open == 0 {
+					done.Wake()
+				}
+			})
+		}
+		_ = done.Wait(nil, 0)
+		if n := int(g.Status().Applied - before); n > rounds*3/2 {
+			t.Errorf("%d clients made %d entries in %d rounds", clients, n, rounds)
+		} else {
+			t.Logf("%d clients made %d entries in %d rounds", clients, n, rounds)
 		}
 	})
 }

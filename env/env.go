@@ -23,6 +23,8 @@ type Env interface {
 	Run(name string, f func())
 	// NewWaiter returns a place where one task at a time parks until it is woken.
 	NewWaiter() Waiter
+	// Yield lets tasks run that are ready to, before the calling one goes on. It may park.
+	Yield()
 	// Enter and Leave bracket a turn: between them nothing may park, sync or block (A11). The
 	// simulator asserts it; in production they cost nothing.
 	Enter()

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"runtime"
 	"time"
 	"unsafe"
 )
@@ -51,6 +52,8 @@ func (osEnv) Facts() Facts { return Facts{BootID: bootID(), PID: os.Getpid()} }
 func (osEnv) Run(_ string, f func()) { go f() }
 
 func (osEnv) NewWaiter() Waiter { return &osWaiter{woken: make(chan struct{}, 1)} }
+
+func (osEnv) Yield() { runtime.Gosched() }
 
 func (osEnv) Enter() {}
 func (osEnv) Leave() {}

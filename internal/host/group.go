@@ -39,10 +39,7 @@ type group struct {
 	proposing []proposing // given to raft in this turn, by Ref-1
 	changes   []*changing // so too, by their Ref
 	waiting   waiting
-	tail      raft.Index // appended last as leader
-
-	lingerEnd   time.Duration // when the next entry goes though tail is not committed
-	lingerUntil time.Duration // the same while one waits for it; else 0
+	linger    linger
 
 	heldTerm  raft.Term     // whose leader refused a forward
 	heldUntil time.Duration // until when none is sent to it again; 0: not held
@@ -187,7 +184,7 @@ func (g *group) arm() {
 		return
 	}
 	at := g.raftAt
-	for _, t := range [...]time.Duration{g.sweepAt, g.tickAt, g.retryAt, g.heldUntil, g.lingerUntil, g.catchUp.retryAt, g.rebuild.at, g.lonelyAt()} {
+	for _, t := range [...]time.Duration{g.sweepAt, g.tickAt, g.retryAt, g.heldUntil, g.linger.wakeAt, g.catchUp.retryAt, g.rebuild.at, g.lonelyAt()} {
 		if t != 0 && (at == 0 || t < at) {
 			at = t
 		}

@@ -120,7 +120,7 @@ func OpenAt(ctx context.Context, opts Options, level uint32) (*Host, error) {
 	}
 	h.directory.gone, h.directory.over = make(map[replicaName]bool), make(map[raft.GroupID]bool)
 	h.directory.groups = make(map[raft.GroupID]groupRecord)
-	h.lanes.env, h.tasks.env = h.env, h.env
+	h.lanes.env, h.lanes.tell, h.tasks.env = h.env, h.postAll, h.env
 	h.inboxBytes.most = opts.MaxInboxBytes
 	if err := h.open(); err != nil {
 		_ = h.Close()

@@ -1,6 +1,9 @@
 package host
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
 
 // intake is where a group's calls and reads arrive, under a lock that is held for a moment only. Whoever
 // brings one starts a turn, unless somebody has, or unless a turn will come by itself: while this
@@ -10,10 +13,11 @@ type intake struct {
 	mu          sync.Mutex
 	calls       []*Call
 	reads       []*readCall
-	asked       bool  // for a turn that has not taken them yet
-	callsGather bool  // a turn comes by itself
-	readsGather bool  // likewise, for reads that need a read index
-	refusing    error // nothing is accepted any more
+	asked       bool          // for a turn that has not taken them yet
+	callsGather bool          // a turn comes by itself
+	gatherUntil time.Duration // a turn that comes by itself is late from then on; 0: never
+	readsGather bool          // likewise, for reads that need a read index
+	refusing    error         // nothing is accepted any more
 
 	spareCalls []*Call // of the turn
 	spareReads []*readCall
@@ -29,7 +33,7 @@ func (g *group) accept(c *Call) error {
 	if in.refusing == nil {
 		in.calls = append(in.calls, c)
 	}
-	return g.unlockAndAsk(!in.callsGather)
+	return g.unlockAndAsk(!in.callsGather || in.gatherUntil != 0 && g.h.env.Clock().Now() >= in.gatherUntil)
 }
 
 // acceptRead takes a read in, or says why none is any more.
@@ -92,6 +96,7 @@ func (g *group) gather() {
 	in := &g.intake
 	in.mu.Lock()
 	in.callsGather, in.readsGather = calls, reads
+	in.gatherUntil = g.linger.until
 	again := !calls && len(in.calls) > 0 || !reads && len(in.reads) > 0
 	in.mu.Unlock()
 	if again {

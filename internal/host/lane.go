@@ -37,6 +37,7 @@ type lane struct {
 	life      uint64 // counts the machines: what a former one had sealed, or pinned, is nothing
 	held      *pin   // of the newest mark, while holds; nil: none
 
+	answered  bool // calls of this host, in this turn
 	machine   machine.StateMachine
 	sessions  session.Table
 	conf      raft.Configuration // as of applied
@@ -168,12 +169,14 @@ func (l *lane) failReads(err error) {
 	}
 }
 
-// turn executes a bounded piece of what waits, answers, and comes back for the rest.
-func (l *lane) turn(g *group) {
-	install, entries, ok := l.take()
+// turn executes a bounded piece of what waits, answers, and comes back for the rest. It returns what the
+// host's turn is to be told, if its kind is not 0, and whether calls of this host were answered.
+func (l *lane) turn(g *group) (told event, answered bool) {
+	install, entries, life, ok := l.take()
 	if !ok {
-		return
+		return event{}, false
 	}
+	l.answered = false
 	applied := raft.Index(l.applied.Load())
 	var err error
 	if install != nil {
@@ -187,11 +190,11 @@ func (l *lane) turn(g *group) {
 	}
 	if err != nil {
 		l.end(g, err)
-		return
+		return event{}, false
 	}
 	if now := raft.Index(l.applied.Load()); now > applied {
 		if err = l.guard("Deadline", func() { l.askTick(g) }); err == nil {
-			g.h.post(event{kind: evApplied, g: g, index: now})
+			told = event{kind: evApplied, g: g, index: now, life: life}
 			l.wakeWaiters(now)
 		}
 	}
@@ -200,16 +203,18 @@ func (l *lane) turn(g *group) {
 	}
 	if err != nil {
 		l.end(g, err)
-		return
+		return event{}, false
 	}
 
+	answered = l.answered // from here on another lane may have the group
 	l.mu.Lock()
 	l.scheduled, l.busy = false, false
 	if len(l.entries) == 0 && l.pending == nil && !l.servable() {
 		l.mu.Unlock()
-		return
+		return told, answered
 	}
 	l.unlockAndSchedule(g)
+	return told, answered
 }
 
 // end is the machine's: it executes no more, whatever comes before the turn hears of it.
@@ -261,27 +266,28 @@ func (l *lane) askTick(g *group) {
 	g.h.post(event{kind: evDo, fn: func() { g.expectTick(raft.Time(d), at) }})
 }
 
-// take removes the snapshot that waits, or else the next entries, up to a bound. false: the lane has stopped.
-func (l *lane) take() (*raft.SnapshotMeta, []raft.Entry, bool) {
+// take removes the snapshot that waits, or else the next entries, up to a bound, for the machine of this life.
+// false: the lane has stopped.
+func (l *lane) take() (install *raft.SnapshotMeta, entries []raft.Entry, life uint64, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.stopped {
 		l.scheduled = false
-		return nil, nil, false
+		return nil, nil, 0, false
 	}
 	l.busy = true
 	if install := l.pending; install != nil {
 		l.pending = nil
-		return install, nil, true
+		return install, nil, l.life, true
 	}
 	n, bytes := 0, 0
 	for n < len(l.entries) && (n == 0 || bytes+int(l.entries[n].Length) <= maxLaneBytes && n < maxLaneCommands) {
 		bytes += int(l.entries[n].Length)
 		n++
 	}
-	entries := l.entries[:n:n]
+	entries = l.entries[:n:n]
 	l.entries = l.entries[n:]
-	return nil, entries, true
+	return nil, entries, l.life, true
 }
 
 // execute runs entries in order (H10), cutting batches at marks and configurations, and behind entries
@@ -474,6 +480,7 @@ func (l *lane) answer(g *group, s *span) {
 	if len(dropped) > 0 {
 		failAll(dropped, notCommitted(ErrDropped))
 	}
+	l.answered = l.answered || len(own) > 0
 	for i, c := range own {
 		if c != nil {
 			l.settle(c, s, i)

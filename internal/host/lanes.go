@@ -9,32 +9,72 @@ import (
 // lanes are the tasks that execute machines; a group with work is given to one of them at a time.
 type lanes struct {
 	env    env.Env
+	tell   func([]event) // gives a turn what happened on a lane
 	mu     sync.Mutex
 	queue  []*group
 	idle   []env.Waiter
 	closed bool
 }
 
-// work serves groups until the host closes.
+// maxTold is of how many groups at most a turn is told at once what their machines have executed.
+const maxTold = 64
+
+// work serves groups until the host closes. What they have executed is told once no other waits, of all of them
+// at once: and after whoever was answered has had a moment to call again, since the turn then finds what
+// they bring, and one entry carries it (docs/decisions/0030-entries-wait-for-answers.md).
 func (l *lanes) work() {
 	w := l.env.NewWaiter()
+	var told []event
+	answered := false
 	for {
-		l.mu.Lock()
-		if l.closed {
-			l.mu.Unlock()
+		g, closed := l.next()
+		switch {
+		case closed:
 			return
-		}
-		if len(l.queue) == 0 {
-			l.idle = append(l.idle, w)
-			l.mu.Unlock()
-			_ = w.Wait(nil, 0) //nolint:staticcheck // woken by work or by close
+		case g != nil:
+			e, some := g.lane.turn(g)
+			if answered = answered || some; e.kind != 0 {
+				told = append(told, e)
+			}
+			if len(told) < maxTold {
+				continue
+			}
+		case len(told) == 0:
+			answered = false
+			l.park(w)
 			continue
+		case answered:
+			l.env.Yield()
 		}
-		g := l.queue[0]
-		l.queue[0] = nil
-		l.queue = l.queue[1:]
-		l.mu.Unlock()
-		g.lane.turn(g)
+		l.tell(told)
+		clear(told)
+		told, answered = told[:0], false
+	}
+}
+
+// next is the group that has waited longest; nil: none waits.
+func (l *lanes) next() (g *group, closed bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.queue) == 0 || l.closed {
+		return nil, l.closed
+	}
+	g = l.queue[0]
+	l.queue[0] = nil
+	l.queue = l.queue[1:]
+	return g, false
+}
+
+// park returns when a group waits, or the host closes.
+func (l *lanes) park(w env.Waiter) {
+	l.mu.Lock()
+	wait := len(l.queue) == 0 && !l.closed
+	if wait {
+		l.idle = append(l.idle, w)
+	}
+	l.mu.Unlock()
+	if wait {
+		_ = w.Wait(nil, 0) //nolint:staticcheck // woken by work or by close
 	}
 }
 

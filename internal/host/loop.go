@@ -74,6 +74,20 @@ func (h *Host) post(e event) {
 	h.turn()
 }
 
+// postAll is post for several at once: one turn for all of them.
+func (h *Host) postAll(events []event) {
+	b := &h.inbox
+	b.mu.Lock()
+	b.events = append(b.events, events...)
+	if b.turning {
+		b.mu.Unlock()
+		return
+	}
+	b.turning = true
+	b.mu.Unlock()
+	h.turn()
+}
+
 // turn handles events until there are none. Only one runs at a time (A11).
 func (h *Host) turn() {
 	b := &h.inbox
@@ -115,8 +129,11 @@ func (h *Host) handle(e *event) {
 	case evSaved:
 		h.handleSaved(e.batch, e.err)
 	case evApplied:
-		e.g.step(raft.Input{Kind: raft.InApplied, Index: e.index})
-		e.g.replayed(e.index)
+		if e.life == e.g.lane.lifeNow() { // else it is told late, of a machine that is none any more
+			e.g.linger.executed = e.index
+			e.g.step(raft.Input{Kind: raft.InApplied, Index: e.index})
+			e.g.replayed(e.index)
+		}
 	case evMark:
 		e.g.handleMark(e.mark)
 	case evStopped:
@@ -200,8 +217,8 @@ func (h *Host) handleTimer() {
 		if g.catchUp.retryAt <= now {
 			g.catchUp.retryAt = 0
 		}
-		if g.lingerUntil != 0 && g.lingerUntil <= now {
-			g.lingerUntil = 0
+		if g.linger.wakeAt != 0 && g.linger.wakeAt <= now {
+			g.linger.wakeAt = 0
 		}
 		if g.retryAt != 0 && g.retryAt <= now {
 			g.retrySaves()

@@ -119,9 +119,9 @@ func (h *Host) handleSaved(b *batch, err error) {
 	h.expectPressure()
 	switch {
 	case err == nil:
-		until := h.env.Clock().Now() + maxLinger
+		now := h.env.Clock().Now()
 		for i := range b.savers {
-			b.savers[i].g.lingerEnd = until
+			b.savers[i].g.linger.saved = now
 			b.savers[i].saved()
 		}
 	case errors.Is(err, wal.ErrFull), errors.Is(err, wal.ErrGap): // a gap: what is before it waits for space

@@ -94,10 +94,13 @@ func (g *group) submit() {
 // append proposes everything that waits, in entries of bounded size. While this replica's disk
 // writes, commands gather: one sync and one frame carry them all. Nothing is
 // delayed by it, for no commit of a leader is executed before its own disk has it (R4). They gather on
-// while a majority's answer is near: see lingers.
+// while the last entry is under way: see lingers.
 func (g *group) append() {
 	if len(g.queued) == 0 && len(g.inbound) == 0 || g.r.HandingOver() {
-		return // what waits for a handover is in no log: it goes to whoever leads then, from its own host (H6)
+		// What waits for a handover is in no log: it goes to whoever leads then, from its own host (H6).
+		g.lingers()
+		g.linger.wakeAt = 0 // nobody waits
+		return
 	}
 	if g.h.wal.Full() {
 		g.refuseAll(notCommitted(ErrNoSpace))
@@ -205,26 +208,6 @@ func (f *filling) emit() {
 	f.b, f.p = wire.PayloadBuilder{}, proposing{}
 }
 
-// gathering says whether the queue waits for the end of a write, or of a handover, which is a turn.
-func (g *group) gathering() bool {
-	return g.r.Role() == raft.Leader && (g.saves.writing() || g.lingerUntil != 0 || g.r.HandingOver()) && !g.h.wal.Full()
-}
-
-// maxLinger bounds how long an entry fills after the disk is free.
-const maxLinger = 5 * time.Millisecond
-
-// lingers says whether what waits should go on filling the next entry: the last one is not committed. So
-// few entries are under way, and full, where more would only share the same disks and processors; and
-// where the majority is far away, nobody waits long for it.
-func (g *group) lingers() bool {
-	g.lingerUntil = 0
-	if g.tail > g.r.Commit() && g.h.env.Clock().Now() < g.lingerEnd {
-		g.lingerUntil = g.lingerEnd
-		return true
-	}
-	return false
-}
-
 // proposed is raft's word on one entry of this turn.
 func (g *group) proposed(p *raft.Proposed) {
 	if p.Ref&changeRef != 0 {
@@ -236,7 +219,7 @@ func (g *group) proposed(p *raft.Proposed) {
 	}
 	of := g.proposing[p.Ref-1]
 	if p.Refused == raft.Appended {
-		g.tail = p.Index
+		g.linger.began(p.Index, g.h.env.Clock().Now())
 		if len(of.calls) > 0 {
 			g.waiting.addAppended(appended{term: p.Term, index: p.Index, calls: of.calls})
 		}

@@ -50,6 +50,7 @@ func (w *world) Net() env.Net     { return nil }
 func (w *world) Clock() env.Clock { return worldClock{w} }
 func (w *world) Rand() env.Rand   { return worldRand{w} }
 func (w *world) Facts() env.Facts { return env.Facts{BootID: w.boot, PID: 1} }
+func (w *world) Yield()           {}
 func (w *world) Enter()           {}
 func (w *world) Leave()           {}
 
