@@ -21,4 +21,9 @@ const (
 	evPreferred         = 29
 )
 
-func (r *Replica) event(e Event) { r.ready.Events = append(r.ready.Events, e) }
+func (r *Replica) event(e Event) {
+	if r.ready.Events == nil && r.memory != nil {
+		r.ready.Events = fromKept(&r.memory.events)
+	}
+	r.ready.Events = append(r.ready.Events, e)
+}

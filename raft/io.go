@@ -196,7 +196,8 @@ type Options struct {
 	// EncodeConfiguration is the reverse, for the entries that a leader appends by itself.
 	EncodeConfiguration func(c *Configuration) []byte
 
-	Check bool // whole-state assertions after every Step
+	Check  bool    // whole-state assertions after every Step
+	Memory *Memory // that Readies are made of, from the first Step on; nil: each has its own
 }
 
 // Status is a replica's view of itself and, as leader, of its followers.

@@ -80,6 +80,7 @@ type Replica struct {
 	scratch [2][]uint64 // memory for majorities
 	former  former      // what the last check of the whole state saw
 	ready   Ready       // what has gathered for the next Ready
+	memory  *Memory     // o.Memory, once the caller steps
 }
 
 // New makes the replica that left this state behind. It panics if Options cannot be meant, and
@@ -158,6 +159,7 @@ func (r *Replica) Step(in Input) {
 	}
 	r.now = max(r.now, in.Now)
 	r.wall = in.Wall
+	r.memory = r.o.Memory
 	if !r.started {
 		r.start()
 	}

@@ -140,6 +140,9 @@ func (r *Replica) send(m Message) {
 	}
 	m.Group, m.Birth = r.o.Group, r.o.Birth
 	m.From, m.FromIncarnation = r.o.Self.Replica, r.o.Self.Incarnation
+	if r.ready.Messages == nil && r.memory != nil {
+		r.ready.Messages = fromKept(&r.memory.messages)
+	}
 	r.ready.Messages = append(r.ready.Messages, m)
 }
 

@@ -169,6 +169,7 @@ func (g *group) ready() {
 	if rd.Agreed != nil {
 		g.handleAgreed(*rd.Agreed)
 	}
+	g.h.memory.Reuse(&rd) // what was sent is in frames
 	g.raftAt = time.Duration(rd.Deadline)
 	g.gather()
 	g.arm()

@@ -58,7 +58,8 @@ type Host struct {
 	timerAt   time.Duration
 	pressAt   time.Duration // when the log's pressure is looked at again; 0: there is none
 	nextSeq   uint64
-	inbound   int64 // bytes of forwards that wait to be appended here
+	inbound   int64       // bytes of forwards that wait to be appended here
+	memory    raft.Memory // of all groups' Readies
 	saves     []wal.GroupSave
 	savers    []saver
 	linked    map[raft.HostID]bool

@@ -184,7 +184,7 @@ func (f *filling) add(o wire.Origin, cmd wire.Command) {
 		const perCommand, perEntry = 3, 64
 		size, calls := f.bytes+perCommand*f.commands+perEntry, f.own
 		if most := int(maxEntryPayload); size > most {
-			size, calls = max(most, len(cmd.Data)+perEntry), calls/(size/most)
+			size, calls = max(most, len(cmd.Data))+perEntry, calls/(size/most)
 		}
 		f.b.Reset(make([]byte, 0, size))
 		f.p.calls = make([]*Call, 0, calls)

@@ -327,7 +327,7 @@ func (g *group) makeRaft(conf *raft.Configuration, base raft.SnapshotMeta, hard 
 		MaxAppendBytes: 1 * mib, MaxSaveBytes: o.WALSegmentBytes / 4, MaxWindow: 64, MaxWindowBytes: o.MaxInFlightBytes / 2, MaxUncommitted: o.MaxInboxBytes,
 		MarkEvery: markEvery, MarkInterval: int64(markInterval), MarkBytes: o.SnapshotAfterBytes / 2, Seed: g.h.env.Rand().Uint64(), Quiet: true,
 		Campaign: len(conf.Voters) == 1 || hard.Term == 1 && g.self.Replica == 1, NoVote: noVote,
-		DecodeConfiguration: g.h.decodeConfiguration, EncodeConfiguration: encodeConfiguration, Check: o.Check,
+		DecodeConfiguration: g.h.decodeConfiguration, EncodeConfiguration: encodeConfiguration, Check: o.Check, Memory: &g.h.memory,
 	})
 	g.saves.last = base.Identity.Index + raft.Index(len(entries))
 	g.conf.Store(g.r.Configuration())

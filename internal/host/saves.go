@@ -217,7 +217,11 @@ func (q *saveQueue) done(seq uint64) (afterSave []raft.Message, through uint64) 
 	k := 0
 	for k < len(q.queue) && q.queue[k].state == saveDone && q.isDone(q.queue[k].until) {
 		through = q.queue[k].save.Seq
-		afterSave = append(afterSave, q.queue[k].afterSave...)
+		if afterSave == nil {
+			afterSave = q.queue[k].afterSave
+		} else {
+			afterSave = append(afterSave, q.queue[k].afterSave...)
+		}
 		k++
 	}
 	n := copy(q.queue, q.queue[k:])

@@ -187,7 +187,7 @@ func (t *Transport) receiveAll(c *conn, host raft.HostID) error {
 				return err
 			}
 		case wire.FramePackets:
-			if packets, err = decodePackets(packets[:0], body); err != nil {
+			if packets, err = wire.DecodePackets(packets[:0], body); err != nil {
 				return fmt.Errorf("read frame %d: %w", h.Sequence, err)
 			}
 			if len(packets) > 0 {
@@ -198,18 +198,4 @@ func (t *Transport) receiveAll(c *conn, host raft.HostID) error {
 			return fmt.Errorf("read frame %d: unexpected kind %d", h.Sequence, h.Kind)
 		}
 	}
-}
-
-func decodePackets(dst []wire.Packet, body []byte) ([]wire.Packet, error) {
-	for len(body) > 0 {
-		p, rest, err := wire.DecodePacket(body)
-		if err != nil {
-			return dst, err
-		}
-		if p != (wire.Packet{}) {
-			dst = append(dst, p)
-		}
-		body = rest
-	}
-	return dst, nil
 }

@@ -13,6 +13,8 @@ type cursor struct {
 	p    []byte
 	off  int
 	err  error
+
+	arena *arena // of the frame; nil: none
 }
 
 // fail keeps the first error, at offset at.

@@ -280,7 +280,7 @@ func (c *cursor) entries(m *raft.Message) {
 	if n == 0 {
 		return
 	}
-	m.Entries = make([]raft.Entry, n)
+	m.Entries = c.arena.take(int(n))
 	prev, index := m.PrevSum, m.Prev.Index
 	for i := range m.Entries {
 		e := &m.Entries[i]

@@ -145,7 +145,9 @@ func appendForwardReply(dst []byte, r *ForwardReply) []byte {
 // DecodePacket reads one packet and returns the bytes behind it. Packets of unknown kinds that may
 // be ignored are skipped; if nothing else is in p, the packet is empty: none of its fields is set.
 // Payloads and commands alias p.
-func DecodePacket(p []byte) (Packet, []byte, error) {
+func DecodePacket(p []byte) (Packet, []byte, error) { return decodePacket(p, nil) }
+
+func decodePacket(p []byte, a *arena) (Packet, []byte, error) {
 	c := cursor{what: "packet", p: p}
 	for c.left() > 0 {
 		at := c.off
@@ -158,7 +160,7 @@ func DecodePacket(p []byte) (Packet, []byte, error) {
 		if kind > packetWake && kind&packetMayIgnore != 0 {
 			continue
 		}
-		packet, err := decodePacketBody(kind, body)
+		packet, err := decodePacketBody(kind, body, a)
 		if err != nil {
 			return Packet{}, nil, fmt.Errorf("packet at offset %d: %w", at, err)
 		}
@@ -167,12 +169,12 @@ func DecodePacket(p []byte) (Packet, []byte, error) {
 	return Packet{}, nil, nil
 }
 
-func decodePacketBody(kind uint8, body []byte) (p Packet, err error) {
+func decodePacketBody(kind uint8, body []byte, a *arena) (p Packet, err error) {
 	var c cursor
 	switch kind {
 	case packetRaft:
-		c = cursor{what: "message", p: body}
-		p.Raft = new(raft.Message)
+		c = cursor{what: "message", p: body, arena: a}
+		p.Raft = a.message()
 		c.message(p.Raft)
 	case packetForward:
 		c = cursor{what: "forward", p: body}

@@ -396,3 +396,36 @@ func TestHotPathDoesNotAllocate(t *testing.T) {
 		}
 	}
 }
+
+// TestPacketsOfAFrameAreThoseOneByOne: sharing memory changes nothing that is read, and nothing that is read later.
+func TestPacketsOfAFrameAreThoseOneByOne(t *testing.T) {
+	one, beat := sampleAppend(), sampleHeartbeat()
+	one.Entries = one.Entries[:1]
+	var frame []byte
+	for i := range 3 * arenaPiece {
+		a, b, whole := one, beat, sampleAppend()
+		a.Token, b.Token = uint64(i), uint64(i)
+		for _, p := range []Packet{{Raft: &a}, {Raft: &b}, {Reply: sampleForwardReply()}, {Raft: &whole}} {
+			frame = AppendPacket(frame, &p)
+		}
+		frame = append(frame, packetMayIgnore|9, 1, 0, 0, 0, 'x')
+	}
+	got, err := DecodePackets(nil, frame)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for rest := frame; len(rest) > 0; {
+		var want Packet
+		if want, rest, err = DecodePacket(rest); err != nil {
+			t.Fatal(err)
+		}
+		if want == (Packet{}) {
+			break
+		}
+		same(t, "packet", got[0], want, nil)
+		got = got[1:]
+	}
+	if len(got) > 0 {
+		t.Errorf("%d packets too many", len(got))
+	}
+}
