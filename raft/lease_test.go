@@ -141,7 +141,7 @@ func TestLeasedReadsSeeEverything(t *testing.T) {
 		}
 	}
 	for _, k := range []string{"leased", "leased while another leads", "read", "elected"} {
-		if total[k] == 0 {
+		if total[k] == 0 && !testing.Short() {
 			t.Errorf("no seed has reached %q", k)
 		}
 	}

@@ -593,7 +593,7 @@ func TestSimulationKeepsThesisProperties(t *testing.T) {
 		"joint left", "joint left by another leader", "change in flight", "change outdated", "change without voters", "change unsettled",
 		"change to silent voters", "stepped down: no voter any more", "installed while joint", "stepped down: no quorum heard", "leased", "quiet", "preferred", "elected with priority 0",
 	} {
-		if total[k] == 0 {
+		if total[k] == 0 && !testing.Short() { // all seeds reach all of it, few need not
 			t.Errorf("no seed has reached %q: the dice are loaded", k)
 		}
 	}

@@ -149,18 +149,20 @@ func (h *Host) open() error {
 	if err != nil {
 		return err
 	}
+	// Once this host listens, a founder's mint may make it one of a cluster, and begin, at any moment.
+	founded := h.identity.is.State == stateFounded
 	if h.opts.Addr != "" {
 		if err := h.listen(); err != nil {
 			return err
 		}
 	}
-	if h.identity.is.State == stateFounded {
+	if founded {
 		if err := h.begin(); err != nil {
 			return err
 		}
 	}
 	switch {
-	case h.identity.is.State == stateFounded:
+	case founded:
 		h.connect()
 		return nil
 	case h.opts.Addr == "":
