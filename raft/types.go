@@ -75,17 +75,17 @@ const identitySize = 70
 // Digest is the entry's name: XXH64 over the identity's fields, little-endian, in declared order.
 func (i *Identity) Digest() Digest {
 	var b [identitySize]byte
-	p := digest.PutUint64(b[:0], uint64(i.Group))
-	p = digest.PutUint64(p, uint64(i.Birth))
-	p = append(p, byte(i.Kind), byte(i.Flags))
-	p = digest.PutUint64(p, uint64(i.Term))
-	p = digest.PutUint64(p, uint64(i.Index))
-	p = digest.PutUint64(p, uint64(i.Time))
-	p = digest.PutUint32(p, i.Length)
-	p = digest.PutUint64(p, uint64(i.Payload))
-	p = digest.PutUint64(p, uint64(i.Prev))
-	p = digest.PutUint64(p, 1) // the algorithm's number
-	return Digest(digest.Sum(p))
+	digest.SetUint64(b[0:], uint64(i.Group))
+	digest.SetUint64(b[8:], uint64(i.Birth))
+	b[16], b[17] = byte(i.Kind), byte(i.Flags)
+	digest.SetUint64(b[18:], uint64(i.Term))
+	digest.SetUint64(b[26:], uint64(i.Index))
+	digest.SetUint64(b[34:], uint64(i.Time))
+	digest.SetUint32(b[42:], i.Length)
+	digest.SetUint64(b[46:], uint64(i.Payload))
+	digest.SetUint64(b[54:], uint64(i.Prev))
+	digest.SetUint64(b[62:], 1) // the algorithm's number
+	return Digest(digest.Sum(b[:]))
 }
 
 // Position is the place of the entry in the order of all logs.

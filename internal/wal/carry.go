@@ -19,7 +19,11 @@ type carrying struct {
 	rolls   bool   // a segment is being looked for to go on in
 	round   carryRound
 	moved   []movedEntry
+	room    []byte // of the entry read last
 }
+
+// mostRoom is how much memory stays with the log to read entries into.
+const mostRoom = 64 << 10
 
 // carryRound is one pass over the chain by rolls that only carrying has asked for.
 type carryRound struct {
@@ -201,12 +205,16 @@ func (l *Log) carryOne(s *segment, c carriedEntry, p place) error {
 	return nil
 }
 
-// readBack reads for the writer, which writes nothing meanwhile: a read that does not end is a stall.
+// readBack reads for the writer, which writes nothing meanwhile: a read that does not end is a stall. What it
+// gives is valid until the next one.
 func (l *Log) readBack(s *segment, p place) ([]byte, error) {
 	l.mu.Lock()
 	l.started = max(l.now(), 1)
 	l.mu.Unlock()
-	raw, err := s.read(p.at, p.size)
+	if cap(l.carry.room) > mostRoom {
+		l.carry.room = nil
+	}
+	raw, err := s.readInto(&l.carry.room, p.at, p.size)
 	l.mu.Lock()
 	l.started = 0
 	l.mu.Unlock()

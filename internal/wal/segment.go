@@ -3,6 +3,7 @@ package wal
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -70,9 +71,20 @@ func (s *segment) address(position uint64) uint32 {
 // read returns size bytes of bodies from at on, each block verified. They hold at most twice
 // their memory: what is read is kept, and most entries are far shorter than the block in which they lie.
 func (s *segment) read(at, size uint32) ([]byte, error) {
+	var room []byte
+	out, err := s.readInto(&room, at, size)
+	if cap(room) > 2*len(out) {
+		out = bytes.Clone(out)
+	}
+	return out, err
+}
+
+// readInto is read into memory that the caller uses again, and that grows if need be.
+func (s *segment) readInto(room *[]byte, at, size uint32) ([]byte, error) {
 	first := at / wire.BlockBodySize
 	last := (at + max(size, 1) - 1) / wire.BlockBodySize
-	raw := make([]byte, int(last-first+1)*wire.BlockSize)
+	*room = slices.Grow((*room)[:0], int(last-first+1)*wire.BlockSize)
+	raw := (*room)[:int(last-first+1)*wire.BlockSize]
 	if _, err := s.f.ReadAt(raw, int64(first)*wire.BlockSize); err != nil {
 		return nil, fmt.Errorf("read segment %s at block %d: %w", fileName(s.number), first, err)
 	}
@@ -98,11 +110,7 @@ func (s *segment) read(at, size uint32) ([]byte, error) {
 			What: "record", Offset: skip, Expected: fmt.Sprintf("%d bytes", size), Found: fmt.Sprintf("%d bytes", len(out)-skip),
 		})
 	}
-	out = out[skip : skip+int(size) : skip+int(size)]
-	if len(raw) > 2*len(out) {
-		out = bytes.Clone(out)
-	}
-	return out, nil
+	return out[skip : skip+int(size) : skip+int(size)], nil
 }
 
 // corrupt names the file of what a decoder found at block n.

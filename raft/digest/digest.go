@@ -82,3 +82,9 @@ func PutUint64(p []byte, v uint64) []byte { return binary.LittleEndian.AppendUin
 
 // PutUint32 appends v, little-endian.
 func PutUint32(p []byte, v uint32) []byte { return binary.LittleEndian.AppendUint32(p, v) }
+
+// SetUint64 writes v to the beginning of p, little-endian.
+func SetUint64(p []byte, v uint64) { binary.LittleEndian.PutUint64(p, v) }
+
+// SetUint32 writes v to the beginning of p, little-endian.
+func SetUint32(p []byte, v uint32) { binary.LittleEndian.PutUint32(p, v) }
