@@ -9,21 +9,21 @@ import (
 	"github.com/lockstep-rsm/lockstep/sim/world"
 )
 
-// Nothing mends what rots in a log, and a machine that fails is mended by a restart, or by itself. So a minority
+// Nothing mends what rots in a log; what rots in a snapshot the others supply, and a machine that fails is mended by a restart, or by itself. So a minority
 // of the hosts may be spoilt at a time, and the others have to serve.
 
 // drawVictim finds a host to damage. nil: there are enough already.
 func (r *run) drawVictim(verb string) *Decision {
 	damaged := 0
 	for _, h := range r.hosts {
-		if h.damaged || r.checker.Ill(h.n) {
+		if h.damaged || h.rotten || r.checker.Ill(h.n) {
 			damaged++
 		}
 	}
 	if damaged >= (len(r.hosts)-1)/2 {
 		return nil
 	}
-	victims := r.some(func(h *host) bool { return h.wanted && !h.damaged && !r.checker.Ill(h.n) })
+	victims := r.some(func(h *host) bool { return h.wanted && !h.damaged && !h.rotten && !r.checker.Ill(h.n) })
 	return decideOn(verb, victims[:min(len(victims), 1)])
 }
 
@@ -66,7 +66,13 @@ func (r *run) rot(d *Decision) {
 		if d.Verb == "rot-snapshot" {
 			name, at = sealed(disk, d.Amount)
 		}
-		if name != "" {
+		switch {
+		case name == "":
+		case d.Verb == "rot-snapshot": // there is another one, or the others have one
+			r.hosts[n].rotten = true
+			r.checker.Damaged(n)
+			disk.Rot(name, at, 1)
+		default:
 			r.damage(n)
 			disk.Rot(name, at, 1)
 		}

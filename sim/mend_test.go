@@ -7,11 +7,11 @@ import (
 	"github.com/lockstep-rsm/lockstep/sim/workload"
 )
 
-// Machines that panic, give errors or come to another state than the others, while hosts end and links are cut:
-// at the end every one of them serves, and all have executed the same (H27).
+// Machines that panic, give errors or come to another state than the others, and snapshots that rot, while hosts
+// end and links are cut: at the end every one of them serves, and all have executed the same (H27).
 func TestMachinesThatMisbehaveServeAgain(t *testing.T) {
 	o := workload.Counter()
-	o.Faults = sim.MachineError | sim.Crash | sim.Partition
+	o.Faults = sim.MachineError | sim.BitRot | sim.Crash | sim.Partition
 	switch o.Seeds = 12; {
 	case *seeds > 0:
 		o.Seeds = *seeds

@@ -39,9 +39,10 @@ type Faults uint32
 
 // The faults.
 //
-// BitRot damages a replica for good, as nothing mends its log, and a machine that misbehaves is out of service until
-// it is made anew: never more than a minority of the hosts at a time. Such a replica has to serve nothing that is
-// false. One that rotted is not waited for in the end; one whose machine misbehaved has to serve again.
+// BitRot in a log damages a replica for good, as nothing mends that; a machine that misbehaves, or has no snapshot to
+// be made of, is out of service until it is made anew: never more than a minority of the hosts at a time. Such a
+// replica has to serve nothing that is false. One whose log rotted is not waited for in the end; the others have to
+// serve again.
 const (
 	Crash        Faults = 1 << iota // processes are killed, and started again
 	PowerLoss                       // hosts lose power, several at one instant too

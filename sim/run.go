@@ -55,7 +55,8 @@ type host struct {
 	slow    bool
 	life    int  // counts its processes
 	wiped   bool // it may serve no more: nobody waits for it
-	damaged bool // nor for this one: its disk was spoilt
+	damaged bool // nor for this one: its log was spoilt
+	rotten  bool // a snapshot of it was
 	id      lockstep.HostID
 	token   string // it joined with; empty: it is a founder
 	away    bool   // an operator has it: nobody else starts it
