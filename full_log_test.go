@@ -389,3 +389,72 @@ func TestPressureDoesNotStormTheDisk(t *testing.T) {
 		c.clears(1)
 	})
 }
+
+// TestFullLogsOfManySizesClear draws the lengths of segments, logs and entries, and what happens to the hosts while one to
+// three of the logs are full.
+func TestFullLogsOfManySizesClear(t *testing.T) {
+	for seed := range uint64(16) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			inWorld(t, 7006+seed, 3, 60*time.Minute, fillAndClear)
+		})
+	}
+}
+
+func fillAndClear(c *island) {
+	r := c.w.Rand()
+	segment := []int64{64 << 10, 128 << 10, 512 << 10}[r.IntN(3)]
+	size := []int{1 << 10, 4 << 10, 20 << 10, 50 << 10}[r.IntN(4)]
+	segments := [3]int64{6 + r.Int64N(12), 6 + r.Int64N(12), 6 + r.Int64N(12)}
+	after := []int64{4 << 10, 64 << 10, segment}[r.IntN(3)]
+	c.tune = func(i int, o *lockstep.Options) {
+		o.WALSegmentBytes, o.MaxWALBytes, o.SnapshotAfterBytes = segment, segments[i]*segment, after
+	}
+	if !c.began() {
+		return
+	}
+	for i := range c.hosts {
+		if _, err := c.create(i, 2, 10*time.Second); err != nil {
+			c.t.Error(err)
+			return
+		}
+	}
+	c.noSnapshots()
+	stop := false
+	c.writers(size, &stop, 1, 2)
+	for until := c.w.Now() + 2*time.Minute; c.w.Now() < until && c.full() < 1+r.IntN(3); {
+		c.w.Sleep(50 * time.Millisecond)
+	}
+	if r.IntN(2) == 0 {
+		c.heal()
+	}
+	if !c.startAgain(5+r.IntN(20), time.Duration(100+r.IntN(3000))*time.Millisecond) {
+		return
+	}
+	if r.IntN(2) == 0 {
+		stop = true
+	}
+	if r.IntN(2) == 0 {
+		c.w.PowerOff(0, 1, 2)
+		for i := range c.hosts {
+			c.w.Start(i)
+			if err := c.start(i); err != nil {
+				c.t.Error(err)
+				return
+			}
+		}
+	}
+	c.heal()
+	c.w.Sleep(5 * time.Second)
+	stop = true
+	c.clears(1, 2)
+}
+
+// full is how many logs are.
+func (c *island) full() (n int) {
+	for _, h := range c.hosts {
+		if h.Status().Disk == "full" {
+			n++
+		}
+	}
+	return n
+}
