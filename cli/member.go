@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,8 +17,10 @@ import (
 	"github.com/spf13/cobra"
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/status"
 
 	"github.com/lockstep-rsm/lockstep/server/admin"
+	"github.com/lockstep-rsm/lockstep/server/etcdapi"
 )
 
 func (p *Program) member() *cobra.Command {
@@ -100,6 +103,10 @@ func (p *Program) memberRemove() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if plan == "" {
+				_, err = fmt.Fprintf(p.Out, "host %d is removed already\n", id)
+				return err
+			}
 			if goOn, err := p.agreed(c, f, plan); !goOn {
 				return err
 			}
@@ -120,6 +127,14 @@ func (p *Program) memberPromote() *cobra.Command {
 			v, err := p.voters(c.Context())
 			if err != nil {
 				return err
+			}
+			switch {
+			case slices.Contains(v.voters, id):
+				return &codedError{exitNo, fmt.Errorf("host %d votes already", id)}
+			case !v.belongs(id):
+				return v.stranger(id)
+			case !slices.Contains(v.learners, id):
+				return &codedError{exitNo, fmt.Errorf("host %d is no learner of the group of keys: it holds no replica of it", id)}
 			}
 			n := len(v.voters)
 			plan := fmt.Sprintf("Host %d votes once it follows closely: %d voters become %d, of which %d may fail (now %d).", id, n, n+1, n/2, (n-1)/2)
@@ -143,16 +158,22 @@ func (p *Program) memberReplace() *cobra.Command {
 	return p.withToken(&cobra.Command{
 		Use: "replace ID", Short: "Take out a host that is lost, and let another join in its place", Args: exactly(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			id, plan, err := p.removal(c.Context(), args[0])
+			id, removal, err := p.removal(c.Context(), args[0])
 			if err != nil {
 				return err
+			}
+			plan := removal
+			if removal == "" {
+				plan = fmt.Sprintf("Host %d is removed already.", id)
 			}
 			plan += fmt.Sprintf(" Then one more host may join within %v, and votes in its place.", f.good)
 			if goOn, err := p.agreed(c, f, plan); !goOn {
 				return err
 			}
-			if err := p.removeMember(c.Context(), id); err != nil {
-				return err
+			if removal != "" {
+				if err := p.removeMember(c.Context(), id); err != nil {
+					return err
+				}
 			}
 			return p.printToken(c.Context(), f.good)
 		},
@@ -167,15 +188,41 @@ func memberID(text string) (uint64, error) {
 	return id, nil
 }
 
-// standing is who votes, and on which of them a server answers.
+// standing is which hosts there are, who of them votes, and on which a server answers.
 type standing struct {
-	voters []uint64
-	live   map[uint64]bool
+	members          []uint64
+	voters, learners []uint64 // of the group of keys; voters to be are learners
+	live             map[uint64]bool
+}
+
+func (s *standing) belongs(id uint64) bool { return slices.Contains(s.members, id) }
+
+// wasRemoved says that a host belonged to the cluster once: ids are given in order, and never again.
+func (s *standing) wasRemoved(id uint64) bool {
+	return !s.belongs(id) && len(s.members) > 0 && id < slices.Max(s.members)
+}
+
+// stranger says why nothing can be done about a host that is not of the cluster.
+func (s *standing) stranger(id uint64) error {
+	if s.wasRemoved(id) {
+		return &codedError{exitNo, fmt.Errorf("host %d was removed from the cluster. Let one join in its place: lockstep member add", id)}
+	}
+	return &codedError{exitNo, fmt.Errorf("host %d is not of the cluster: lockstep member list shows who is", id)}
 }
 
 // voters asks every server that is known how the group of keys stands.
 func (p *Program) voters(ctx context.Context) (*standing, error) {
 	s := &standing{live: map[uint64]bool{}}
+	err := p.ask(ctx, false, func(ctx context.Context, conn *grpc.ClientConn) error {
+		got, err := pb.NewClusterClient(conn).MemberList(ctx, &pb.MemberListRequest{Linearizable: true})
+		for _, m := range got.GetMembers() {
+			s.members = append(s.members, m.ID)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
 	var why error
 	best := uint64(0)
 	for _, a := range p.askEach(ctx, p.endpoints, true) {
@@ -186,9 +233,12 @@ func (p *Program) voters(ctx context.Context) (*standing, error) {
 		s.live[uint64(a.status.ID)] = true
 		for _, g := range a.status.Groups {
 			if index := uint64(g.Configuration.Index); g.Group == 1 && index >= best {
-				best, s.voters = index, nil
+				best, s.voters, s.learners = index, nil, nil
 				for _, v := range g.Configuration.Voters {
 					s.voters = append(s.voters, uint64(v))
+				}
+				for _, l := range slices.Concat(g.Configuration.Learners, g.Configuration.Next) {
+					s.learners = append(s.learners, uint64(l))
 				}
 			}
 		}
@@ -199,7 +249,7 @@ func (p *Program) voters(ctx context.Context) (*standing, error) {
 	return s, nil
 }
 
-// removal is the plan of taking a host out.
+// removal is the plan of taking a host out; empty, if it is out already.
 func (p *Program) removal(ctx context.Context, text string) (id uint64, plan string, err error) {
 	if id, err = memberID(text); err != nil {
 		return 0, "", err
@@ -207,6 +257,12 @@ func (p *Program) removal(ctx context.Context, text string) (id uint64, plan str
 	v, err := p.voters(ctx)
 	if err != nil {
 		return 0, "", err
+	}
+	switch {
+	case v.wasRemoved(id):
+		return id, "", nil
+	case !v.belongs(id):
+		return 0, "", v.stranger(id)
 	}
 	rest, live, votes := 0, 0, false
 	for _, voter := range v.voters {
@@ -254,7 +310,7 @@ func (p *Program) removeMember(ctx context.Context, id uint64) error {
 		_, err := pb.NewClusterClient(conn).MemberRemove(ctx, &pb.MemberRemoveRequest{ID: id})
 		return err
 	})
-	if err != nil {
+	if err != nil && err.Error() != status.Convert(etcdapi.ErrNoMember).Message() { // it was a member when the plan was made
 		return err
 	}
 	_, err = fmt.Fprintf(p.Out, "host %d is removed\n", id)
@@ -263,21 +319,27 @@ func (p *Program) removeMember(ctx context.Context, id uint64) error {
 
 // printToken has a server make a token, and says what to do with it.
 func (p *Program) printToken(ctx context.Context, good time.Duration) error {
-	var last error
-	for _, endpoint := range p.endpoints {
-		token, err := p.tokenOf(ctx, endpoint, good)
-		if err != nil {
-			last = fmt.Errorf("ask %s for a token: %w", endpoint, err)
-			continue
-		}
-		if p.output == "json" {
-			return p.json(admin.TokenAnswer{Token: token})
-		}
-		fmt.Fprintf(p.Err, "On the new host: lockstep serve --data DIR --client HOST:PORT --host HOST:PORT --join TOKEN\n")
-		_, err = fmt.Fprintln(p.Out, token)
+	token, err := p.anyToken(ctx, good)
+	if err != nil {
 		return err
 	}
-	return &codedError{exitNotDone, last}
+	if p.output == "json" {
+		return p.json(admin.TokenAnswer{Token: token})
+	}
+	fmt.Fprintf(p.Err, "On the new host: lockstep serve --data DIR --client HOST:PORT --host HOST:PORT --join TOKEN\n")
+	_, err = fmt.Fprintln(p.Out, token)
+	return err
+}
+
+// anyToken is of the first server that makes one.
+func (p *Program) anyToken(ctx context.Context, good time.Duration) (token string, err error) {
+	for _, endpoint := range p.endpoints {
+		if token, err = p.tokenOf(ctx, endpoint, good); err == nil {
+			return token, nil
+		}
+		err = fmt.Errorf("ask %s for a token: %w", endpoint, err)
+	}
+	return "", &codedError{exitNotDone, err}
 }
 
 func (p *Program) tokenOf(ctx context.Context, endpoint string, good time.Duration) (string, error) {

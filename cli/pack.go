@@ -34,6 +34,7 @@ type replica struct {
 	client, host, dir, log string
 	program                string
 	args                   []string
+	late                   bool // it had no data when others had
 
 	mu      sync.Mutex
 	process *os.Process
@@ -145,6 +146,12 @@ func (g *pack) watch(ctx context.Context, say func(line string), ended func()) {
 			say(r.line())
 		}
 	}
+}
+
+// empty says whether the replica has no data.
+func (r *replica) empty() bool {
+	names, err := os.ReadDir(r.dir)
+	return os.IsNotExist(err) || err == nil && len(names) == 0
 }
 
 // pause is how long to wait before the next start.

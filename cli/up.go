@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -104,6 +105,9 @@ func (p *Program) runUp(ctx context.Context, o *upOptions) error {
 		return err
 	}
 	defer g.close()
+	if err := p.startAnew(ctx, g); err != nil {
+		return err
+	}
 	if err := p.awaitReady(ctx, g); err != nil {
 		g.stop()
 		if ctx.Err() != nil {
@@ -111,6 +115,7 @@ func (p *Program) runUp(ctx context.Context, o *upOptions) error {
 		}
 		return err
 	}
+	p.tellRemoved(ctx, g)
 	p.learnIDs(ctx, g)
 	terminal := isTerminal(p.Out)
 	p.sayReady(g, o, p.env.Clock().Now()-began, terminal)
@@ -151,9 +156,88 @@ func (p *Program) startAll(o *upOptions) (*pack, error) {
 			r.args = append(r.args, "--wal-segment-bytes", upSegments)
 		}
 		g.replicas = append(g.replicas, r)
-		g.start(r)
+	}
+	empty := func(r *replica) bool { return r.empty() }
+	if !slices.ContainsFunc(g.replicas, empty) || !slices.ContainsFunc(g.replicas, func(r *replica) bool { return !r.empty() }) {
+		for _, r := range g.replicas {
+			g.start(r)
+		}
+		return g, nil
+	}
+	for _, r := range g.replicas { // those without data may have to join: startAnew
+		if r.late = empty(r); !r.late {
+			g.start(r)
+		}
 	}
 	return g, nil
+}
+
+// startAnew starts the replicas that have no data, beside some that have. Whoever was removed from the cluster joins it as
+// another host; who still belongs to it, or is needed to found it, is started as before, and says how it stands.
+func (p *Program) startAnew(ctx context.Context, g *pack) error {
+	const patience = 5 * time.Second
+	var clients []string
+	for _, r := range g.replicas {
+		if !r.late {
+			clients = append(clients, r.client)
+		}
+	}
+	if len(clients) == len(g.replicas) {
+		return nil
+	}
+	asker := *p
+	asker.endpoints, asker.timeout = clients, time.Second
+	var hosts []string
+	w := p.env.NewWaiter()
+	for until := p.env.Clock().Now() + patience; len(hosts) == 0 && p.env.Clock().Now() < until && g.failed() == nil; {
+		hosts = asker.hosts(ctx)
+		if err := w.Wait(ctx, p.env.Clock().Now()+20*time.Millisecond); errors.Is(err, context.Canceled) {
+			return nil
+		}
+	}
+	for _, r := range g.replicas {
+		if !r.late {
+			continue
+		}
+		if len(hosts) > 0 && !slices.Contains(hosts, r.host) {
+			token, err := asker.anyToken(ctx, 10*time.Minute)
+			if err != nil {
+				return fmt.Errorf("let replica %d join: %w", r.n+1, err)
+			}
+			at := slices.Index(r.args, "--founders")
+			r.args = append(slices.Delete(r.args, at, at+2), "--join", token)
+			fmt.Fprintf(p.Err, "replica %d was removed from the cluster, and has no data: it joins as another host\n", r.n+1)
+		}
+		g.start(r)
+	}
+	return nil
+}
+
+// hosts are the addresses of the cluster's hosts, as all of them agree; none, where nobody answers.
+func (p *Program) hosts(ctx context.Context) (hosts []string) {
+	_ = p.ask(ctx, false, func(ctx context.Context, conn *grpc.ClientConn) error { // it is asked again, or done without
+		got, err := pb.NewClusterClient(conn).MemberList(ctx, &pb.MemberListRequest{Linearizable: true})
+		for _, m := range got.GetMembers() {
+			hosts = append(hosts, plain(first(m.PeerURLs)))
+		}
+		return err
+	})
+	return hosts
+}
+
+// tellRemoved says what to do about replicas that have data, and belong to the cluster no more.
+func (p *Program) tellRemoved(ctx context.Context, g *pack) {
+	asker := *p
+	asker.endpoints, asker.timeout = nil, time.Second
+	for _, r := range g.replicas {
+		asker.endpoints = append(asker.endpoints, r.client)
+	}
+	hosts := asker.hosts(ctx)
+	for _, r := range g.replicas {
+		if len(hosts) > 0 && !r.late && !slices.Contains(hosts, r.host) {
+			fmt.Fprintf(p.Err, "replica %d was removed from the cluster. To let it join as another host stop lockstep up, delete %s, and start it again\n", r.n+1, r.dir)
+		}
+	}
 }
 
 // awaitReady returns when a write was committed. The write deletes nothing, so that a new store stays
