@@ -393,9 +393,9 @@ func TestPressureDoesNotStormTheDisk(t *testing.T) {
 // TestFullLogsOfManySizesClear draws the lengths of segments, logs and entries, and what happens to the hosts while one to
 // three of the logs are full.
 func TestFullLogsOfManySizesClear(t *testing.T) {
-	for seed := range uint64(16) {
+	for _, seed := range []uint64{51, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21} {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
-			inWorld(t, 7006+seed, 3, 60*time.Minute, fillAndClear)
+			inWorld(t, 7000+seed, 3, 60*time.Minute, fillAndClear)
 		})
 	}
 }

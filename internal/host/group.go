@@ -25,6 +25,7 @@ type group struct {
 	needs   atomic.Bool  // its machine waits for a snapshot of the others
 	stopped error        // it has ended, its log failed, or raft found it contradicting itself
 	lost    error        // found at recovery: it is stopped as soon as it is added
+	began   raft.Mark    // the state that it was restored to, of an agreed snapshot; zero: none
 
 	deadline time.Duration // in h.deadlines, at place-1
 	place    int

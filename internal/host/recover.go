@@ -115,6 +115,12 @@ func (h *Host) recoverGroup(state *wal.GroupState) (*group, error) {
 	if newest != nil {
 		applied = newest.Identity.Index
 		g.snapshots.newest = newest
+		if err := g.lane.guard("Digest", func() {
+			d, _, _ := g.lane.digest()
+			g.began = raft.Mark{Index: applied, Digest: d}
+		}); err != nil {
+			return nil, err
+		}
 	}
 	if state.Condition == wal.Amnesiac {
 		// Not even its acknowledgements count: it may have promised a later term than it knows.
@@ -371,6 +377,9 @@ func (h *Host) add(g *group) {
 		return
 	case g.rebuild.why != nil:
 		g.ail(g.rebuild.why)
+	}
+	if g.began.Index > 0 && g.rebuild.why == nil {
+		g.handleMark(g.began) // snapshots are of marks: who has only executed this far may need somebody to agree with it
 	}
 	h.expectPressure()
 	g.asksAt = h.env.Clock().Now() + lonelyAfter*h.opts.ElectionTimeout
