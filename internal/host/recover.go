@@ -119,7 +119,7 @@ func (h *Host) recoverGroup(state *wal.GroupState) (*group, error) {
 			d, _, _ := g.lane.digest()
 			g.began = raft.Mark{Index: applied, Digest: d}
 		}); err != nil {
-			return nil, err
+			h.log.Warn("state of the snapshot is not reported", "group", g.id, "index", applied, "err", err) // the next mark decides
 		}
 	}
 	if state.Condition == wal.Amnesiac {
