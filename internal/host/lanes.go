@@ -21,7 +21,7 @@ const maxTold = 64
 
 // work serves groups until the host closes. What they have executed is told once no other waits, of all of them
 // at once: and after whoever was answered has had a moment to call again, since the turn then finds what
-// they bring, and one entry carries it (docs/decisions/0030-entries-wait-for-answers.md).
+// they bring, and one entry carries it (docs/decisions/0032-entries-wait-for-answers.md).
 func (l *lanes) work() {
 	w := l.env.NewWaiter()
 	var told []event

@@ -8,7 +8,7 @@ import (
 
 // linger is how long a leader's next entry goes on filling though the disk is free: while the last one is
 // under way. So few entries are under way, and full, where more would only share the same disks and
-// processors (docs/decisions/0018-calls-gather.md, 0030-entries-wait-for-answers.md).
+// processors (docs/decisions/0018-calls-gather.md, 0032-entries-wait-for-answers.md).
 type linger struct {
 	tail      raft.Index    // appended last as leader
 	executed  raft.Index    // by the machine, as the turn knows
