@@ -81,18 +81,22 @@ func (r *Replica) keepsUp(p *progress) bool {
 	return p.pace == replicating && p.match >= r.preference.floor
 }
 
-// preferred is the voter that should lead in this leader's place; nil: none, or not now. A change of members
+// preferred is the voter that should lead in this leader's place, which is any that is fit if this one is not;
+// nil: none, or not now. A change of members
 // under way, a full disk here, or the wait for a former lease go first.
 func (r *Replica) preferred() *progress {
 	c := r.configuration()
-	if len(c.Priorities) == 0 || c.Index > r.commit || c.Joint() || len(c.Next) > 0 ||
+	if len(c.Priorities) == 0 && !r.unfit || c.Index > r.commit || c.Joint() || len(c.Next) > 0 ||
 		r.commit < r.firstOwn || r.handover.target != 0 || r.full || r.defersCommit() {
 		return nil
 	}
-	own := c.Priority(r.o.Self.Host)
+	own := int(c.Priority(r.o.Self.Host))
+	if r.unfit {
+		own = -1 // whoever is fit
+	}
 	var best *progress
 	for _, p := range r.followers {
-		if p.learner || p.down || p.unfit || !r.recent(p) || !r.keepsUp(p) || !c.votes(p.member) || c.Priority(p.member.Host) <= own {
+		if p.learner || p.down || p.unfit || !r.recent(p) || !r.keepsUp(p) || !c.votes(p.member) || int(c.Priority(p.member.Host)) <= own {
 			continue
 		}
 		if best == nil || r.rather(p, best) {
@@ -126,14 +130,20 @@ func (r *Replica) ringPreference() {
 	w := &r.preference
 	p := r.preferred()
 	w.floor = r.commit
+	wait := w.wait
+	if r.unfit {
+		wait = unfitWait * r.o.ElectionTimeout // it takes no commands: nothing is lost by trying again
+	}
 	switch {
 	case p == nil:
 		w.candidate = 0
 	case p.member.Replica != w.candidate:
 		w.candidate, w.since = p.member.Replica, r.now
-	case r.now-w.since >= Instant(w.wait):
+	case r.now-w.since >= Instant(wait):
 		w.candidate, w.tried = 0, r.now
-		w.wait = min(2*w.wait, longestPreference*r.o.ElectionTimeout)
+		if !r.unfit {
+			w.wait = min(2*w.wait, longestPreference*r.o.ElectionTimeout)
+		}
 		r.event(Event{Kind: evPreferred, Term: r.hard.Term, Peer: p.member.Replica})
 		r.onTransfer(p.member.Replica)
 	}

@@ -30,7 +30,7 @@ func (w *world) goOn(d int64, bound bool, full ...*host) {
 
 // TestLeaderWhoseLogStaysFullHandsOver to a voter that has saved what it could not. Where all are full, nobody is asked.
 func TestLeaderWhoseLogStaysFullHandsOver(t *testing.T) {
-	w, lead, others := fullWorld(t)
+	w, lead, _ := fullWorld(t)
 	lead.stuck = true
 	propose(w, lead, "x")
 	w.goOn((fullPatience-2)*testElection, true, lead)
@@ -42,7 +42,7 @@ func TestLeaderWhoseLogStaysFullHandsOver(t *testing.T) {
 		t.Fatalf("%d leads, whose disk is full", l.self.Replica)
 	}
 
-	w, lead, others = fullWorld(t)
+	w, lead, others := fullWorld(t)
 	for _, h := range w.hosts {
 		h.stuck = true
 	}
