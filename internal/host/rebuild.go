@@ -170,10 +170,7 @@ func (g *group) forgetOwn() {
 func (g *group) dropSealed(m *raft.SnapshotMeta) {
 	index := m.Index()
 	g.task("drop", func() {
-		if g.h.snaps.Agreed(g.id, g.birth, index) {
-			return
-		}
-		if err := g.h.snaps.Remove(g.id, g.birth, index); err != nil && !g.h.closed.Load() {
+		if err := g.h.snaps.RemoveUnagreed(g.id, g.birth, index); err != nil && !g.h.closed.Load() {
 			g.h.log.Warn("snapshot stays", "group", g.id, "index", index, "err", err)
 		}
 	})

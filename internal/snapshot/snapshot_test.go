@@ -230,6 +230,39 @@ func TestOldOnesGo(t *testing.T) {
 	}
 }
 
+// A snapshot of a machine that is out of service goes, but not one that a majority has agreed with meanwhile, one
+// that is being marked so, or one that is written anew.
+func TestOnlyWhatIsNotAgreedIsDropped(t *testing.T) {
+	s := openStore(t, t.TempDir(), nil)
+	for i := raft.Index(1); i <= 3; i++ {
+		mustWrite(t, s, header(1, i), []byte{byte(i)})
+	}
+	if err := s.MarkAgreed(1, 5, 1); err != nil {
+		t.Fatal(err)
+	}
+	w, err := s.Create(header(1, 3))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := raft.Index(1); i <= 4; i++ {
+		if err := s.RemoveUnagreed(1, 5, i); err != nil {
+			t.Errorf("remove %d: %v", i, err)
+		}
+	}
+	if got := indexes(s, 1); !cmp.Equal(got, []raft.Index{3, 1}) {
+		t.Errorf("left are %v, want the agreed one and the one that is written", got)
+	}
+	if err := w.Seal(); err != nil {
+		t.Error(err)
+	}
+	if err := s.MarkAgreed(1, 5, 3); err != nil {
+		t.Error(err)
+	}
+	if err := s.RemoveUnagreed(1, 5, 3); err != nil || !s.Agreed(1, 5, 3) {
+		t.Errorf("the agreed one is gone: %v", err)
+	}
+}
+
 // TestEveryFlipIsFound changes each byte of a sealed file, and cuts it at each place.
 func TestEveryFlipIsFound(t *testing.T) {
 	flipAll(t, randomBytes(300), func(int) bool { return true })

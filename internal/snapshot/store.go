@@ -345,6 +345,29 @@ func (s *Store) Remove(group raft.GroupID, birth raft.Birth, index raft.Index) e
 	return s.removeWhere(func(k key) bool { return k == key{group, birth, index} })
 }
 
+// RemoveUnagreed removes one snapshot that no majority has agreed with: in one step, since another of the same
+// index may be sealed and agreed at any moment. One that is agreed, named so, being written or not here is no error,
+// and is left as it is.
+func (s *Store) RemoveUnagreed(group raft.GroupID, birth raft.Birth, index raft.Index) error {
+	k := key{group, birth, index}
+	s.mu.Lock()
+	f := s.files[k]
+	if f == nil || f.agreed || f.named || s.busy[k] {
+		s.mu.Unlock()
+		return nil
+	}
+	if f.users > 0 {
+		f.doomed = true
+		s.mu.Unlock()
+		return nil
+	}
+	delete(s.files, k)
+	s.busy[k] = true // or the name would be another's by the time it is removed
+	s.mu.Unlock()
+	defer s.release(k)
+	return s.unlink(s.name(k, suffixSealed))
+}
+
 // RemoveGroup removes all that is here of a group, damaged files too. No power loss brings it back: nobody
 // would know that it may go.
 func (s *Store) RemoveGroup(group raft.GroupID, birth raft.Birth) error {
