@@ -28,6 +28,9 @@ func (l *linger) began(tail raft.Index, now time.Duration) {
 	l.tail, l.appended, l.committed = tail, now, 0
 }
 
+// reached notes what the machine has executed. Of two lanes, the one that was ahead may tell it first.
+func (l *linger) reached(index raft.Index) { l.executed = max(l.executed, index) }
+
 // lasts says whether the next entry should go on filling.
 //
 // Until the last one is committed: a majority that is far away is waited for until a bound. Then until it is

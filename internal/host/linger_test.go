@@ -31,7 +31,8 @@ func TestEntryFillsWhileTheLastOneIsUnderWay(t *testing.T) {
 		l.began(7, 10*ms)
 		l.saved = 11 * ms
 		for _, want := range looks {
-			l.executed = want.executed
+			l.reached(want.executed)
+			l.reached(want.executed / 2) // another lane's news, late
 			if got := l.lasts(want.commit, want.at); got != want.lasts || l.wakeAt != want.wake || l.until != want.until {
 				t.Errorf("%s: at %v: %v, until %v by the clock, %v by callers; want %+v", name, want.at, got, l.wakeAt, l.until, want)
 			}

@@ -130,7 +130,7 @@ func (h *Host) handle(e *event) {
 		h.handleSaved(e.batch, e.err)
 	case evApplied:
 		if e.life == e.g.lane.lifeNow() { // else it is told late, of a machine that is none any more
-			e.g.linger.executed = e.index
+			e.g.linger.reached(e.index)
 			e.g.step(raft.Input{Kind: raft.InApplied, Index: e.index})
 			e.g.replayed(e.index)
 		}

@@ -70,7 +70,7 @@ func (g *group) ail(err error) {
 	g.step(raft.Input{Kind: raft.InUnfit})
 	g.lane.stop()
 	g.dropHeld()
-	g.tickAt = 0
+	g.tickAt, g.linger.executed = 0, 0
 	g.forgetOwn()
 	if errors.Is(err, errDiverged) {
 		g.h.observe(env.Event{Kind: env.ReplicaDiverged, Group: uint64(g.id), Replica: uint64(g.self.Replica), Text: err.Error()})
