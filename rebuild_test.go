@@ -91,15 +91,20 @@ func ledgers(t *testing.T, seed uint64, n int, bend func(host int) func(l *ledge
 				"ledger":  {New: func(*machine.Place) (machine.StateMachine, error) { return &ledger{bend: bend(i)}, nil }},
 			}
 		}
-		c.startAll()
-		for i := range c.hosts {
-			_ = c.call(i, 20*time.Second, func(ctx context.Context, h *lockstep.Host) error {
-				_, err := h.Create(ctx, 1, lockstep.GroupOptions{Machine: "ledger"})
-				return err
-			})
-		}
+		c.startWithLedgers()
 		test(c, w)
 	})
+}
+
+// startWithLedgers starts all hosts, and creates group 1, of ledgers.
+func (c *island) startWithLedgers() {
+	c.startAll()
+	for i := range c.hosts {
+		_ = c.call(i, 20*time.Second, func(ctx context.Context, h *lockstep.Host) error {
+			_, err := h.Create(ctx, 1, lockstep.GroupOptions{Machine: "ledger"})
+			return err
+		})
+	}
 }
 
 // say proposes a command to group 1 on host i.

@@ -189,7 +189,7 @@ func (l *lane) turn(g *group) (told event, answered bool) {
 		err = nil
 	}
 	if err != nil {
-		l.end(g, err)
+		l.end(g, life, err)
 		return event{}, false
 	}
 	if now := raft.Index(l.applied.Load()); now > applied {
@@ -202,7 +202,7 @@ func (l *lane) turn(g *group) (told event, answered bool) {
 		err = l.serve(g)
 	}
 	if err != nil {
-		l.end(g, err)
+		l.end(g, life, err)
 		return event{}, false
 	}
 
@@ -218,11 +218,11 @@ func (l *lane) turn(g *group) (told event, answered bool) {
 }
 
 // end is the machine's: it executes no more, whatever comes before the turn hears of it.
-func (l *lane) end(g *group, err error) {
+func (l *lane) end(g *group, life uint64, err error) {
 	l.mu.Lock()
 	l.stopped = true
 	l.mu.Unlock()
-	g.h.post(event{kind: evStopped, g: g, err: err})
+	g.h.post(event{kind: evStopped, g: g, life: life, err: err})
 	l.mu.Lock()
 	l.scheduled, l.busy = false, false
 	l.mu.Unlock()

@@ -137,7 +137,9 @@ func (h *Host) handle(e *event) {
 	case evMark:
 		e.g.handleMark(e.mark)
 	case evStopped:
-		e.g.ail(e.err)
+		if e.life == e.g.lane.lifeNow() { // else that machine is out of service already, and another one under way
+			e.g.ail(e.err)
+		}
 	case evLink:
 		h.handleLink(e)
 	case evTimer:

@@ -28,7 +28,8 @@ type rebuild struct {
 	tries   int           // since
 	since   time.Duration // when they began to be counted
 	at      time.Duration // when the next one begins; 0: none is due
-	loads   bool          // a task makes the machine
+	loads   bool          // a task makes the machine that is wanted now
+	works   bool          // a task makes one, that or one that has failed meanwhile: never two at once
 	replays bool          // the machine executes what it has missed
 	through raft.Index    // it is well when this is executed
 	foreign bool          // a snapshot of the others is needed,
@@ -198,8 +199,12 @@ func (g *group) mend() {
 		g.askForSnapshot()
 		return
 	}
-	b.loads = true
 	g.needs.Store(false)
+	if b.works {
+		return // on the lane, for a machine that has failed meanwhile: remade comes back for this one
+	}
+	b.loads, b.works = true, true
+	life := g.lane.lifeNow()
 	conf, first, base := *g.r.Configuration(), g.r.Status().First, raft.Index(0)
 	if b.foreign {
 		base = b.beyond + 1
@@ -208,11 +213,12 @@ func (g *group) mend() {
 		for !g.h.closed.Load() && g.lane.isBusy() {
 			_ = g.h.pause(nil, foundingEvery/5) //nolint:staticcheck // nobody waits for it but Close
 		}
-		if g.h.closed.Load() || g.ended.Load() {
-			return
+		var meta *raft.SnapshotMeta
+		var err error
+		if !g.h.closed.Load() && !g.ended.Load() && life == g.lane.lifeNow() {
+			meta, err = g.remake(&conf, first, base)
 		}
-		meta, err := g.remake(&conf, first, base)
-		g.h.post(event{kind: evDo, fn: func() { g.remade(meta, err) }})
+		g.h.post(event{kind: evDo, fn: func() { g.remade(life, meta, err) }})
 	})
 }
 
@@ -265,13 +271,20 @@ func (l *lane) clear() {
 	l.open.Store(0)
 }
 
-// remade lets a machine that was made anew execute what it has missed.
-func (g *group) remade(meta *raft.SnapshotMeta, err error) {
+// remade lets a machine that was made anew, in this life, execute what it has missed.
+func (g *group) remade(life uint64, meta *raft.SnapshotMeta, err error) {
 	b := &g.rebuild
-	b.loads = false
-	if g.stopped != nil || b.why == nil {
+	b.works = false
+	if g.stopped != nil || b.why == nil || g.h.closed.Load() || g.ended.Load() {
 		return
 	}
+	if life != g.lane.lifeNow() { // taken out of service while it was made: the next one may have waited for this
+		if !b.left && b.at == 0 {
+			g.retryNow()
+		}
+		return
+	}
+	b.loads = false
 	from, first := raft.Index(0), g.r.Status().First
 	if meta != nil {
 		from = meta.Index()
