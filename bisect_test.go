@@ -84,18 +84,24 @@ func TestBisectFindsTheFirstDifferingCommand(t *testing.T) {
 	}{
 		{"none", []string{"1", "2", "3"}, nil, func(d *lockstep.Difference) bool { return !d.Found && d.Through > 4 }},
 		{
-			"a state", []string{"1", "2", "7", "3"}, func(_ *ledger, cmd string) int64 { return int64(len(cmd)-1) + map[string]int64{"7": 5}[cmd] },
+			"a state",
+			[]string{"1", "2", "7", "3"},
+			func(_ *ledger, cmd string) int64 { return int64(len(cmd)-1) + map[string]int64{"7": 5}[cmd] },
 			func(d *lockstep.Difference) bool {
 				return d.Found && !d.Log && !d.Before && string(d.Command[0]) == "7" && d.Digest == [2]machine.Digest{10, 15} &&
 					string(d.Result[0]) == "\x0010" && string(d.Result[1]) == "\x0015"
 			},
 		},
 		{
-			"behind snapshots", []string{"1", "snapshot", "2", "snapshot", "3", "snapshot", "7", "4"}, func(_ *ledger, cmd string) int64 { return map[string]int64{"7": 5}[cmd] },
+			"behind snapshots",
+			[]string{"1", "snapshot", "2", "snapshot", "3", "snapshot", "7", "4"},
+			func(_ *ledger, cmd string) int64 { return map[string]int64{"7": 5}[cmd] },
 			func(d *lockstep.Difference) bool { return d.Found && string(d.Command[0]) == "7" && d.From > 0 },
 		},
 		{
-			"a panic", []string{"1", "7", "2"}, func(_ *ledger, cmd string) int64 {
+			"a panic",
+			[]string{"1", "7", "2"},
+			func(_ *ledger, cmd string) int64 {
 				if cmd == "7" {
 					panic("planted")
 				}
@@ -106,7 +112,9 @@ func TestBisectFindsTheFirstDifferingCommand(t *testing.T) {
 			},
 		},
 		{
-			"none behind snapshots", []string{"1", "snapshot", "2", "snapshot", "3", "snapshot"}, func(*ledger, string) int64 { return 0 },
+			"none behind snapshots",
+			[]string{"1", "snapshot", "2", "snapshot", "3", "snapshot"},
+			func(*ledger, string) int64 { return 0 },
 			func(d *lockstep.Difference) bool { return !d.Found },
 		},
 	} {
