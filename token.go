@@ -2,6 +2,7 @@ package lockstep
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/lockstep-rsm/lockstep/internal/session"
 	"github.com/lockstep-rsm/lockstep/raft"
@@ -23,13 +24,23 @@ func (g *Group) NewToken() (Token, error) {
 	return Token(t), fault("NewToken", g.id, err)
 }
 
+// refuseToken is refuse, and the error of the zero token: whoever overlooks that NewToken failed would have
+// one command answered with the result of another.
+func (g *Group) refuseToken(op string, t Token) error {
+	if t == (Token{}) {
+		return &Error{Op: op, Group: g.id, Outcome: NotCommitted, Err: fmt.Errorf("%w: the token is zero: draw one with NewToken, and look at its error", ErrOptions)}
+	}
+	return g.refuse(op)
+}
+
 // ProposeAs is Propose under a token, from any host, any number of times: cmd is sent until it is answered,
 // runs at most once, and each time its one result is returned. ErrNever: a Lookup was there before.
 // ErrForgotten: it ran, and its result was more than is kept (Committed), or the token is older than what is
-// remembered, and cmd is not run now (Unknown). ErrOptions: the token was not drawn from this group. Any
+// remembered, and cmd is not run now (Unknown). ErrOptions: the token was not drawn from this group, or is zero. A token is of one
+// command: another one under it gets the result of the first, and is not run. Any
 // other error that is NotCommitted is of this call: an earlier one under the token may have run.
 func (g *Group) ProposeAs(ctx context.Context, t Token, cmd []byte) (Result, error) {
-	if err := g.refuse("ProposeAs"); err != nil {
+	if err := g.refuseToken("ProposeAs", t); err != nil {
 		return Result{}, err
 	}
 	r, err := g.h.ProposeAs(ctx, raft.GroupID(g.id), session.Token(t), cmd)
@@ -40,7 +51,7 @@ func (g *Group) ProposeAs(ctx context.Context, t Token, cmd []byte) (Result, err
 // refusal; ErrNever, NotCommitted, if it has not run and from now on never will; ErrForgotten as of
 // ProposeAs. Any other error settles nothing and is Unknown: ask again.
 func (g *Group) Lookup(ctx context.Context, t Token) (Result, error) {
-	if err := g.refuse("Lookup"); err != nil {
+	if err := g.refuseToken("Lookup", t); err != nil {
 		return Result{}, err
 	}
 	r, err := g.h.Lookup(ctx, raft.GroupID(g.id), session.Token(t))

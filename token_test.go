@@ -278,3 +278,21 @@ func TestLongResultsTravelInASnapshot(t *testing.T) {
 		}
 	})
 }
+
+// TestZeroTokenIsRefused: NewToken may fail, and two commands under the token that it then returns would be one.
+func TestZeroTokenIsRefused(t *testing.T) {
+	ctx := context.Background()
+	g, done := alone(ctx)
+	defer done()
+	cmd, err := counter.Machine.EncodeCommand(counter.Add{N: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, proposed := g.ProposeAs(ctx, lockstep.Token{}, cmd)
+	_, found := g.Lookup(ctx, lockstep.Token{})
+	for what, err := range map[string]error{"propose": proposed, "lookup": found} {
+		if !errors.Is(err, lockstep.ErrOptions) || lockstep.OutcomeOf(err) != lockstep.NotCommitted {
+			t.Errorf("%s under the zero token: %v, %v", what, err, lockstep.OutcomeOf(err))
+		}
+	}
+}
