@@ -199,10 +199,15 @@ func (r *runner) pass(ctx context.Context, command []string) error {
 	return passes()
 }
 
+// mostMemory is what a mutant may take, in KiB of addresses: one that goes round without end while it allocates must
+// not stop the machine.
+const mostMemory = 8 << 20
+
 func (r *runner) run(ctx context.Context, command []string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.limit)
 	defer cancel()
-	c := exec.CommandContext(ctx, command[0], command[1:]...)
+	bounded := fmt.Sprintf(`ulimit -v %d; exec "$0" "$@"`, mostMemory)
+	c := exec.CommandContext(ctx, "sh", append([]string{"-c", bounded}, command...)...)
 	c.Dir = r.root
 	c.Env = append(os.Environ(), "LOCKSTEP_SHRINK=0s") // a recording of a mutant would stay in the tree
 	out, err := c.CombinedOutput()
