@@ -54,6 +54,8 @@ func TestCheckerBites(t *testing.T) {
 	crash, damage, ill := at{host: -1}, at{host: -2}, at{host: -3} // of host 0
 	admits := ev(0, env.LogRecovered, 2, 1, 1, 0xa1)
 	admits.e.Text = "no vote until repaired"
+	keeps := ev(0, env.LogRecovered, 2, 2, 1, 0xa2)
+	keeps.e.Text = admits.e.Text
 	for _, c := range []struct {
 		name   string
 		events []at
@@ -100,6 +102,8 @@ func TestCheckerBites(t *testing.T) {
 		{"leader of an older term elected late", append(committed(), ev(1, env.VoteGranted, 1, 0, 3, 0), ev(2, env.VoteGranted, 1, 0, 3, 0), ev(2, env.LeaderElected, 1, 0, 0, 0)), ""},
 		{"log cut where the own snapshot is", append(committed(), ev(1, env.LogCompacted, 2, 3, 0, 0), ev(1, env.TermChanged, 3, 0, 0, 0)), ""},
 		{"damaged log lost its end and says so", append(committed(), damage, crash, admits), ""},
+		{"damaged log kept what was not reported saved", append(begun(), ev(1, env.EntriesSaved, 2, 2, 0, 0xa2), ev(2, env.EntryAppended, 2, 2, 0, 0xa2),
+			ev(2, env.EntriesSaved, 2, 2, 0, 0xa2), damage, crash, keeps, ev(1, env.TermChanged, 3, 0, 0, 0), ev(0, env.CommitAdvanced, 2, 2, 0, 0), ev(0, env.EntriesApplied, 2, 2, 0, 7)), ""},
 		{"damaged log lost its end in silence", append(committed(), damage, crash, ev(0, env.LogRecovered, 2, 1, 1, 0xa1)), "R7"},
 		{"sound log lost its end and says so", append(committed(), crash, admits), "R7"},
 		{"damaged replica stopped", append(committed(), damage, ev(0, env.ReplicaStopped, 0, 2, 0, 0)), ""},

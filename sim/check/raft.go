@@ -238,10 +238,10 @@ func (c *Checker) admitted(host int, g *group, r *replica, e *env.Event) {
 	case e.Index > last || ok && have != e.Digest:
 		c.fail("R7: host %d group %d: restarted damaged with entry %d as %016x, had appended %016x through %d", host, g.id, e.Index, e.Digest, have, last)
 		return
-	case ok:
+	case ok: // read from the disk: also what the process did not live to report as saved
 		r.log = r.log[:e.Index-r.base]
 	default: // before the snapshot that the log began from
 		r.base, r.log = e.Index, nil
 	}
-	r.saved, r.old = min(r.saved, e.Index), nil
+	r.saved, r.old = e.Index, nil
 }
