@@ -180,12 +180,8 @@ func TestThreeGroupsInOneTurnMakeOneSync(t *testing.T) {
 
 func TestHeldSyncOfTheLeaderHoldsTheAnswerNotTheFollowers(t *testing.T) {
 	inWorld(t, 2, 3, time.Minute, func(c *island) {
-		c.startAll()
-		for i := range c.hosts {
-			if _, err := c.create(i, 1, 10*time.Second); err != nil {
-				t.Error(err)
-				return
-			}
+		if !c.began() {
+			return
 		}
 		lead := c.leader(1)
 		follower := (lead + 1) % 3
@@ -210,12 +206,8 @@ func TestHeldSyncOfTheLeaderHoldsTheAnswerNotTheFollowers(t *testing.T) {
 
 func TestStuckDiskOfTheLeaderIsReplaced(t *testing.T) {
 	inWorld(t, 3, 3, time.Minute, func(c *island) {
-		c.startAll()
-		for i := range c.hosts {
-			if _, err := c.create(i, 1, 10*time.Second); err != nil {
-				t.Error(err)
-				return
-			}
+		if !c.began() {
+			return
 		}
 		lead := c.leader(1)
 		c.w.Disk(lead).Stuck = true
@@ -232,12 +224,8 @@ func TestStuckDiskOfTheLeaderIsReplaced(t *testing.T) {
 
 func TestWipedDirectoryGetsNoVoteAndSaysWhy(t *testing.T) {
 	inWorld(t, 4, 3, 2*time.Minute, func(c *island) {
-		c.startAll()
-		for i := range c.hosts {
-			if _, err := c.create(i, 1, 10*time.Second); err != nil {
-				t.Error(err)
-				return
-			}
+		if !c.began() {
+			return
 		}
 		if _, err := c.add(0, 1, 5*time.Second); err != nil {
 			t.Error(err)
@@ -281,12 +269,8 @@ func TestWipedDirectoryGetsNoVoteAndSaysWhy(t *testing.T) {
 func TestFollowerBehindTheLogGetsASnapshot(t *testing.T) {
 	inWorld(t, 5, 3, 5*time.Minute, func(c *island) {
 		c.tune = func(_ int, o *lockstep.Options) { o.SnapshotAfterBytes = 8 << 10 }
-		c.startAll()
-		for i := range c.hosts {
-			if _, err := c.create(i, 1, 10*time.Second); err != nil {
-				t.Error(err)
-				return
-			}
+		if !c.began() {
+			return
 		}
 		c.w.Kill(2)
 		want := int64(0)
@@ -381,12 +365,8 @@ func failingRun(t *testing.T, op world.Op, k uint64) (more bool) {
 func TestFullDiskRefusesWritesServesReadsAndClears(t *testing.T) {
 	inWorld(t, 6, 3, 10*time.Minute, func(c *island) {
 		c.tune = func(_ int, o *lockstep.Options) { o.SnapshotAfterBytes = 1 << 30 }
-		c.startAll()
-		for i := range c.hosts {
-			if _, err := c.create(i, 1, 10*time.Second); err != nil {
-				t.Error(err)
-				return
-			}
+		if !c.began() {
+			return
 		}
 		for i := range c.hosts {
 			c.w.Disk(i).Capacity = c.w.Disk(i).Used() + 64<<10

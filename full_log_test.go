@@ -165,11 +165,8 @@ func TestFullLogOfASleepingGroupClears(t *testing.T) {
 				if !c.began() {
 					return
 				}
-				for i := range c.hosts {
-					if _, err := c.create(i, 2, 10*time.Second); err != nil {
-						t.Error(err)
-						return
-					}
+				if !c.createdOnAll(2) {
+					return
 				}
 				c.noSnapshots()
 				if !c.fill(2, 20<<10) {
@@ -231,11 +228,8 @@ func TestFullLogOfTwoGroupsClears(t *testing.T) {
 				if !c.began() {
 					return
 				}
-				for i := range c.hosts {
-					if _, err := c.create(i, 2, 10*time.Second); err != nil {
-						t.Error(err)
-						return
-					}
+				if !c.createdOnAll(2) {
+					return
 				}
 				c.noSnapshots()
 				if !c.fill(1+lockstep.GroupID(seed%2), 20<<10) {
@@ -413,11 +407,8 @@ func fillAndClear(c *island) {
 	if !c.began() {
 		return
 	}
-	for i := range c.hosts {
-		if _, err := c.create(i, 2, 10*time.Second); err != nil {
-			c.t.Error(err)
-			return
-		}
+	if !c.createdOnAll(2) {
+		return
 	}
 	c.noSnapshots()
 	stop := false

@@ -13,12 +13,8 @@ import (
 // and full, also where the disk is much faster than the majority's answer.
 func TestCommandsShareEntriesUntilTheMajorityAnswers(t *testing.T) {
 	inWorld(t, 9, 3, time.Minute, func(c *island) {
-		c.startAll()
-		for i := range c.hosts {
-			if _, err := c.create(i, 1, 10*time.Second); err != nil {
-				t.Error(err)
-				return
-			}
+		if !c.began() {
+			return
 		}
 		lead := c.leader(1)
 		g := c.hosts[lead].Group(1)
@@ -54,12 +50,8 @@ func TestCommandsShareEntriesUntilTheMajorityAnswers(t *testing.T) {
 // half of them, who then wait for the others' entry.
 func TestWhoCallsAgainSharesTheNextEntry(t *testing.T) {
 	inWorld(t, 11, 3, time.Minute, func(c *island) {
-		c.startAll()
-		for i := range c.hosts {
-			if _, err := c.create(i, 1, 10*time.Second); err != nil {
-				t.Error(err)
-				return
-			}
+		if !c.began() {
+			return
 		}
 		lead := c.leader(1)
 		g := c.hosts[lead].Group(1)
@@ -93,12 +85,8 @@ func TestWhoCallsAgainSharesTheNextEntry(t *testing.T) {
 // A leader whose majority is far away, or gone, does not wait for it before it writes on.
 func TestEntriesGoOnWithoutTheMajoritysAnswer(t *testing.T) {
 	inWorld(t, 10, 3, time.Minute, func(c *island) {
-		c.startAll()
-		for i := range c.hosts {
-			if _, err := c.create(i, 1, 10*time.Second); err != nil {
-				t.Error(err)
-				return
-			}
+		if !c.began() {
+			return
 		}
 		lead := c.leader(1)
 		g := c.hosts[lead].Group(1)

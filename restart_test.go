@@ -19,9 +19,14 @@ func smallSnapshots(_ int, o *lockstep.Options) { o.SnapshotAfterBytes = 4 << 10
 // began starts all hosts and their replica of group 1.
 func (c *island) began() bool {
 	c.startAll()
+	return c.createdOnAll(1)
+}
+
+// createdOnAll creates a group, or finds it, on each host.
+func (c *island) createdOnAll(id lockstep.GroupID) bool {
 	for i := range c.hosts {
-		if _, err := c.create(i, 1, 10*time.Second); err != nil {
-			c.t.Errorf("create on host %d: %v", i, err)
+		if _, err := c.create(i, id, 10*time.Second); err != nil {
+			c.t.Errorf("create group %d on host %d: %v", id, i, err)
 			return false
 		}
 	}

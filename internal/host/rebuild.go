@@ -235,22 +235,15 @@ func (g *group) hasBeyond(index raft.Index) bool {
 // remake makes the machine from the newest agreed snapshot that can be restored, or, where the log goes back
 // to its beginning, from nothing. It runs while the lane is at rest.
 func (g *group) remake(conf *raft.Configuration, first, least raft.Index) (*raft.SnapshotMeta, error) {
-	var bad error
+	var metas []raft.SnapshotMeta
 	for _, h := range g.h.snaps.List(g.id, g.birth) {
-		meta := h.Meta
-		if !g.usable(&meta) || meta.Index()+1 < first || meta.Index() < least {
-			continue
+		if g.usable(&h.Meta) && h.Meta.Index()+1 >= first && h.Meta.Index() >= least {
+			metas = append(metas, h.Meta)
 		}
-		g.lane.clear()
-		if err := g.makeMachine(conf); err != nil {
-			return nil, err
-		}
-		err := g.lane.loadSnapshot(g, meta.Index())
-		if err == nil {
-			return &meta, nil
-		}
-		bad = errors.Join(bad, err)
-		g.h.log.Error("snapshot passed over", "group", g.id, "index", meta.Index(), "err", err)
+	}
+	meta, bad, err := g.restoreFirst(metas, conf)
+	if meta != nil || err != nil {
+		return meta, err
 	}
 	if first > 1 || least > 0 {
 		return nil, errors.Join(fmt.Errorf("no agreed snapshot behind %d is readable", max(first, least)-1), bad)

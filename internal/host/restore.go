@@ -28,22 +28,33 @@ func (h *Host) reached(state *wal.GroupState) (metas []raft.SnapshotMeta) {
 // restoreNewest makes the machine, from the newest snapshot that can be restored: one that cannot
 // is passed over, as the log behind the one before holds the same. nil: from the log alone.
 func (g *group) restoreNewest(state *wal.GroupState, conf *raft.Configuration) (*raft.SnapshotMeta, error) {
-	var bad error
-	for _, meta := range g.h.reached(state) {
-		if err := g.makeMachine(conf); err != nil {
-			return nil, err
-		}
-		err := g.lane.loadSnapshot(g, meta.Index())
-		if err == nil {
-			return &meta, nil
-		}
-		bad = errors.Join(bad, err)
-		g.h.log.Error("snapshot passed over", "group", g.id, "index", meta.Index(), "err", err)
+	meta, bad, err := g.restoreFirst(g.h.reached(state), conf)
+	if meta != nil || err != nil {
+		return meta, err
 	}
 	if at := state.BaseIdentity.Index; at > 0 {
 		return nil, errors.Join(fmt.Errorf("%w: %w: log begins after %d and no agreed snapshot at or behind it is readable", ErrDir, errNoState, at), bad)
 	}
 	return nil, g.makeMachine(conf)
+}
+
+// restoreFirst makes the machine from the first of these snapshots that can be restored; nil: from none, and bad
+// says why.
+func (g *group) restoreFirst(metas []raft.SnapshotMeta, conf *raft.Configuration) (meta *raft.SnapshotMeta, bad, err error) {
+	for i := range metas {
+		g.lane.clear()
+		if err := g.makeMachine(conf); err != nil {
+			return nil, bad, err
+		}
+		index := metas[i].Index()
+		err := g.lane.loadSnapshot(g, index)
+		if err == nil {
+			return &metas[i], nil, nil
+		}
+		bad = errors.Join(bad, err)
+		g.h.log.Error("snapshot passed over", "group", g.id, "index", index, "err", err)
+	}
+	return nil, bad, nil
 }
 
 // adoptReceived makes a snapshot from the others the base of a log that reaches none. It was received, and
