@@ -35,7 +35,8 @@ type Difference struct {
 
 // Bisect looks for the first command after which the replicas of a group in two directories have different
 // states, or differ in what they answered, by executing both logs side by side from the oldest state that both can be brought
-// to. It changes nothing in them; what is written to them meanwhile may be missed. Errors: ErrDir, ErrNoReplica,
+// to. It changes nothing in them; what a host that is started meanwhile writes may be missed. The directories may be one,
+// with the machines of two builds. Errors: ErrDir, which an *env.LockedError is where a host runs there, ErrNoReplica,
 // ErrNoMachine, or the disk's: they cannot be compared.
 func Bisect(group GroupID, a, b Left) (*Difference, error) {
 	left := func(l Left) *host.Left {

@@ -3,6 +3,7 @@ package lockstep_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -134,6 +135,32 @@ func TestBisectFindsTheFirstDifferingCommand(t *testing.T) {
 				t.Error("the directories were changed")
 			}
 		})
+	}
+}
+
+// What a host that runs writes meanwhile would be missed: its directory is refused, and nothing in it is touched.
+func TestBisectRefusesTheDirectoryOfALiveHost(t *testing.T) {
+	plain := ledgerOf(nil)
+	dir := filepath.Join(t.TempDir(), "one")
+	wrote(t, dir, plain, "1", "2")
+	other := copyOf(t, dir)
+	h, err := lockstep.Open(t.Context(), lockstep.Options{Dir: dir, Machines: plain, WALSegmentBytes: 64 << 10, MaxWALBytes: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	left, right := lockstep.Left{Dir: dir, Machines: plain}, lockstep.Left{Dir: other, Machines: plain}
+	for _, sides := range [][2]lockstep.Left{{left, right}, {right, left}} {
+		_, err := lockstep.Bisect(1, sides[0], sides[1])
+		var locked *env.LockedError
+		if !errors.Is(err, lockstep.ErrDir) || !errors.As(err, &locked) || locked.Owner != fmt.Sprintf("pid %d", os.Getpid()) {
+			t.Errorf("a host that runs: %v", err)
+		}
+	}
+	if err := h.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := lockstep.Bisect(1, left, right); err != nil {
+		t.Errorf("once it is closed: %v", err)
 	}
 }
 

@@ -3,6 +3,7 @@ package cli
 import (
 	"encoding/hex"
 	"fmt"
+	"os"
 	"strconv"
 	"unicode/utf8"
 
@@ -40,6 +41,9 @@ Exit code 0: they do not differ; 5: they do; 1: they cannot be compared.`,
 			left := func(dir string) lockstep.Left {
 				return lockstep.Left{Dir: dir, Machines: map[string]machine.Kind{"kv": kv.Kind()}}
 			}
+			if sameDirectory(args[0], args[1]) {
+				return usage(fmt.Errorf("%s and %s are one directory. Give those of two hosts", args[0], args[1]))
+			}
 			d, err := lockstep.Bisect(lockstep.GroupID(group), left(args[0]), left(args[1]))
 			if err != nil {
 				return err
@@ -57,6 +61,16 @@ Exit code 0: they do not differ; 5: they do; 1: they cannot be compared.`,
 	}
 	c.Flags().Uint64Var(&group, "group", 1, "the group; 1 is that of keys")
 	return c
+}
+
+// sameDirectory says that two names are of one directory; what cannot be looked at Bisect will tell.
+func sameDirectory(a, b string) bool {
+	x, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	y, err := os.Stat(b)
+	return err == nil && os.SameFile(x, y)
 }
 
 func shownDifference(d *lockstep.Difference) bisected {

@@ -107,6 +107,9 @@ type FS interface {
 	// Lock takes the exclusive lock of the file name, making the file if need be. A lock held by
 	// another process is a *LockedError. Closing gives it back; so does the end of the process.
 	Lock(name string) (io.Closer, error)
+	// Locked is a *LockedError if another process, or another Lock of this one, holds the lock of the file name. It
+	// takes no lock and writes nothing; nobody holds the lock of a file that is not there.
+	Locked(name string) error
 	// Free is the space that a write could still take, in bytes.
 	Free(dir string) (int64, error)
 }

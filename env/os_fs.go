@@ -119,12 +119,7 @@ func (osFS) Lock(name string) (io.Closer, error) {
 	if err != nil {
 		return nil, err
 	}
-	held, err := lockFile(f)
-	if err == nil && held {
-		owner := make([]byte, 64)
-		n, _ := f.ReadAt(owner, 0) // unreadable is the same as unknown
-		err = &LockedError{Name: name, Owner: strings.TrimSpace(string(owner[:n]))}
-	}
+	err = lock(f, name, false)
 	if err == nil {
 		err = f.Truncate(0)
 	}
@@ -136,4 +131,28 @@ func (osFS) Lock(name string) (io.Closer, error) {
 		return nil, err
 	}
 	return f, nil
+}
+
+// Locked takes the lock for a moment, shared with others who only look.
+func (osFS) Locked(name string) error {
+	f, err := os.Open(filepath.FromSlash(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return lock(f, name, true)
+}
+
+// lock takes the lock of an open file, or says who holds it.
+func lock(f *os.File, name string, shared bool) error {
+	held, err := lockFile(f, shared)
+	if err == nil && held {
+		owner := make([]byte, 64)
+		n, _ := f.ReadAt(owner, 0) // unreadable is the same as unknown
+		err = &LockedError{Name: name, Owner: strings.TrimSpace(string(owner[:n]))}
+	}
+	return err
 }

@@ -48,9 +48,13 @@ func dropCache(f *os.File) error {
 }
 
 // lockFile says whether another process, or another open of this one, holds the lock.
-func lockFile(f *os.File) (held bool, err error) {
+func lockFile(f *os.File, shared bool) (held bool, err error) {
+	how := unix.LOCK_EX
+	if shared {
+		how = unix.LOCK_SH
+	}
 	err = control(f, interrupted, func(fd uintptr) error {
-		return unix.Flock(int(fd), unix.LOCK_EX|unix.LOCK_NB)
+		return unix.Flock(int(fd), how|unix.LOCK_NB)
 	})
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		return true, nil

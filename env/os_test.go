@@ -155,8 +155,21 @@ func TestLockNamesItsHolderAndComesBack(t *testing.T) {
 	if _, err := disk.Lock(name); !errors.As(err, &locked) || locked.Owner == "" || locked.Name != name {
 		t.Fatalf("second lock: %v", err)
 	}
+	for _, look := range []FS{disk, ReadOnly(OS()).FS()} {
+		if err := look.Locked(name); !errors.As(err, &locked) || locked.Owner == "" || locked.Name != name {
+			t.Fatalf("look at a held lock: %v", err)
+		}
+	}
 	if err := held.Close(); err != nil {
 		t.Fatal(err)
+	}
+	for _, free := range []string{name, name + "-absent"} {
+		if err := disk.Locked(free); err != nil {
+			t.Fatalf("look at %s: %v", free, err)
+		}
+	}
+	if _, err := disk.Stat(name + "-absent"); !errors.Is(err, fs.ErrNotExist) {
+		t.Fatalf("looking made the file: %v", err)
 	}
 	again, err := disk.Lock(name)
 	if err != nil {

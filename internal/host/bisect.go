@@ -74,6 +74,9 @@ func openSide(id raft.GroupID, left *Left) (*side, error) {
 	if _, err := e.FS().Stat(left.Dir + "/HOST"); err != nil {
 		return nil, fmt.Errorf("%w: it is no directory of a host: %w", ErrDir, err)
 	}
+	if err := e.FS().Locked(left.Dir + "/LOCK"); err != nil { // its host writes on, and what is read here need not fit together
+		return nil, fmt.Errorf("%w: %w. Stop that host, or compare a copy of its directory", ErrDir, err)
+	}
 	if err := h.identity.load(e, left.Dir); err != nil {
 		return nil, err
 	}

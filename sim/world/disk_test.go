@@ -123,7 +123,12 @@ func TestLockDiesWithItsProcess(t *testing.T) {
 			if _, err := files.Lock("LOCK"); !errors.As(err, &locked) || locked.Owner != fmt.Sprintf("pid %d", w.Host(0).Facts().PID) {
 				t.Error(err)
 			}
+			if err := files.Locked("LOCK"); !errors.As(err, &locked) {
+				t.Error(err)
+			}
 			check(t, c.Close())
+			check(t, files.Locked("LOCK"))
+			check(t, files.Locked("absent"))
 			_, err = files.Lock("LOCK")
 			check(t, err)
 		})

@@ -1,6 +1,7 @@
 package world
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -143,6 +144,17 @@ func (s files) Lock(name string) (io.Closer, error) {
 		return nil, locked
 	}
 	return &lock{s.l, o.f}, nil
+}
+
+func (s files) Locked(name string) error {
+	var locked error
+	_, err := s.run(OpLook, name, func(o *diskOp) error {
+		if f := o.d.find(o.name); f != nil && f.holder != nil {
+			locked = &env.LockedError{Name: o.name, Owner: fmt.Sprintf("pid %d", f.holder.pid)}
+		}
+		return nil
+	})
+	return errors.Join(err, locked)
 }
 
 // lock is a held lock.
