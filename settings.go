@@ -1,6 +1,7 @@
 package lockstep
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/lockstep-rsm/lockstep/machine"
@@ -30,6 +31,9 @@ type Skip struct {
 	Index   Index
 	Ordinal uint32
 }
+
+// String is index.ordinal, as the status of a quarantined replica names the command.
+func (s Skip) String() string { return fmt.Sprintf("%d.%d", s.Index, s.Ordinal) }
 
 // settings are a configuration's.
 func settings(s *raft.Settings) Settings {

@@ -65,6 +65,7 @@ type ConfigurationStatus struct {
 	Outgoing []HostID `json:"outgoing,omitempty"` // that still count beside the voters
 	// Priorities for leading, of those that have another one than 1.
 	Priorities map[HostID]int `json:"priorities,omitempty"`
+	Skip       string         `json:"skip,omitempty"` // the command that all replicas pass over, as index.ordinal
 }
 
 // Status never waits and touches no disk. The engine's own group is not in it.
@@ -112,8 +113,15 @@ func groupStatus(in *host.GroupStatus) GroupStatus {
 		Sessions: in.Sessions,
 		Configuration: ConfigurationStatus{
 			Index: c.Index, Voters: append([]HostID{}, c.Voters...), Learners: append([]HostID{}, c.Learners...),
-			Next: c.Next, Outgoing: c.Outgoing, Priorities: c.Priorities,
+			Next: c.Next, Outgoing: c.Outgoing, Priorities: c.Priorities, Skip: skipName(c.Settings.Skip),
 		},
 		Followers: followers,
 	}
+}
+
+func skipName(s Skip) string {
+	if s == (Skip{}) {
+		return ""
+	}
+	return s.String()
 }

@@ -55,37 +55,61 @@ func (p *Program) groupSkip() *cobra.Command {
 	return p.changing(&cobra.Command{
 		Use: "skip INDEX.ORDINAL", Short: "Have all replicas pass over a command that none can execute", Args: exactly(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			if _, err := admin.ParseSkip(args[0]); err != nil {
+			skip, err := admin.ParseSkip(args[0])
+			if err != nil {
 				return usage(err)
 			}
-			stopped, others := p.stoppedAt(c.Context(), args[0])
-			plan := fmt.Sprintf("Command %s is passed over on every replica, for good: its client is told that it was. Hosts quarantined at it: %s.", args[0], orNone(stopped))
-			if len(others) > 0 {
-				plan += fmt.Sprintf(" Not so: %s. If one of them has executed it, this is refused.", orNone(others))
+			at := skip.String()
+			s := p.stoppedAt(c.Context(), at)
+			switch {
+			case s.passed:
+				_, err := fmt.Fprintf(p.Out, "command %s is passed over already\n", at)
+				return err
+			case len(s.stopped) == 0 && s.answered:
+				return &codedError{exitNo, fmt.Errorf("no replica is quarantined at command %s: %s. The command that one is quarantined at is in its lockstep status", at, orNone(s.others))}
+			case len(s.stopped) == 0:
+				return &codedError{exitNotDone, fmt.Errorf("%w: %s", errNobody, strings.Join(s.others, ", "))}
+			}
+			plan := fmt.Sprintf("Command %s is passed over on every replica, for good: its client is told that it was. Hosts quarantined at it: %s.", at, orNone(s.stopped))
+			if len(s.others) > 0 {
+				plan += fmt.Sprintf(" Not so: %s. If one of them has executed it, this is refused.", orNone(s.others))
 			}
 			if goOn, err := p.agreed(c, f, plan); !goOn {
 				return err
 			}
-			return p.decide(c.Context(), "/group/skip?at="+url.QueryEscape(args[0]), "command "+args[0]+" is passed over")
+			return p.decide(c.Context(), "/group/skip?at="+url.QueryEscape(at), "command "+at+" is passed over")
 		},
 	}, f)
 }
 
-// stoppedAt tells which hosts are quarantined at a command, and how the others are.
-func (p *Program) stoppedAt(ctx context.Context, at string) (stopped, others []string) {
+var errNobody = errors.New("no server answers")
+
+// stops is how the replicas of the group of keys stand to one command.
+type stops struct {
+	stopped, others []string // hosts, or endpoints, that are quarantined at it, and that are not, with their states
+	answered        bool     // a replica is among them
+	passed          bool     // the newest configuration that was told of has all replicas pass over it
+}
+
+func (p *Program) stoppedAt(ctx context.Context, at string) (s stops) {
+	newest := uint64(0)
 	for _, r := range p.allStatus(ctx) {
 		name := r.Endpoint
 		if r.ID != nil {
 			name = fmt.Sprint(*r.ID)
 		}
+		s.answered = s.answered || r.State != "unreachable"
+		if r.configuration >= newest {
+			newest, s.passed = r.configuration, r.skip == at
+		}
 		if r.State == "quarantined" && strings.Contains(r.Why, "lockstep group skip "+at+".") {
-			stopped = append(stopped, name)
+			s.stopped = append(s.stopped, name)
 		} else {
-			others = append(others, name+" ("+r.State+")")
+			s.others = append(s.others, name+" ("+r.State+")")
 		}
 	}
-	slices.Sort(stopped)
-	return stopped, others
+	slices.Sort(s.stopped)
+	return s
 }
 
 func orNone(names []string) string {

@@ -36,6 +36,9 @@ type row struct {
 	voters  int
 	addr    string // between hosts
 	cluster string
+
+	configuration uint64 // its index
+	skip          string // the command that it has all replicas pass over
 }
 
 func (p *Program) statusCommand() *cobra.Command {
@@ -168,6 +171,7 @@ func rowsOf(s *admin.Status, endpoint string) (rows []row) {
 			ID: &id, Group: uint64(g.Group), Role: &g.Role, State: g.State, Why: g.Why, Term: &g.Term, Commit: &commit,
 			Applied: &applied, Endpoint: endpoint, PID: &pid, Disk: &disk, Tolerates: &g.Tolerates, syncP99: s.SyncP99,
 			voters: len(g.Configuration.Voters), cluster: s.Cluster,
+			configuration: uint64(g.Configuration.Index), skip: g.Configuration.Skip,
 		}
 		if g.DigestIndex != 0 {
 			r.Digest, r.DigestIndex = &digest, &index
