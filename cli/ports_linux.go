@@ -32,6 +32,9 @@ func whoListens(port string) (pid int, name string) {
 		if to, err := os.Readlink(link); err == nil && sockets[to] {
 			owner := strings.Split(link, "/")[2]
 			pid, _ = strconv.Atoi(owner)
+			if starter := starterOf(pid); starter != 0 {
+				return starter, processName(starter) + " up"
+			}
 			return pid, processName(pid)
 		}
 	}
@@ -53,6 +56,28 @@ func listening(table string, port int) (inodes []string) {
 		}
 	}
 	return inodes
+}
+
+// starterOf is the lockstep up that has started a replica and would start it again; 0: it is none.
+func starterOf(pid int) int {
+	vars, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+	if err != nil || !strings.Contains("\x00"+string(vars), "\x00"+lifelineEnv+"=") {
+		return 0
+	}
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0
+	}
+	// pid (name) state parent …, where the name may hold anything.
+	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+	if len(fields) < 2 {
+		return 0
+	}
+	parent, err := strconv.Atoi(fields[1])
+	if err != nil || parent == 1 { // orphaned: it stops by itself
+		return 0
+	}
+	return parent
 }
 
 func processName(pid int) string {

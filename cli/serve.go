@@ -172,9 +172,13 @@ func portInUse(addr string) string {
 
 // dirInUse says who has a data directory.
 func dirInUse(dir string, by *env.LockedError) string {
-	owner := "another process"
-	if by.Owner != "" {
-		owner = by.Owner + describeOwner(by.Owner)
+	return fmt.Sprintf("data directory %s is in use by %s. One directory serves one process", dir, holder(by))
+}
+
+// holder names who has a lock, as far as this system tells.
+func holder(by *env.LockedError) string {
+	if by.Owner == "" {
+		return "another process"
 	}
-	return fmt.Sprintf("data directory %s is in use by %s. One directory serves one process", dir, owner)
+	return by.Owner + describeOwner(by.Owner)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -15,6 +16,8 @@ import (
 	"github.com/spf13/cobra"
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"google.golang.org/grpc"
+
+	"github.com/lockstep-rsm/lockstep/env"
 )
 
 // upOptions are those of lockstep up.
@@ -93,12 +96,11 @@ func (o *upOptions) check() error {
 }
 
 func (p *Program) runUp(ctx context.Context, o *upOptions) error {
-	if err := o.check(); err != nil {
+	held, err := p.occupy(o)
+	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(o.data, 0o755); err != nil {
-		return fmt.Errorf("make data directory: %w", err)
-	}
+	defer held.Close()
 	began := p.env.Clock().Now()
 	g, err := p.startAll(o)
 	if err != nil {
@@ -129,6 +131,30 @@ func (p *Program) runUp(ctx context.Context, o *upOptions) error {
 		fmt.Fprintf(p.Out, "\n  stopped. Data in %s, kept.\n", o.data)
 	}
 	return nil
+}
+
+// occupy makes the data directory and takes its lock, which tells another lockstep up of this process and not of a replica,
+// that it would start again. It looks at the lock before the ports, which are taken, too, where the lock is.
+func (p *Program) occupy(o *upOptions) (io.Closer, error) {
+	lock := filepath.ToSlash(filepath.Join(o.data, "LOCK"))
+	err := p.env.FS().Locked(lock)
+	if err == nil {
+		if err := o.check(); err != nil {
+			return nil, err
+		}
+		if err := os.MkdirAll(o.data, 0o755); err != nil {
+			return nil, fmt.Errorf("make data directory: %w", err)
+		}
+		var held io.Closer
+		if held, err = p.env.FS().Lock(lock); err == nil {
+			return held, nil
+		}
+	}
+	var locked *env.LockedError
+	if errors.As(err, &locked) {
+		return nil, &codedError{exitFailed, fmt.Errorf("data directory %s is in use by %s. Stop that one, or give lockstep up --data, --client-port and --host-port of its own", o.data, holder(locked))}
+	}
+	return nil, fmt.Errorf("lock data directory: %w", err)
 }
 
 // startAll starts a process for each replica.
