@@ -292,6 +292,44 @@ func TestTokenIsGoodOnceAndForItsTime(t *testing.T) {
 	})
 }
 
+// A host that was taken in, dies before it hears so, and is started with another token, has used both (H22).
+func TestTokenOfAHostThatIsInIsUsed(t *testing.T) {
+	growing(t, 5, 3, 5, 10*time.Minute, func(c *island) {
+		tune := c.tune
+		var tokens [2]string
+		for k := range tokens {
+			_ = c.call(1, time.Minute, func(ctx context.Context, h *lockstep.Host) (err error) {
+				tokens[k], err = h.Token(ctx, time.Hour)
+				return err
+			})
+		}
+		begin := func(i int, token string) {
+			c.tune = func(i int, o *lockstep.Options) { tune(i, o); o.Join = token }
+			if err := c.start(i); err != nil {
+				t.Error(err)
+			}
+		}
+		begin(3, tokens[0])
+		for len(c.hosts[0].Peers()) < 4 {
+			c.w.Sleep(100 * time.Microsecond)
+		}
+		if id := c.hosts[3].ID(); id != 0 {
+			t.Fatalf("it has heard already that it is host %d", id)
+		}
+		c.w.Kill(3)
+		c.w.Start(3)
+		begin(3, tokens[1])
+		if !c.until("it is in", func() bool { return c.hosts[3].ID() == 4 }) {
+			return
+		}
+		begin(4, tokens[1])
+		c.w.Sleep(10 * time.Second)
+		if s := c.hosts[4].Status(); s.ID != 0 || !strings.Contains(s.Why, "make another") {
+			t.Errorf("host %d joined with a token that was used: %q", s.ID, s.Why)
+		}
+	})
+}
+
 // TestHostThatWasAwayHearsWhoHasComeMeanwhile: while the third host is down a fourth joins, the second is
 // removed, and then the first is lost. What is left are two of three voters, of which one has never heard
 // of the other: who that is stands in entries that they cannot commit without each other.

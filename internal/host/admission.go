@@ -34,7 +34,7 @@ type issueCommand struct {
 	Founders []hostRecord
 }
 
-// joinCommand takes in a host that knows a secret. A host that is in already finds itself.
+// joinCommand takes in a host that knows a secret. A host that is in already finds itself, and has used this token too.
 type joinCommand struct {
 	Secret      string
 	Addr        string
@@ -115,23 +115,28 @@ func (s *registry) join(c *joinCommand, at *machine.Command) (registryReply, err
 		switch {
 		case r.Incarnation == c.Incarnation && r.Removed:
 			return registryReply{}, errWasRemoved
-		case r.Incarnation == c.Incarnation:
-			return registryReply{Joined: &r}, nil // it asks again: the answer was lost
+		case r.Incarnation == c.Incarnation: // it asks again: the answer was lost
+			s.use(c.Secret)
+			return registryReply{Joined: &r}, nil
 		case !r.Removed:
 			members++
 		}
 	}
-	k := slices.IndexFunc(s.Tokens, func(t tokenRecord) bool { return t.Secret == c.Secret && t.Expires > at.Time })
 	switch {
-	case k < 0:
+	case !slices.ContainsFunc(s.Tokens, func(t tokenRecord) bool { return t.Secret == c.Secret && t.Expires > at.Time }):
 		return registryReply{}, errNoToken
 	case members >= maxHosts, len(s.Hosts) >= everHosts:
 		return registryReply{}, errManyHosts
 	}
-	s.Tokens = slices.Delete(slices.Clone(s.Tokens), k, k+1) // good once
+	s.use(c.Secret)
 	joined := hostRecord{ID: last + 1, Addr: c.Addr, Incarnation: c.Incarnation}
 	s.Hosts = append(s.Hosts[:len(s.Hosts):len(s.Hosts)], joined)
 	return registryReply{Joined: &joined}, nil
+}
+
+// use ends a token, which is good once.
+func (s *registry) use(secret string) {
+	s.Tokens = slices.DeleteFunc(slices.Clone(s.Tokens), func(t tokenRecord) bool { return t.Secret == secret })
 }
 
 func (s *registry) remove(c *removeCommand) error {

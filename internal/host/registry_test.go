@@ -194,6 +194,9 @@ func TestRegistryAdmitsHosts(t *testing.T) {
 	join("s", 3, 3, nil)
 	join("s", 3, 3, nil) // the answer was lost
 	join("s", 4, 0, errNoToken)
+	issue("v", nil)
+	join("v", 3, 3, nil) // it asks with another one
+	join("v", 4, 0, errNoToken)
 	issue("s", nil)
 	at = 100
 	join("s", 4, 0, errNoToken)

@@ -44,8 +44,8 @@ func (h *Host) mayKnock() bool {
 	return true
 }
 
-// vet says who asks to join: a host that is in already, somebody with a token that was issued (nil, nil),
-// or neither, as a machine.Refusal. Other errors say that this cannot be told now.
+// vet says who asks to join: a host that is in already, somebody, be it such a host, with a token that was issued and
+// is not used (nil, nil), or neither, as a machine.Refusal. Other errors say that this cannot be told now.
 func (h *Host) vet(req *wire.JoinRequest) (*hostRecord, error) {
 	if req.Addr == "" {
 		return nil, errNoAddr
@@ -66,32 +66,36 @@ func (h *Host) vet(req *wire.JoinRequest) (*hostRecord, error) {
 		return nil, err
 	}
 	joined, token, err = h.lookUp(req)
-	if err == nil && joined == nil && token == nil {
-		err = errNoToken
+	switch {
+	case err != nil:
+		return nil, err
+	case token != nil:
+		return nil, nil
+	case joined == nil:
+		return nil, errNoToken
 	}
-	return joined, err
+	return joined, nil
 }
 
 // lookUp finds who asks, as far as this host has read the registry.
-func (h *Host) lookUp(req *wire.JoinRequest) (*hostRecord, *tokenRecord, error) {
+func (h *Host) lookUp(req *wire.JoinRequest) (joined *hostRecord, token *tokenRecord, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, m := range h.membersLocked() {
-		if m.Incarnation == req.Incarnation {
-			return &hostRecord{ID: m.Host, Addr: m.Addr, Incarnation: m.Incarnation}, nil, nil
-		}
-	}
 	for _, incarnation := range h.directory.removed {
 		if incarnation == req.Incarnation {
 			return nil, nil, errWasRemoved
 		}
 	}
-	secret := secretOf(req.Secret)
-	i := slices.IndexFunc(h.directory.tokens, func(t tokenRecord) bool { return t.Secret == secret })
-	if i < 0 {
-		return nil, nil, nil
+	for _, m := range h.membersLocked() {
+		if m.Incarnation == req.Incarnation {
+			joined = &hostRecord{ID: m.Host, Addr: m.Addr, Incarnation: m.Incarnation}
+		}
 	}
-	return nil, &h.directory.tokens[i], nil
+	secret := secretOf(req.Secret)
+	if i := slices.IndexFunc(h.directory.tokens, func(t tokenRecord) bool { return t.Secret == secret }); i >= 0 {
+		token = &h.directory.tokens[i]
+	}
+	return joined, token, nil
 }
 
 // linkedHosts are those of ids that this host has a link to, or is.
