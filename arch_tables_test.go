@@ -9,11 +9,12 @@ const module = "github.com/lockstep-rsm/lockstep"
 // that is in it; a key that ends in /* names each folder inside as a room of its own; the longest
 // key that fits decides. A folder without a floor is refused, so that nobody builds beside the house.
 var floors = map[string]int{
-	"raft/quorum": 0,
-	"raft/digest": 0,
-	"machine":     0,
-	"env":         0,
-	"web":         0,
+	"raft/quorum":       0,
+	"raft/digest":       0,
+	"machine":           0,
+	"env":               0,
+	"internal/freeport": 0,
+	"web":               0,
 
 	"raft":             1,
 	"internal/session": 1,
@@ -49,7 +50,7 @@ var floors = map[string]int{
 
 // testGrounds are the rooms that a test may import from any floor: the simulated world and the
 // machines that tests run in it.
-var testGrounds = set("sim", "sim/world", "sim/check", "machine/machinetest", "machine/counter")
+var testGrounds = set("sim", "sim/world", "sim/check", "machine/machinetest", "machine/counter", "internal/freeport")
 
 // pureRooms may import the packages of pureImports and nothing else of the standard library (A1).
 var (
@@ -104,17 +105,18 @@ var blockingRooms = map[string]string{
 
 // doorRooms may reach the operating system themselves (A5). All others go through an env.Env.
 var doorRooms = map[string]string{
-	"env":      "it is the door",
-	"server":   "listeners",
-	"server/*": "listeners",
-	"cli":      "arguments, terminals, child processes",
-	"cmd":      "the process",
-	"bench":    "measures the real clock and disk",
-	"e2e":      "real processes",
-	"examples": "users' programs",
-	"tools":    "build tools",
-	"model":    "says how long an exploration took, and ends with a code",
-	"sim":      "keeps found seeds in testdata, reports real time spent; what it simulates stands in sim/world",
+	"env":               "it is the door",
+	"server":            "listeners",
+	"server/*":          "listeners",
+	"cli":               "arguments, terminals, child processes",
+	"cmd":               "the process",
+	"bench":             "measures the real clock and disk",
+	"e2e":               "real processes",
+	"examples":          "users' programs",
+	"tools":             "build tools",
+	"model":             "says how long an exploration took, and ends with a code",
+	"internal/freeport": "finds free ports for tests",
+	"sim":               "keeps found seeds in testdata, reports real time spent; what it simulates stands in sim/world",
 
 	"machine/machinetest": "measures what a View costs",
 }

@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/lockstep-rsm/lockstep"
+	"github.com/lockstep-rsm/lockstep/internal/freeport"
 	"github.com/lockstep-rsm/lockstep/machine"
 	"github.com/lockstep-rsm/lockstep/machine/counter"
 )
@@ -28,15 +28,13 @@ type trio struct {
 
 func newTrio(t *testing.T) *trio {
 	t.Helper()
-	c := &trio{t: t, hosts: make([]*lockstep.Host, 3)}
+	addrs, err := freeport.Addrs(3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &trio{t: t, addrs: addrs, hosts: make([]*lockstep.Host, 3)}
 	for range 3 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		c.addrs = append(c.addrs, l.Addr().String())
 		c.dirs = append(c.dirs, t.TempDir())
-		l.Close()
 	}
 	t.Cleanup(func() {
 		for i := range c.hosts {

@@ -11,6 +11,8 @@ import (
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.uber.org/zap"
+
+	"github.com/lockstep-rsm/lockstep/internal/freeport"
 )
 
 // etcdEngine runs etcd's server, asked without its network API: with its store of revisions, which
@@ -23,7 +25,7 @@ func (etcdEngine) open(p place) (replica, error) {
 	if p.groupCount() > 1 {
 		return nil, oneGroup
 	}
-	client, err := freeAddrs(1)
+	client, err := freeport.Addrs(1)
 	if err != nil {
 		return nil, err
 	}

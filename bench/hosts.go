@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/lockstep-rsm/lockstep/internal/freeport"
 )
 
 // hosts are three replica processes of one engine.
@@ -32,7 +34,7 @@ func startHosts(t task) (hosts, error) {
 	case strings.HasPrefix(t.Peer, "floor"):
 		return nil, noReplication
 	}
-	addrs, err := freeAddrs(6)
+	addrs, err := freeport.Addrs(6)
 	if err != nil {
 		return nil, err
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net"
 	"strings"
 	"time"
 )
@@ -89,18 +88,4 @@ func asUnable(err error) string {
 		return string(u)
 	}
 	return ""
-}
-
-// freeAddrs finds addresses of loopback that nobody listens on.
-func freeAddrs(n int) ([]string, error) {
-	addrs := make([]string, n)
-	for i := range addrs {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, fmt.Errorf("find a free port: %w", err)
-		}
-		defer l.Close() // all at the end: each port is another
-		addrs[i] = l.Addr().String()
-	}
-	return addrs, nil
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/lockstep-rsm/lockstep/internal/freeport"
 )
 
 // processes are three server processes of one cluster, each with an endpoint of the etcd v3 API.
@@ -21,7 +23,7 @@ type processes struct {
 
 // startProcesses starts servers: the program of Lockstep, or etcd in copies of this program.
 func startProcesses(peer, program, dir string) (*processes, error) {
-	addrs, err := freeAddrs(6)
+	addrs, err := freeport.Addrs(6)
 	if err != nil {
 		return nil, err
 	}

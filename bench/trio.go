@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/lockstep-rsm/lockstep/internal/freeport"
 )
 
 // A trio is three hosts in this process. Operations go to the leader of their group.
@@ -18,7 +20,7 @@ type trio struct {
 }
 
 func openTrio(dir string, groups int, open func(place) (replica, error)) (*trio, error) {
-	addrs, err := freeAddrs(3)
+	addrs, err := freeport.Addrs(3)
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/lockstep-rsm/lockstep/env"
+	"github.com/lockstep-rsm/lockstep/internal/freeport"
 )
 
 // brokenDisk is the real world, but for synchronous writes, which fail once broken is set.
@@ -68,11 +69,11 @@ func TestServeEndsWhenItsLogFails(t *testing.T) {
 	var said sharedBuffer
 	getenv := func(string) string { return "" }
 	server := Program{Version: "test", Out: &said, Err: &said, Getenv: getenv, env: disk}
-	client, err := freePort()
+	addrs, err := freeport.Addrs(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir, at := t.TempDir(), address(client, 0)
+	dir, at := t.TempDir(), addrs[0]
 	code := make(chan int, 1)
 	go func() {
 		code <- server.Run([]string{"serve", "--data", dir, "--client", at, "--host", "127.0.0.1:0", "--max-wal-bytes", "64MiB"})

@@ -4,18 +4,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/lockstep-rsm/lockstep/internal/freeport"
 	"github.com/lockstep-rsm/lockstep/machine"
 	"github.com/lockstep-rsm/lockstep/sim"
 	"github.com/lockstep-rsm/lockstep/sim/workload"
@@ -149,43 +152,42 @@ func vanish(ts *testscript.TestScript, within string) {
 }
 
 // givePorts finds two ports that are free with all that follow from them, so that scripts may run at
-// once: CLIENT, CLIENT2 to CLIENT4, HOST, HOST2 to HOST4.
+// once: CLIENT, CLIENT2, CLIENT3, HOST, HOST2, HOST3. The system gives none of them to the near end of a
+// connection, as it does above 32767. CLIENT4 and HOST4 are whole addresses, for a server that up does not
+// start.
 func givePorts(e *testscript.Env) error {
 	for range 50 {
-		base, err := freePort()
-		if err != nil {
-			return err
-		}
-		base = 3000 + base%20000
-		ports, ok := []string{}, true
-		for _, first := range []int{base, base + 1} {
-			for n := range 4 {
-				addr := address(first, n)
+		first := 1100 + 2*rand.IntN(800)
+		var ports []string
+		for _, port := range []int{first, first + 1} {
+			for n := range 3 {
+				addr := address(port, n)
 				l, err := net.Listen("tcp", addr)
-				if ok = ok && err == nil; err == nil {
-					_ = l.Close()
+				if err != nil {
+					break
 				}
+				_ = l.Close()
 				_, port, _ := net.SplitHostPort(addr)
 				ports = append(ports, port)
 			}
 		}
-		if !ok {
+		if _, taken := given.LoadOrStore(first, true); taken || len(ports) < 6 {
 			continue
 		}
-		for i, name := range []string{"CLIENT", "CLIENT2", "CLIENT3", "CLIENT4", "HOST", "HOST2", "HOST3", "HOST4"} {
+		fourth, err := freeport.Addrs(2)
+		if err != nil {
+			return err
+		}
+		for i, name := range []string{"CLIENT", "CLIENT2", "CLIENT3", "HOST", "HOST2", "HOST3"} {
 			e.Setenv(name, ports[i])
 		}
+		e.Setenv("CLIENT4", fourth[0])
+		e.Setenv("HOST4", fourth[1])
 		e.Setenv("LOCKSTEP_ENDPOINTS", fmt.Sprintf("127.0.0.1:%s,127.0.0.1:%s,127.0.0.1:%s", ports[0], ports[1], ports[2]))
 		return nil
 	}
 	return errors.New("find free ports: none in 50 tries")
 }
 
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
-}
+// given are the first ports of all scripts.
+var given sync.Map

@@ -20,7 +20,7 @@ import (
 // TestFourthServerJoinsAndVotes: a token from one server, one start of another, and it votes; then a
 // founder is removed by etcd's own request.
 func TestFourthServerJoinsAndVotes(t *testing.T) {
-	founders := []string{freeAddr(t), freeAddr(t), freeAddr(t)}
+	founders := freeAddrs(t, 3)
 	servers := make([]*Server, 0, 4)
 	for _, addr := range founders {
 		servers = append(servers, open(t, func(o *Options) { o.Host.Addr, o.Host.Founders = addr, founders }))
@@ -49,7 +49,7 @@ func TestFourthServerJoinsAndVotes(t *testing.T) {
 	})
 	var token admin.TokenAnswer
 	until("a token", func() bool { return askToken(ctx, t, servers[1], &token) })
-	servers = append(servers, open(t, func(o *Options) { o.Host.Addr, o.Host.Join = freeAddr(t), token.Token }))
+	servers = append(servers, open(t, func(o *Options) { o.Host.Addr, o.Host.Join = freeAddrs(t, 1)[0], token.Token }))
 	until("four voters", func() bool { return len(servers[3].group.Status().Configuration.Voters) == 4 })
 	until("four members that tell their endpoints", func() bool {
 		got, err := cluster.MemberList(ctx, &pb.MemberListRequest{Linearizable: true})

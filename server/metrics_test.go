@@ -74,10 +74,7 @@ func checkSamples(t *testing.T, text string) map[string]string {
 
 // openThree serves one cluster from three servers.
 func openThree(t *testing.T) []*Server {
-	var hosts []string
-	for range 3 {
-		hosts = append(hosts, freeAddr(t))
-	}
+	hosts := freeAddrs(t, 3)
 	servers := make([]*Server, 3)
 	for i := range servers {
 		servers[i] = open(t, func(o *Options) { o.Host.Addr, o.Host.Founders = hosts[i], hosts })

@@ -3,11 +3,13 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,24 +19,25 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/lockstep-rsm/lockstep"
+	"github.com/lockstep-rsm/lockstep/internal/freeport"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// freeAddr is a loopback address that nobody listens on.
-func freeAddr(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+// freeAddrs are n loopback addresses that nobody listens on.
+func freeAddrs(t *testing.T, n int) []string {
+	t.Helper()
+	addrs, err := freeport.Addrs(n)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return addrs
 }
 
 func open(t *testing.T, change ...func(*Options)) *Server {
 	t.Helper()
 	o := Options{
-		Client: freeAddr(t), Version: "test", Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Client: freeAddrs(t, 1)[0], Version: "test", Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		Host: lockstep.Options{Dir: t.TempDir(), WALSegmentBytes: 1 << 20, MaxWALBytes: 64 << 20},
 	}
 	for _, f := range change {
@@ -150,7 +153,8 @@ func TestPlaintextStaysOnLoopback(t *testing.T) {
 
 // A host that refuses reads for want of room is busy, not dead: a supervisor must leave it alone.
 func TestBusyHostIsAlive(t *testing.T) {
-	s := open(t, func(o *Options) { o.Host.MaxInboxBytes = 64 << 10 })
+	const room, each = 64 << 10, 256 // the inbox's bytes, and those of one read that waits there
+	s := open(t, func(o *Options) { o.Host.MaxInboxBytes = room })
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	for {
@@ -162,32 +166,24 @@ func TestBusyHostIsAlive(t *testing.T) {
 		}
 	}
 	waits, end := context.WithCancel(ctx)
-	busy := make(chan error, 1000)
-	for range cap(busy) {
-		go func() {
-			_, _, err := s.group.View(waits, lockstep.ReadOptions{Level: lockstep.AtLeast, After: 1 << 40})
-			busy <- err
-		}()
-	}
-	for !errors.Is(<-busy, lockstep.ErrBusy) {
-	}
-	for { // a call that ends may leave room for one of those that have not come yet
-		if status, _ := get(t, s, "/readyz"); status == 503 {
-			break
+	var waiting sync.WaitGroup
+	eventually(t, func() error { // nothing else asks, so what is full stays full
+		left := room - s.Status().InboxBytes
+		for range left / each {
+			waiting.Go(func() { _, _, _ = s.group.View(waits, lockstep.ReadOptions{Level: lockstep.AtLeast, After: 1 << 40}) })
 		}
-		if ctx.Err() != nil {
-			t.Fatal("not busy")
+		if left >= each {
+			return fmt.Errorf("%d bytes of the inbox are free", left)
 		}
-	}
+		return nil
+	})
 	for path, want := range map[string]int{"/livez": 200, "/health?serializable=true": 200, "/readyz": 503} {
 		if status, body := get(t, s, path); status != want {
 			t.Errorf("%s of a busy host: got %d %q, want %d", path, status, body, want)
 		}
 	}
 	end()
-	for range cap(busy) - 1 {
-		<-busy
-	}
+	waiting.Wait()
 	if status, body := get(t, s, "/readyz"); status != 200 {
 		t.Errorf("/readyz after it cleared: %d %q", status, body)
 	}

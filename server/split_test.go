@@ -89,16 +89,20 @@ func TestGarbageOnTheClientPortHarmsNobody(t *testing.T) {
 	}
 }
 
-// certificate makes one for 127.0.0.1 that is its own authority.
-func certificate(t *testing.T) (cert, key string) {
+// certificate makes one for an address that is its own authority.
+func certificate(t *testing.T, addr string) (cert, key string) {
 	t.Helper()
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
 	secret, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.ParseIP(host)},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &secret.PublicKey, secret)
@@ -120,8 +124,9 @@ func certificate(t *testing.T) (cert, key string) {
 }
 
 func TestTLSCarriesBothProtocols(t *testing.T) {
-	cert, key := certificate(t)
-	s := open(t, func(o *Options) { o.Cert, o.Key, o.CA = cert, key, cert })
+	addr := freeAddrs(t, 1)[0]
+	cert, key := certificate(t, addr)
+	s := open(t, func(o *Options) { o.Client, o.Cert, o.Key, o.CA = addr, cert, key, cert })
 	pair, err := tls.LoadX509KeyPair(cert, key)
 	if err != nil {
 		t.Fatal(err)

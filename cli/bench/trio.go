@@ -12,6 +12,7 @@ import (
 
 	"github.com/lockstep-rsm/lockstep"
 	"github.com/lockstep-rsm/lockstep/env"
+	"github.com/lockstep-rsm/lockstep/internal/freeport"
 	"github.com/lockstep-rsm/lockstep/machine"
 )
 
@@ -27,7 +28,7 @@ const startTime = 20 * time.Second
 func openTrio(ctx context.Context, e env.Env, dir string, fdatasync bool) (*trio, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
-	addrs, err := freeAddrs(e, 3)
+	addrs, err := freeport.Addrs(3)
 	if err != nil {
 		return nil, err
 	}
@@ -75,18 +76,4 @@ func (t *trio) close() {
 			_ = h.Close() // what it wrote is removed anyway
 		}
 	}
-}
-
-// freeAddrs finds addresses of loopback that nobody listens on.
-func freeAddrs(e env.Env, n int) ([]string, error) {
-	addrs := make([]string, n)
-	for i := range addrs {
-		l, err := e.Net().Listen("127.0.0.1:0")
-		if err != nil {
-			return nil, fmt.Errorf("find a free port: %w", err)
-		}
-		defer l.Close() // all at the end: each port is another
-		addrs[i] = l.Addr().String()
-	}
-	return addrs, nil
 }
