@@ -18,8 +18,10 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/lockstep-rsm/lockstep"
 	"github.com/lockstep-rsm/lockstep/internal/freeport"
 	"github.com/lockstep-rsm/lockstep/machine"
+	"github.com/lockstep-rsm/lockstep/machine/kv"
 	"github.com/lockstep-rsm/lockstep/sim"
 	"github.com/lockstep-rsm/lockstep/sim/workload"
 )
@@ -31,7 +33,7 @@ func TestMain(m *testing.M) {
 			broken.Check = func(machine.View) error { return errors.New("never right") }
 			p := Program{
 				Version: "test", Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv, Environ: os.Environ,
-				Loads: map[string]sim.Options{"kv": workload.KV(), "counter": workload.Counter(), "broken": broken},
+				Loads: map[string]sim.Options{"kv": workload.KV(), "counter": workload.Counter(), "broken": broken, "stale": stale()},
 			}
 			if os.Getenv("NO_SIMULATOR") != "" {
 				p.Loads = nil
@@ -40,6 +42,42 @@ func TestMain(m *testing.M) {
 		},
 	})
 }
+
+// stale is the key-value store with a bug: a replica shows the state as it was a batch before. Its client puts, then gets.
+func stale() sim.Options {
+	o := workload.KV()
+	o.Clients = 1
+	o.Client = func(ctx context.Context, c *sim.Client) {
+		get, _ := (&kv.Op{Range: &kv.Range{Key: []byte("k")}}).AppendBinary(nil)
+		for n := 0; ctx.Err() == nil; n++ {
+			put, _ := (&kv.Op{Put: &kv.Put{Key: []byte("k"), Value: fmt.Appendf(nil, "%d.%d", c.N, n)}}).AppendBinary(nil)
+			_, _ = c.Propose(ctx, put)
+			_, _ = c.Read(ctx, get, lockstep.ReadOptions{})
+			c.Sleep(100 * time.Millisecond)
+		}
+	}
+	inner := o.Machine.New
+	o.Machine.New = func(p *machine.Place) (machine.StateMachine, error) {
+		m, err := inner(p)
+		if err != nil || p.Dir == "witness" {
+			return m, err
+		}
+		return &late{StateMachine: m, view: m.View()}, nil
+	}
+	return o
+}
+
+type late struct {
+	machine.StateMachine
+	view machine.View
+}
+
+func (l *late) Apply(batch []machine.Command, out *machine.Results) error {
+	l.view = l.StateMachine.View()
+	return l.StateMachine.Apply(batch, out)
+}
+
+func (l *late) View() machine.View { return l.view }
 
 // TestScripts runs testdata/*.txtar: what a person types, and what is answered.
 //

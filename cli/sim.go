@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -41,7 +42,9 @@ func (p *Program) simRun() *cobra.Command {
 		Use: "run", Short: "Simulate seeds, and print the hash of each trace", Args: exactly(0),
 		Long: `Simulate seeds, each twice: the same seed on the same build has the same trace, whose hash is printed. Below stand the
 faults that were drawn, in how many seeds two of them met, and the probes: rare branches, and how often they were reached.
-The first seed that breaks a promise is shrunk, and written as a recording. Exit code 1: a promise was broken.`,
+The first seed that breaks a promise is shrunk, and written as a recording. The last line is the verdict: clean or broken.
+Exit code 1: a promise was broken, a history could not be judged in time, or, of 500 seeds and more, something was
+never reached.`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			o, err := p.simOptions(s.load)
 			if err != nil {
@@ -118,10 +121,10 @@ func (p *Program) campaign(ctx context.Context, s *simulation, o sim.Options) er
 	if _, err := rep.WriteTo(p.Out); err != nil {
 		return err
 	}
-	fmt.Fprintf(p.Out, "%.1f seeds/s, each twice; %.0f simulated seconds in each second on each processor\n", float64(rep.Seeds)/rep.Took.Seconds(), rep.Speed())
 	if failure != nil {
 		fmt.Fprintln(p.Out, failure.Text(again(failure, s)))
 	}
+	fmt.Fprintln(p.Out, rep)
 	return rep.Verdict()
 }
 
@@ -144,6 +147,7 @@ type told struct {
 	writer progress.Writer
 	bar    *progress.Tracker
 	hashes []seedJSON
+	width  int // of the seeds' column
 }
 
 // Of so many seeds each gets its line; of more there is one line in every tellEvery.
@@ -153,7 +157,7 @@ const (
 )
 
 func (p *Program) tell(s *simulation) *told {
-	t := &told{p: p, seeds: s.seeds, began: time.Now()}
+	t := &told{p: p, seeds: s.seeds, began: time.Now(), width: max(4, len(strconv.FormatUint(s.seed+uint64(s.seeds)-1, 10)))}
 	t.last = t.began
 	if p.output != "json" && isTerminal(p.Out) && s.seeds > 1 {
 		t.writer = progress.NewWriter()
@@ -165,22 +169,25 @@ func (p *Program) tell(s *simulation) *told {
 		t.writer.AppendTracker(t.bar)
 		p.env.Run("progress", t.writer.Render)
 	}
+	if t.bar == nil && p.output != "json" && s.seeds < lineEach {
+		fmt.Fprintf(p.Out, "%*s  %-16s  %8s  %9s  %5s  %8s\n", t.width, "seed", "hash", "events", "simulated", "hosts", "answered")
+	}
 	return t
 }
 
 // each is told of a seed.
 func (t *told) each(r sim.Result, err error) {
 	t.done++
-	line := fmt.Sprintf("seed %d hash %016x events %d simulated %v hosts %d calls %d", r.Seed, r.Hash, r.Events, r.Time, r.Hosts, r.Calls)
+	line := fmt.Sprintf("%*d  %016x  %8d  %7.1f s  %5d  %8d", t.width, r.Seed, r.Hash, r.Events, r.Time.Seconds(), r.Hosts, r.Calls)
 	problem := ""
 	if err != nil {
 		t.broken++
 		problem = err.Error()
-		line = fmt.Sprintf("seed %d broken: %v", r.Seed, err)
+		line = fmt.Sprintf("%*d  broken: %v", t.width, r.Seed, err)
 	}
 	switch {
 	case t.p.output == "json":
-		t.hashes = append(t.hashes, seedJSON{r.Seed, fmt.Sprintf("%016x", r.Hash), r.Events, r.Time.Seconds(), r.Hosts, r.Calls, problem})
+		t.hashes = append(t.hashes, seedOf(&r, problem))
 	case t.bar != nil:
 		t.bar.Increment(1)
 		if err != nil {
@@ -227,7 +234,7 @@ printed. Recordings of a test in Go are played by that test. Exit code 1: a prom
 				return p.picture(html, o, len(rec.Decisions), func(o sim.Options) (sim.Result, error) { return sim.Replay(rec, o) })
 			}
 			r, err := sim.Replay(rec, o)
-			if werr := p.played(&r, len(rec.Decisions)); werr != nil {
+			if werr := p.played(&r, len(rec.Decisions), ""); werr != nil {
 				return werr
 			}
 			return err
@@ -251,22 +258,31 @@ func (p *Program) picture(file string, o sim.Options, decisions int, play func(s
 	if decisions == 0 {
 		decisions = len(r.Recording.Decisions)
 	}
-	if werr := p.played(&r, decisions); werr != nil {
+	unexplained, werr := r.DrawUnexplained(file)
+	if werr != nil {
+		return werr
+	}
+	if werr := p.played(&r, decisions, unexplained); werr != nil {
 		return werr
 	}
 	return err
 }
 
-// played prints what one run came to.
-func (p *Program) played(r *sim.Result, decisions int) error {
+// played prints what one run came to. Unexplained is the file with the picture of calls that no order explains, if any.
+func (p *Program) played(r *sim.Result, decisions int, unexplained string) error {
 	if p.output == "json" {
 		problem := ""
 		if len(r.Broken) > 0 {
 			problem = r.Broken[0]
 		}
-		return p.json(seedJSON{r.Seed, fmt.Sprintf("%016x", r.Hash), r.Events, r.Time.Seconds(), r.Hosts, r.Calls, problem})
+		out := seedOf(r, problem)
+		out.Unexplained = unexplained
+		return p.json(out)
 	}
 	fmt.Fprintf(p.Out, "seed %d decisions %d hash %016x events %d simulated %v hosts %d calls %d\n", r.Seed, decisions, r.Hash, r.Events, r.Time, r.Hosts, r.Calls)
+	if unexplained != "" {
+		fmt.Fprintf(p.Out, "calls that no order explains: %s\n", unexplained)
+	}
 	return nil
 }
 

@@ -1,6 +1,10 @@
 package cli
 
-import "github.com/lockstep-rsm/lockstep/sim"
+import (
+	"fmt"
+
+	"github.com/lockstep-rsm/lockstep/sim"
+)
 
 // What --output json prints of simulations; fields are only added.
 type (
@@ -12,6 +16,8 @@ type (
 		Hosts   int     `json:"hosts"`
 		Calls   int     `json:"calls"`
 		Broken  string  `json:"broken,omitempty"`
+
+		Unexplained string `json:"unexplained,omitempty"`
 	}
 	countJSON struct {
 		Name  string `json:"name"`
@@ -37,6 +43,8 @@ type (
 		Played    int         `json:"played"`
 		Events    uint64      `json:"events"`
 		Calls     int         `json:"calls"`
+		Judged    int         `json:"judged"`
+		Unknown   int         `json:"unknown"`
 		Simulated float64     `json:"simulated_seconds"`
 		Seconds   float64     `json:"seconds"`
 		Rate      float64     `json:"seeds_per_second"`
@@ -50,14 +58,22 @@ type (
 	}
 )
 
+func seedOf(r *sim.Result, broken string) seedJSON {
+	return seedJSON{
+		Seed: r.Seed, Hash: fmt.Sprintf("%016x", r.Hash), Events: r.Events, Seconds: r.Time.Seconds(), Hosts: r.Hosts,
+		Calls: r.Calls, Broken: broken,
+	}
+}
+
 func reportJSON(rep *sim.Report, seeds []seedJSON, failure *sim.Failure) campaignJSON {
 	out := campaignJSON{
 		First: rep.First, Asked: rep.Asked, Played: rep.Seeds, Events: rep.Events, Calls: rep.Calls,
+		Judged: rep.Judged, Unknown: rep.Unknown,
 		Simulated: rep.Time.Seconds(), Seconds: rep.Took.Seconds(), Rate: float64(rep.Seeds) / rep.Took.Seconds(), Speed: rep.Speed(),
 		Faults: []countJSON{}, Pairs: []pairJSON{}, Probes: []countJSON{}, Never: append([]string{}, rep.Never...), Seeds: seeds,
 	}
-	for _, c := range rep.Faults {
-		out.Faults = append(out.Faults, countJSON{Name: c.Name, Count: c.N})
+	for i, c := range rep.Faults {
+		out.Faults = append(out.Faults, countJSON{c.Name, c.N, rep.Drawn[i].N})
 	}
 	for _, c := range rep.Pairs {
 		out.Pairs = append(out.Pairs, pairJSON{c.A, c.B, c.Seeds})

@@ -16,6 +16,7 @@ func TestWhatWasNeverReachedIsNamed(t *testing.T) {
 	s := sim.Summary{
 		Seeds:  500,
 		Faults: []sim.Count{{Name: "crash", N: 9}, {Name: "pause"}},
+		Drawn:  []sim.Count{{Name: "crash", N: 4}, {Name: "pause"}},
 		Pairs:  []sim.Pair{{A: "crash", B: "pause"}},
 		Probes: []sim.Count{{Name: "snapshot installed", N: 60}, {Name: "forward refused"}, {Name: "call refused as busy"}},
 		With:   []sim.Count{{Name: "snapshot installed", N: 49}, {Name: "forward refused"}, {Name: "call refused as busy"}},
@@ -32,15 +33,29 @@ func TestWhatWasNeverReachedIsNamed(t *testing.T) {
 	if _, err := s.WriteTo(&out); err != nil {
 		t.Fatal(err)
 	}
-	for _, line := range []string{"  fault crash                                     9", "  fault pause                                     0", "  probe snapshot installed                       60  in 49 seeds"} {
+	for _, line := range []string{
+		"     1 crash                                               9        4\n", "     2 pause                                               0        0           0\n",
+		"\nfaults never drawn: pause\n", "       snapshot installed                                 60       49\n",
+	} {
 		if !strings.Contains(out.String(), line) {
 			t.Errorf("does not print %q:\n%s", line, out.String())
 		}
 	}
-	s.Faults[1].N, s.Pairs[0].Seeds, s.Probes[1].N, s.With[0].N = 3, 2, 1, 50
+	if text := r.String(); !strings.HasPrefix(text, "not clean: 500 seeds, ") {
+		t.Errorf("the last line is %q", text)
+	}
+	s.Faults[1].N = 3
+	out.Reset()
+	if _, err := s.WriteTo(&out); err != nil || !strings.Contains(out.String(), "\nnever together: crash with pause\n") {
+		t.Errorf("does not print the pair that was never drawn, %v:\n%s", err, out.String())
+	}
+	s.Pairs[0].Seeds, s.Probes[1].N, s.With[0].N = 2, 1, 50
 	r = sim.Report{Summary: s, Never: s.Unreached()}
 	if err := r.Verdict(); err != nil {
 		t.Errorf("all was reached, and the verdict is %v", err)
+	}
+	if r.Unknown = 1; r.Verdict() == nil || !strings.HasPrefix(r.String(), "not clean: ") {
+		t.Errorf("a history was not judged, and the verdict is %v: %s", r.Verdict(), r.String())
 	}
 }
 

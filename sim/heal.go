@@ -105,11 +105,7 @@ func (r *run) finish() bool {
 		}
 	}
 	r.calls.Finish()
-	if r.o.Judge != nil {
-		if err := r.o.Judge(r.calls.All); err != nil {
-			r.broken("judge: %v", err)
-		}
-	}
+	r.judge()
 	closed := 0
 	for _, h := range r.hosts {
 		r.w.Go(world.Driver, "close", func() {

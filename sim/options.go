@@ -17,7 +17,7 @@ type Options struct {
 	Machine machine.Kind
 	Client  func(ctx context.Context, c *Client) // one client's life, Clients of them at once; ctx ends with the simulated time
 	Check   func(v machine.View) error           // your invariant: each replica, each mark, and the end. nil: none
-	Judge   func(calls []*check.Call) error      // Unstable. An independent judge of the whole history, at the end. nil: none
+	Judge   func([]*check.Call) check.Verdict    // Unstable. An independent judge of the whole history, at the end. nil: none
 
 	Hosts, Clients, Seeds int           // zero: 3 or 5 by seed; 4; 100 (with -short 10)
 	First                 uint64        // the first seed. Zero: 1

@@ -3,7 +3,11 @@ package sim
 import (
 	"errors"
 	"fmt"
+	"io"
+	"os"
+	"path/filepath"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/lockstep-rsm/lockstep/sim/check"
@@ -23,6 +27,10 @@ type Result struct {
 	Faults []Count  // injected, by kind
 	Probes []Count  // situations met, each by its name, in a fixed order
 	Broken []string // promises, the first first; none: all is well
+
+	Judged      int                     // calls that Options.Judge looked at
+	Unknown     int                     // parts of the history that its time did not suffice for
+	Unexplained func(w io.Writer) error // draws the calls that it found no explanation for, as a page. nil: there are none
 
 	Recording *Recording // all that was decided
 
@@ -99,7 +107,38 @@ func play(seed uint64, o Options, rec *Recording) (result Result, err error) {
 	if !r.done && len(r.violations) == 0 {
 		r.broken("the simulation did not end within %v after healing; parked:\n%s", limit, r.w.Dump())
 	}
+	if len(r.violations) > 0 && r.o.HTML != nil {
+		r.judge() // what broke may be a call's answer, and that can be drawn
+	}
 	return r.result(), r.err()
+}
+
+// judge asks the independent judge of the whole history, once.
+func (r *run) judge() {
+	if r.o.Judge == nil || r.verdict != nil {
+		return
+	}
+	v := r.o.Judge(r.calls.All)
+	if r.verdict = &v; v.Broken != nil {
+		r.broken("judge: %v", v.Broken)
+	}
+}
+
+// DrawUnexplained writes the picture of the calls that no order explains, if there is one, into a file beside the
+// timeline, and returns the file's name. Empty: there is none.
+func (r *Result) DrawUnexplained(timeline string) (name string, err error) {
+	if r.Unexplained == nil {
+		return "", nil
+	}
+	name = strings.TrimSuffix(timeline, filepath.Ext(timeline)) + ".calls.html"
+	f, err := os.Create(name)
+	if err != nil {
+		return "", fmt.Errorf("draw the unexplained calls: %w", err)
+	}
+	if err := errors.Join(r.Unexplained(f), f.Close()); err != nil {
+		return "", fmt.Errorf("draw the unexplained calls: %w", err)
+	}
+	return name, nil
 }
 
 // panicKind is what panics at one place have in common: the number of the invariant that was asserted.

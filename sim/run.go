@@ -25,6 +25,7 @@ type run struct {
 	faults     [16]uint64
 	probes     probes
 	violations []violation
+	verdict    *check.Verdict // of Options.Judge; nil: it was not asked yet
 	settings   settings
 	plan       *plan // nil: decisions are drawn
 	recording  *Recording
@@ -221,6 +222,9 @@ func (r *run) result() Result {
 	}
 	if len(r.violations) > 0 {
 		out.kind, out.broke = r.violations[0].kind, r.violations[0].at
+	}
+	if v := r.verdict; v != nil {
+		out.Judged, out.Unknown, out.Unexplained = v.Judged, v.Unknown, v.Draw
 	}
 	for i, name := range faultNames {
 		if drawn&r.o.Faults&(1<<i) != 0 {

@@ -93,6 +93,7 @@ func playSeeds(t testing.TB, o Options) {
 	case err != nil:
 		t.Error(err)
 	default:
+		fmt.Fprintf(&b, "%d seeds, %.0f simulated seconds, %d operations checked, %d verdicts unknown\n", sum.Seeds, sum.Time.Seconds(), sum.Calls, sum.Unknown)
 		_, _ = sum.WriteTo(&b)
 		t.Log(b.String())
 	}
@@ -122,6 +123,7 @@ func playOne(t testing.TB, one string, o Options) {
 	}
 	defer traced(t, &o)()
 	r, err := Play(seed, o)
+	drawUnexplained(t, &r)
 	t.Logf("seed %d: hash %016x, %d events, %v simulated, %d calls\n%v\n%v", seed, r.Hash, r.Events, r.Time, r.Calls, r.Faults, r.Probes)
 	if err != nil {
 		t.Error(err)
@@ -137,10 +139,27 @@ func playFile(t testing.TB, name string, o Options) {
 	}
 	defer traced(t, &o)()
 	r, err := Replay(rec, o)
+	drawUnexplained(t, &r)
 	t.Logf("hash %016x, %d events, %v simulated, %d calls", r.Hash, r.Events, r.Time, r.Calls)
 	if err != nil {
 		f := Examine(context.Background(), r, err, o, 0, "")
 		t.Error(strings.Join(append([]string{strings.TrimPrefix(err.Error(), ErrBroken.Error()+": ")}, f.Hints...), "\n    "))
+	}
+}
+
+// drawUnexplained draws, beside the timeline that the environment names, the calls that no order explains.
+func drawUnexplained(t testing.TB, r *Result) {
+	t.Helper()
+	timeline := os.Getenv("LOCKSTEP_HTML")
+	if timeline == "" {
+		return
+	}
+	name, err := r.DrawUnexplained(timeline)
+	if err != nil {
+		t.Error(err)
+	}
+	if name != "" {
+		t.Logf("calls that no order explains: %s", name)
 	}
 }
 

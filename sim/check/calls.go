@@ -18,6 +18,8 @@ type Call struct {
 	Query        bool
 	Input        []byte
 	Began, Ended time.Duration // of the world
+	Opened       uint64        // its beginning's place among all beginnings and ends: many share an instant
+	Closed       uint64        // likewise of its end. Zero: it has not ended
 	Index        machine.Index // with Outcome Answered, or Ran
 	Ordinal      uint32
 	Output       []byte // the answer; with Refusal nil
@@ -54,6 +56,7 @@ type Calls struct {
 	taken map[place]*Call
 	sent  map[string]int // commands by their bytes, those that are Never in the log left out
 	ended [Ran + 1]int
+	turns uint64 // beginnings and ends
 }
 
 // rise is a time at which floor has risen.
@@ -94,7 +97,8 @@ func (c *Calls) Ended(o Outcome) int { return c.ended[o] }
 
 // Begin notes that a call is made.
 func (c *Calls) Begin(call *Call) {
-	call.floor = c.floor
+	c.turns++
+	call.Opened, call.floor = c.turns, c.floor
 	c.All = append(c.All, call)
 	if !call.Query {
 		c.sent[string(call.Input)]++
@@ -103,6 +107,8 @@ func (c *Calls) Begin(call *Call) {
 
 // End notes how it ended, and judges the answer.
 func (c *Calls) End(call *Call) {
+	c.turns++
+	call.Closed = c.turns
 	c.ended[call.Outcome]++
 	switch {
 	case call.Outcome == Never && !call.Query:

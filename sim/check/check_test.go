@@ -1,6 +1,7 @@
 package check_test
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"testing"
@@ -289,17 +290,30 @@ func TestKVFindsALostWrite(t *testing.T) {
 	call := func(at int, in, out []byte, query bool) *check.Call {
 		return &check.Call{
 			Input: in, Output: out, Query: query, Linearizable: query, Outcome: check.Answered,
-			Began: time.Duration(at) * time.Second, Ended: time.Duration(at)*time.Second + time.Millisecond,
+			Began: time.Second, Ended: time.Second, // one moment: their order is told by the next
+			Opened: uint64(2 * at), Closed: uint64(2*at + 1),
 		}
 	}
 	put := call(1, encode(kv.Op{Put: &kv.Put{Key: []byte("k"), Value: []byte("v")}}), answer(kv.Result{Put: &kv.PutResult{}}), false)
 	get := encode(kv.Op{Range: &kv.Range{Key: []byte("k")}})
 	found := call(2, get, answer(kv.Result{Range: &kv.RangeResult{KVs: []*kv.KeyValue{{Key: []byte("k"), Value: []byte("v")}}}}), true)
 	lost := call(3, get, answer(kv.Result{Range: &kv.RangeResult{}}), true)
-	if err := check.KV([]*check.Call{put, found}); err != nil {
-		t.Errorf("a good history: %v", err)
+	if v := check.KV([]*check.Call{put, found}); v.Broken != nil || v.Judged != 2 || v.Unknown != 0 || v.Draw != nil {
+		t.Errorf("a good history: %+v", v)
 	}
-	if err := check.KV([]*check.Call{put, found, lost}); err == nil {
-		t.Error("a read that misses a completed write passes")
+	unanswered := *put
+	unanswered.Outcome, unanswered.Output, unanswered.Opened = check.Maybe, nil, 1
+	v := check.KV([]*check.Call{&unanswered, put, found, lost})
+	if v.Broken == nil || v.Judged != 4 || v.Draw == nil {
+		t.Fatalf("a read that misses a completed write passes: %+v", v)
+	}
+	var page bytes.Buffer
+	if err := v.Draw(&page); err != nil {
+		t.Fatal(err)
+	}
+	for _, call := range []string{`put \"v\" → done`, `put \"v\" → ?`, `get → \"v\"`, `get → nothing`} {
+		if !strings.Contains(page.String(), call) {
+			t.Errorf("the picture does not show the call %s", call)
+		}
 	}
 }

@@ -18,7 +18,7 @@ const judgeTime = 20 * time.Second
 // KV is a judge of machine/kv that knows nothing of logs: it looks for one order of all calls on
 // each key that explains every answer. Operations on several keys, and reads that may be old, are
 // left to the Witness.
-func KV(calls []*Call) error {
+func KV(calls []*Call) (v Verdict) {
 	var names []string
 	byKey := map[string][]porcupine.Operation{}
 	for _, c := range calls {
@@ -30,13 +30,21 @@ func KV(calls []*Call) error {
 			names = append(names, key)
 		}
 		byKey[key] = append(byKey[key], *op)
+		v.Judged++
 	}
 	for _, key := range names {
-		if porcupine.CheckOperationsTimeout(keyModel, byKey[key], judgeTime) == porcupine.Illegal {
-			return fmt.Errorf("no order of the %d calls on key %q explains their answers", len(byKey[key]), key)
+		ops := byKey[key]
+		switch porcupine.CheckOperationsTimeout(keyModel, ops, judgeTime) {
+		case porcupine.Unknown:
+			v.Unknown++
+		case porcupine.Illegal:
+			if v.Broken == nil {
+				v.Broken = fmt.Errorf("no order of the %d calls on key %q explains their answers", len(ops), key)
+				v.Draw = drawKey(ops)
+			}
 		}
 	}
-	return nil
+	return v
 }
 
 // keyStep is one operation on one key: what it does, and what it was answered.
@@ -75,6 +83,9 @@ var keyModel = porcupine.Model{
 		return out.value == has, has
 	},
 	Equal: func(a, b any) bool { return a.(string) == b.(string) },
+
+	DescribeOperation: func(input, output any) string { return input.(keyStep).describe(output.(keyAnswer)) },
+	DescribeState:     func(state any) string { return brief(state.(string)) },
 }
 
 // keyOperation translates a call; nil: it is none of one key, or tells nothing.
@@ -97,9 +108,9 @@ func keyOperation(c *Call) (string, *porcupine.Operation) {
 		if r.UnmarshalBinary(c.Output) != nil {
 			return "", nil
 		}
-		out, end = keyOutput(&r), int64(c.Ended)
+		out, end = keyOutput(&r), int64(c.Closed)
 	}
-	return key, &porcupine.Operation{ClientId: c.Client, Input: in, Call: int64(c.Began), Output: out, Return: end}
+	return key, &porcupine.Operation{ClientId: c.Client, Input: in, Call: int64(c.Opened), Output: out, Return: end}
 }
 
 func keyInput(op *kv.Op) (key string, in keyStep) {
