@@ -23,6 +23,7 @@ ONLY   ?=
 
 TOOL    := go tool -modfile=tools/go.mod
 GOFILES  = $(shell git ls-files --cached --others --exclude-standard '*.go')
+MODELS  := founding segment replica lease
 NESTED  := $(patsubst %/go.mod,%,$(wildcard */go.mod))
 
 # Steps that stand here only when their part of the tree does.
@@ -102,7 +103,7 @@ regress: bench
 
 # The rules first, then the code that follows them.
 model:
-	cd model && go run ./founding && go run ./segment && go run ./replica
+	cd model && for m in $(MODELS); do GOMEMLIMIT=4GiB go run ./$$m || exit 1; done
 	go test -tags $(TAGS) ./raft -run TestExplore -explore -v -timeout 60m
 
 # Each seed runs twice and must give one trace.

@@ -1,48 +1,12 @@
 // Command replica checks, by visiting every state within small bounds, the rules of voting, acknowledging
-// and recovery. It ends with 1 if something breaks while all rules are on, or if nothing does with one
-// switched off. README.md, one folder up, says what is modelled.
+// and recovery. README.md, one folder up, says what is modelled and how it ends.
 package main
 
-import (
-	"flag"
-	"fmt"
-	"os"
-	"strings"
+import "github.com/lockstep-rsm/lockstep/model/explore"
 
-	"github.com/lockstep-rsm/lockstep/model/explore"
-)
+func main() { explore.Main(12_000_000, cases()) }
 
-func main() {
-	limit := flag.Int("max", 12_000_000, "states of one exploration at most")
-	only := flag.String("only", "", "run only what contains this")
-	deep := flag.Bool("deep", false, "the large bounds too")
-	flag.Parse()
-	good := runs()
-	if *deep {
-		good = append(good, deepRuns()...)
-	}
-	ok := true
-	for _, r := range good {
-		name := "rules: " + r.name
-		if strings.Contains(name, *only) {
-			res := search(design(), r.b, *limit)
-			ok = report(name, r.b, res, "ok     ", "BROKEN ") && res.Bad == "" && ok
-		}
-	}
-	for _, b := range breaches() {
-		name := "mutant: " + b.name
-		if strings.Contains(name, *only) {
-			r := design()
-			b.off(&r)
-			res := search(r, b.b, *limit)
-			ok = report(name, b.b, res, "MISSED ", "CAUGHT ") && res.Bad != "" && ok
-		}
-	}
-	if !ok {
-		os.Exit(1)
-	}
-}
-
+// search explores within b what r lets happen.
 func search(r rules, b bounds, limit int) explore.Result {
 	m := newModel(r, b)
 	var visit func(*state) string
@@ -50,14 +14,4 @@ func search(r rules, b bounds, limit int) explore.Result {
 		visit = m.alive
 	}
 	return explore.Run[state](m, limit, visit)
-}
-
-// report prints a result, under the word for whether something broke, and says whether it could.
-func report(name string, b bounds, res explore.Result, whole, broken string) bool {
-	word := whole
-	if res.Bad != "" {
-		word = broken
-	}
-	fmt.Printf("%s %s (%s): %s\n", word, name, b, res)
-	return res.Explain(os.Stdout) == nil
 }
