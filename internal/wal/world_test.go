@@ -423,7 +423,7 @@ func (s *diskFS) SyncDir(dir string) error {
 }
 
 func (s *diskFS) Lock(string) (io.Closer, error) { panic("not used by the log") }
-func (s *diskFS) Locked(string) error             { panic("not used by the log") }
+func (s *diskFS) Locked(string) error            { panic("not used by the log") }
 func (s *diskFS) Free(string) (int64, error)     { return s.w.disk.free, nil }
 
 type diskFile struct {
