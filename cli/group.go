@@ -14,12 +14,7 @@ import (
 )
 
 func (p *Program) group() *cobra.Command {
-	group := &cobra.Command{
-		Use: "group", Short: "What an operator decides about the group of keys", Args: exactly(0),
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
-	group.AddCommand(p.groupHalt(), p.groupResume(), p.groupSkip())
-	return group
+	return p.parent("group", "What an operator decides about the group of keys", p.groupHalt(), p.groupResume(), p.groupSkip())
 }
 
 func (p *Program) groupHalt() *cobra.Command {

@@ -24,12 +24,7 @@ import (
 )
 
 func (p *Program) member() *cobra.Command {
-	member := &cobra.Command{
-		Use: "member", Short: "The hosts of the cluster", Args: exactly(0),
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
-	member.AddCommand(p.memberList(), p.memberAdd(), p.memberRemove(), p.memberPromote(), p.memberReplace())
-	return member
+	return p.parent("member", "The hosts of the cluster", p.memberList(), p.memberAdd(), p.memberRemove(), p.memberPromote(), p.memberReplace())
 }
 
 func (p *Program) memberList() *cobra.Command {

@@ -62,10 +62,8 @@ func (p *Program) Run(args []string) int {
 	root.SetArgs(args)
 	root.SetOut(p.Out)
 	root.SetErr(p.Err)
-	var err error
-	if _, _, unknown := root.Find(args); unknown != nil {
-		err = usage(errors.New(strings.TrimSpace(unknown.Error()) + "\nSee lockstep --help"))
-	} else {
+	err := checkCommand(root, args)
+	if err == nil {
 		err = root.ExecuteContext(ctx)
 	}
 	if text := errorText(err); text != "" {
@@ -133,21 +131,10 @@ func (p *Program) root() *cobra.Command {
 	f.StringVar(&p.tls.key, "client-key", "", "file of its key")
 	root.AddCommand(p.up(), p.serve(), p.statusCommand(), p.get(), p.put(), p.del(), p.watch(),
 		p.member(), p.group(), p.bisect(), p.doctor(), p.simCommand(), p.bench(), p.versionCommand())
+	root.SetHelpCommand(p.help())
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
 	return root
-}
-
-// exactly and its like are cobra's checks of arguments with the exit code of wrong usage.
-func exactly(n int) cobra.PositionalArgs { return wrapArgs(cobra.ExactArgs(n)) }
-
-func between(low, high int) cobra.PositionalArgs { return wrapArgs(cobra.RangeArgs(low, high)) }
-
-func wrapArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
-	return func(c *cobra.Command, args []string) error {
-		if err := check(c, args); err != nil {
-			return usage(fmt.Errorf("%w. Usage: %s", err, c.UseLine()))
-		}
-		return nil
-	}
 }
 
 func (p *Program) versionCommand() *cobra.Command {

@@ -28,12 +28,7 @@ type simulation struct {
 }
 
 func (p *Program) simCommand() *cobra.Command {
-	command := &cobra.Command{
-		Use: "sim", Short: "Break the engine under simulation", Args: exactly(0),
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
-	command.AddCommand(p.simRun(), p.simReplay(), p.simShrink())
-	return command
+	return p.parent("sim", "Break the engine under simulation", p.simRun(), p.simReplay(), p.simShrink())
 }
 
 func (p *Program) simRun() *cobra.Command {

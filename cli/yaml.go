@@ -129,11 +129,11 @@ func (f *yamlFile) at(t *token.Token, width int, text string) error {
 
 // nearest is the name that a person may have meant; empty if none is near.
 func nearest(word string, names []string) string {
-	best, least := "", 4
+	best, least := "", min(4, len(word)/2+1)
 	for _, n := range names {
 		d := distance(word, n)
 		if strings.HasPrefix(word, n) || strings.HasPrefix(n, word) {
-			d = min(d, 2)
+			d = min(d, 1)
 		}
 		if d < least {
 			best, least = n, d
