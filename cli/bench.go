@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"os"
 	"strings"
@@ -35,6 +36,11 @@ they reached. It takes some 25 seconds with the default flags and removes what i
 		if err := plan.Check(); err != nil {
 			return usage(fmt.Errorf("%w\nSee lockstep bench --help", err))
 		}
+		for _, file := range [][2]string{{"report", out}, {"page", page}} {
+			if err := writable(file[1]); err != nil {
+				return fmt.Errorf("write %s: %w", file[0], err)
+			}
+		}
 		plan.Env = p.env
 		plan.Progress = func(row string) {
 			if isTerminal(p.Err) {
@@ -56,6 +62,23 @@ they reached. It takes some 25 seconds with the default flags and removes what i
 	}
 	c.AddCommand(p.compare())
 	return c
+}
+
+// writable says why a file could not be written at the end, before anything is measured for it. It leaves nothing behind.
+func writable(name string) error {
+	if name == "" {
+		return nil
+	}
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err == nil {
+		return errors.Join(f.Close(), os.Remove(name))
+	}
+	if errors.Is(err, fs.ErrExist) {
+		if f, err = os.OpenFile(name, os.O_WRONLY, 0); err == nil {
+			return f.Close()
+		}
+	}
+	return err
 }
 
 func (p *Program) keepReport(r *bench.Report, out, page string) error {

@@ -32,16 +32,16 @@ func keyOf(k *mvccpb.KeyValue) *keyJSON {
 }
 
 func (p *Program) get() *cobra.Command {
-	var prefix, keysOnly, local bool
-	var revision, limit int64
+	var s span
+	var keysOnly, local bool
 	c := &cobra.Command{
 		Use: "get KEY [END]", Short: "Print a key, or the keys from KEY up to END", Args: between(1, 2),
 		Long: "Print the value of a key; of several, key and value. A key that is not there is answered \"no\": exit code 5.",
 	}
 	c.RunE = func(c *cobra.Command, args []string) error {
-		q := &pb.RangeRequest{Key: []byte(args[0]), Revision: revision, Limit: limit, KeysOnly: keysOnly, Serializable: local}
-		q.RangeEnd = spanEnd(args, prefix)
-		if len(q.Key) == 0 && prefix {
+		q := &pb.RangeRequest{Key: []byte(args[0]), Revision: s.revision, Limit: s.limit, KeysOnly: keysOnly, Serializable: local}
+		q.RangeEnd = s.end(args)
+		if len(q.Key) == 0 && s.prefix {
 			q.Key = []byte{0}
 		}
 		var got *pb.RangeResponse
@@ -60,20 +60,42 @@ func (p *Program) get() *cobra.Command {
 		}
 		return nil
 	}
+	s.flag(c)
 	f := c.Flags()
-	f.BoolVar(&prefix, "prefix", false, "all keys that begin with KEY")
 	f.BoolVar(&keysOnly, "keys-only", false, "no values")
 	f.BoolVar(&local, "serializable", false, "from one server, which may be behind")
-	f.Int64Var(&revision, "rev", 0, "as it was at a revision; 0: now")
-	f.Int64Var(&limit, "limit", 0, "at most so many keys; 0: all")
+	f.Int64Var(&s.revision, "rev", 0, "as it was at a revision; 0: now")
+	f.Int64Var(&s.limit, "limit", 0, "at most so many keys; 0: all")
 	return c
 }
 
-func spanEnd(args []string, prefix bool) []byte {
+// span is which keys a command is about, from its arguments and flags.
+type span struct {
+	prefix          bool
+	revision, limit int64
+}
+
+func (s *span) flag(c *cobra.Command) {
+	c.Flags().BoolVar(&s.prefix, "prefix", false, "all keys that begin with KEY")
+	c.PreRunE = func(_ *cobra.Command, args []string) error {
+		switch {
+		case s.prefix && len(args) == 2:
+			return usage(fmt.Errorf("--prefix is given, and END %q. Give one of them", args[1]))
+		case s.revision < 0:
+			return usage(fmt.Errorf("--rev is %d. It is 0, for now, or above", s.revision))
+		case s.limit < 0:
+			return usage(fmt.Errorf("--limit is %d. It is 0, for all, or above", s.limit))
+		}
+		return nil
+	}
+}
+
+// end is what a request has as its end of a range; nil: one key.
+func (s *span) end(args []string) []byte {
 	switch {
 	case len(args) == 2:
 		return []byte(args[1])
-	case prefix:
+	case s.prefix:
 		return prefixEnd([]byte(args[0]))
 	}
 	return nil
@@ -125,12 +147,12 @@ func (p *Program) put() *cobra.Command {
 }
 
 func (p *Program) del() *cobra.Command {
-	var prefix bool
+	var s span
 	c := &cobra.Command{
 		Use: "del KEY [END]", Short: "Delete a key, or the keys from KEY up to END", Args: between(1, 2),
 		RunE: func(c *cobra.Command, args []string) error {
 			var got *pb.DeleteRangeResponse
-			q := &pb.DeleteRangeRequest{Key: []byte(args[0]), RangeEnd: spanEnd(args, prefix)}
+			q := &pb.DeleteRangeRequest{Key: []byte(args[0]), RangeEnd: s.end(args)}
 			err := p.ask(c.Context(), true, func(ctx context.Context, conn *grpc.ClientConn) (err error) {
 				got, err = pb.NewKVClient(conn).DeleteRange(ctx, q)
 				return err
@@ -145,7 +167,7 @@ func (p *Program) del() *cobra.Command {
 			return nil
 		},
 	}
-	c.Flags().BoolVar(&prefix, "prefix", false, "all keys that begin with KEY")
+	s.flag(c)
 	return c
 }
 
@@ -158,13 +180,13 @@ type eventJSON struct {
 }
 
 func (p *Program) watch() *cobra.Command {
-	var prefix, prev bool
-	var revision int64
+	var s span
+	var prev bool
 	c := &cobra.Command{
 		Use: "watch KEY [END]", Short: "Print changes as they happen, until Ctrl-C", Args: between(1, 2),
 		Long: "Print changes as they happen, from --rev on if it is given. When a server goes, another one is asked for what follows.",
 		RunE: func(c *cobra.Command, args []string) error {
-			q := &pb.WatchCreateRequest{Key: []byte(args[0]), RangeEnd: spanEnd(args, prefix), StartRevision: revision, PrevKv: prev}
+			q := &pb.WatchCreateRequest{Key: []byte(args[0]), RangeEnd: s.end(args), StartRevision: s.revision, PrevKv: prev}
 			endpoints := p.endpoints
 			for {
 				conn, err := p.connectTo(c.Context(), endpoints)
@@ -189,10 +211,10 @@ func (p *Program) watch() *cobra.Command {
 			}
 		},
 	}
+	s.flag(c)
 	f := c.Flags()
-	f.BoolVar(&prefix, "prefix", false, "all keys that begin with KEY")
 	f.BoolVar(&prev, "prev-kv", false, "also what was there before")
-	f.Int64Var(&revision, "rev", 0, "first revision; 0: from now on")
+	f.Int64Var(&s.revision, "rev", 0, "first revision; 0: from now on")
 	return c
 }
 

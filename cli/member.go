@@ -64,8 +64,17 @@ func (p *Program) changing(c *cobra.Command, f *change) *cobra.Command {
 	return c
 }
 
+// longestToken is as Host.Token has it.
+const longestToken = 24 * time.Hour
+
 func (p *Program) withToken(c *cobra.Command, f *change) *cobra.Command {
 	c.Flags().DurationVar(&f.good, "for", time.Hour, "how long the token is good, at most 24h")
+	c.PreRunE = func(*cobra.Command, []string) error {
+		if f.good <= 0 || f.good > longestToken {
+			return usage(fmt.Errorf("--for is %v. It is above 0, and at most 24h", f.good))
+		}
+		return nil
+	}
 	return p.changing(c, f)
 }
 

@@ -96,6 +96,9 @@ func (p *Program) root() *cobra.Command {
 					return usage(fmt.Errorf("--endpoints has %q. It takes host:port, with commas between", e))
 				}
 			}
+			if p.timeout <= 0 {
+				return usage(fmt.Errorf("--timeout is %v. It is above 0, such as 5s", p.timeout))
+			}
 			if p.tls.on() {
 				_, err := p.tls.load()
 				return err

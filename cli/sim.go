@@ -48,6 +48,9 @@ never reached.`,
 			if s.seeds < 1 {
 				return usage(fmt.Errorf("--seeds is %d, at least 1 is wanted", s.seeds))
 			}
+			if s.shrink < 0 {
+				return usage(fmt.Errorf("--shrink is %v. It is 0s, not at all, or above", s.shrink))
+			}
 			if s.html != "" {
 				if s.seeds > 1 {
 					return usage(errors.New("--html is the picture of one seed, and --seeds asks for more"))
