@@ -3,6 +3,7 @@ package lockstep
 import (
 	"crypto/tls"
 	"log/slog"
+	"strconv"
 	"time"
 
 	"github.com/lockstep-rsm/lockstep/env"
@@ -73,3 +74,18 @@ const (
 	Stale                     // some state that this replica has reached, at most MaxAge old; never waits. ErrRecovering until it
 	//                           has executed, in this life of its host, all that was committed when a leader was first heard
 )
+
+// String names the level.
+func (l Level) String() string {
+	switch l {
+	case Linearizable:
+		return "linearizable"
+	case Leased:
+		return "leased"
+	case AtLeast:
+		return "at least"
+	case Stale:
+		return "stale"
+	}
+	return "level(" + strconv.Itoa(int(l)) + ")"
+}

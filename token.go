@@ -2,6 +2,7 @@ package lockstep
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
 
 	"github.com/lockstep-rsm/lockstep/internal/session"
@@ -11,6 +12,9 @@ import (
 // Token names one command across its client's own crash: draw it with NewToken and store it, then propose
 // under it. Its first eight bytes say when it was drawn.
 type Token [16]byte
+
+// String is 32 hex digits.
+func (t Token) String() string { return hex.EncodeToString(t[:]) }
 
 // NewToken draws a token for one command of this group, of the moment that this replica knows of: one that is
 // cut off draws old ones. No I/O. A group remembers a token for

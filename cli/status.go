@@ -15,7 +15,7 @@ import (
 	"github.com/lockstep-rsm/lockstep/server/admin"
 )
 
-// row is one replica in status; pointers are null where nothing is known.
+// row is one replica in status; pointers are null where nothing is known, Tolerates is −1 then, as in /status.
 type row struct {
 	ID          *uint64 `json:"id"`
 	Group       uint64  `json:"group"`
@@ -30,7 +30,7 @@ type row struct {
 	Disk        *string `json:"disk"`
 	Digest      *string `json:"digest"`
 	DigestIndex *uint64 `json:"digest_index"`
-	Tolerates   *int    `json:"tolerates"`
+	Tolerates   int     `json:"tolerates"`
 
 	syncP99 time.Duration
 	voters  int
@@ -114,7 +114,7 @@ func (p *Program) allStatus(ctx context.Context) []row {
 	var rows []row
 	for _, a := range p.askEach(ctx, p.endpoints, true) {
 		if a.err != nil {
-			rows = append(rows, row{Group: 1, Endpoint: a.endpoint, State: "unreachable", Why: a.err.Error()})
+			rows = append(rows, row{Group: 1, Endpoint: a.endpoint, State: "unreachable", Why: a.err.Error(), Tolerates: -1})
 			continue
 		}
 		for _, peer := range a.status.Peers {
@@ -169,7 +169,7 @@ func rowsOf(s *admin.Status, endpoint string) (rows []row) {
 		commit, applied, index, digest := uint64(g.Commit), uint64(g.Applied), uint64(g.DigestIndex), g.Digest.String()
 		r := row{
 			ID: &id, Group: uint64(g.Group), Role: &g.Role, State: g.State, Why: g.Why, Term: &g.Term, Commit: &commit,
-			Applied: &applied, Endpoint: endpoint, PID: &pid, Disk: &disk, Tolerates: &g.Tolerates, syncP99: s.SyncP99,
+			Applied: &applied, Endpoint: endpoint, PID: &pid, Disk: &disk, Tolerates: g.Tolerates, syncP99: s.SyncP99,
 			voters: len(g.Configuration.Voters), cluster: s.Cluster,
 			configuration: uint64(g.Configuration.Index), skip: g.Configuration.Skip,
 		}
@@ -183,7 +183,7 @@ func rowsOf(s *admin.Status, endpoint string) (rows []row) {
 		if why == "" {
 			why = "it holds no replica yet"
 		}
-		rows = []row{{Group: 1, Endpoint: endpoint, State: "recovering", Why: why, PID: &pid, Disk: &disk, addr: s.Addr}}
+		rows = []row{{Group: 1, Endpoint: endpoint, State: "recovering", Why: why, Tolerates: -1, PID: &pid, Disk: &disk, addr: s.Addr}}
 		if id != 0 {
 			rows[0].ID = &id
 		}
@@ -224,7 +224,7 @@ func tolerates(rows []row, leader *row) int {
 			serving++
 		}
 	}
-	return max(0, min(*leader.Tolerates, serving-(leader.voters/2+1)))
+	return max(0, min(leader.Tolerates, serving-(leader.voters/2+1)))
 }
 
 func or[T any](v *T) string {
@@ -243,7 +243,7 @@ func advice(rows []row) string {
 		say = append(say, "No server answers. Start one: lockstep up; or give --endpoints.")
 	case i < 0:
 		say = append(say, "Group 1 has no leader: it cannot serve until a majority of its hosts runs and has elected one.")
-	case rows[i].Tolerates != nil && *rows[i].Tolerates >= 0:
+	case rows[i].Tolerates >= 0:
 		n, losses := tolerates(rows, &rows[i]), "losses"
 		if n == 1 {
 			losses = "loss"
