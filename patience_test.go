@@ -70,6 +70,39 @@ func TestSlowLinksAndDisksKeepTheirLeader(t *testing.T) {
 	}
 }
 
+// Where a round trip is a quarter of the timeout two often ask for votes at the same time, and where a process died and
+// its host refuses connections they always do. One of them gives way: a leader is replaced within one election.
+func TestSlowLinksSplitNoVotes(t *testing.T) {
+	for _, hosts := range []int{3, 5} {
+		for seed := range seedsOf(40, 5) {
+			slow := world.Options{Net: world.Latency{Min: 230 * time.Millisecond, Max: 290 * time.Millisecond}}
+			inWorldOf(t, 100+seed, hosts, 20*time.Minute, slow, func(c *island) {
+				c.tune = func(_ int, o *lockstep.Options) {
+					o.Heartbeat, o.ElectionTimeout, o.MaxElectionTimeout = 50*time.Millisecond, 200*time.Millisecond, 3*time.Second
+				}
+				c.startAll()
+				if _, err := c.create(0, 1, 10*time.Minute); err != nil {
+					t.Error(err)
+					return
+				}
+				c.w.Sleep(30 * time.Second)
+				// Two timeouts, each of four round trips, and the election's two; refused, the election, and a sign of life.
+				bound, lead, at := 6*time.Second, c.leader(1), c.w.Now()
+				if seed%2 == 0 {
+					c.w.PowerOff(lead)
+				} else {
+					bound = 2500 * time.Millisecond
+					c.w.Kill(lead)
+				}
+				c.leader(1)
+				if took := c.w.Now() - at; took > bound {
+					t.Errorf("%d hosts, seed %d: %v without a leader, more than %v", hosts, seed, took, bound)
+				}
+			})
+		}
+	}
+}
+
 // With fast links and disks a leader whose host goes silent is replaced within two election timeouts, and what an
 // election takes: nothing is any longer than without a bound above.
 func TestFastClustersFailOverAsEver(t *testing.T) {

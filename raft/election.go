@@ -197,7 +197,8 @@ func (r *Replica) countVotes() {
 	} // else the others have outrun this disk: who leads can write
 }
 
-// onPreVote answers without changing anything here, not even a timer (bug 72).
+// onPreVote answers without changing anything here, not even a timer (bug 72), but for a candidacy of its own: see
+// giveWay.
 func (r *Replica) onPreVote(m *Message) {
 	if !r.mayVote() || m.Term > r.hard.Term && r.sticky() {
 		return
@@ -208,8 +209,22 @@ func (r *Replica) onPreVote(m *Message) {
 	a.Reject = m.Term <= r.hard.Term || !r.upToDate(m.Prev)
 	if !a.Reject {
 		a.Term = m.Term
+		r.giveWay(m)
 	}
 	r.send(a)
+}
+
+// giveWay ends a pre-candidacy here in favour of one that was met under way, of a replica with a higher number and a
+// log as good: where a round trip is not far below the timeout both would win, enter the same term, and split
+// it, one election in four. Only once in a term, and the timer goes on: who asks may be heard and hear nothing.
+func (r *Replica) giveWay(m *Message) {
+	if r.role != PreCandidate || m.From < r.o.Self.Replica || r.gaveWay >= m.Term {
+		return
+	}
+	r.gaveWay = m.Term
+	at := r.electionAt
+	r.stepDown("")
+	r.electionAt = at
 }
 
 // upToDate: the candidate's log ends no earlier than ours, by term, then index (bug 76).

@@ -13,7 +13,8 @@ import (
 // bounds: each message delivered or lost, each save done early, late or never, elections, commands, a change
 // of members, a crash that loses what was not saved. Links deliver in order, as the real ones do. Time does not
 // pass: a replica stands for election when the explorer says so, and nobody holds on to a silent leader, which
-// allows more than clocks would. States that differ only in the names of replicas are one.
+// allows more than clocks would; nor does anybody give way to a higher number. States that differ only in the names of
+// replicas are one.
 
 // bounds say how often each thing may happen in one run.
 type bounds struct {
@@ -71,7 +72,7 @@ func first(b bounds) *state {
 	s.w.floors = true
 	s.w.now = 1 << 40
 	for _, h := range s.w.hosts {
-		h.r.electionAt = never
+		h.r.electionAt, h.r.gaveWay = never, Term(never)
 	}
 	s.w.net, s.w.seen = nil, s.observe
 	return s
@@ -262,7 +263,7 @@ func (s *state) do(a action, early bool) (broken string) {
 			}
 		}
 		w.start(h)
-		h.r.electionAt = never
+		h.r.electionAt, h.r.gaveWay = never, Term(never)
 	case "command":
 		s.left.commands--
 		propose(w, h, "x")

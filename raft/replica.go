@@ -10,9 +10,10 @@ type Replica struct {
 	wall int64   // the same moment by the wall clock, which only steers log time
 	rand random
 
-	role   Role
-	hard   HardState // term and vote, as the algorithm knows them
-	leader ReplicaID // of the term; 0: unknown
+	role    Role
+	hard    HardState // term and vote, as the algorithm knows them
+	leader  ReplicaID // of the term; 0: unknown
+	gaveWay Term      // the last that another was let ask for votes in
 	// Where answers to a leader go that the configuration does not name.
 	leaderHost        HostID
 	leaderIncarnation Incarnation
