@@ -93,7 +93,7 @@ func (c *Case) print(limit int) bool {
 		word = "ok    "
 	case err == nil:
 		word = "CAUGHT"
-	case c.Breaks != "":
+	case res.Bad == "":
 		word = "MISSED"
 	}
 	fmt.Printf("%s %s (%+v): %s\n", word, c.Name, c.Bounds, res)
