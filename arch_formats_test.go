@@ -58,12 +58,18 @@ func (h *tree) unknownNames(name, text string) (problems []string) {
 
 var (
 	scenarioRow  = regexp.MustCompile(`(?m)^\| (\d+) \|(.*)\|\s*$`)
-	scenarioOpen = regexp.MustCompile(`open \(#\d+\)`)
+	scenarioOpen = regexp.MustCompile(`open \(#\d+\)|impossible: `)
 	bugNumber    = regexp.MustCompile(`bug(\d+)`)
 )
 
-// checkScenarios holds the catalogue of known bugs against the tree: each row names a test, script or
-// mutant that exists, or an issue; and a script whose name carries a number stands in that row.
+// numbered are the folders of files whose names carry the numbers of known bugs: scripts and mutants.
+var numbered = []string{"raft/testdata/", mutants}
+
+const mutants = "sim/mutants/"
+
+// checkScenarios holds the catalogue of known bugs against the tree: what a row names exists; a script or mutant
+// whose name carries a number stands in that row; and a row has a mutant, or says which issue it waits for, or why
+// the bug is impossible.
 func checkScenarios(h *tree) (problems []string) {
 	text, ok := h.texts[scenarios]
 	if !ok {
@@ -77,13 +83,13 @@ func checkScenarios(h *tree) (problems []string) {
 		cells := strings.Split(m[2], "|")
 		shown := cells[len(cells)-1]
 		rows[m[1]] = shown
-		if !ticked.MatchString(shown) && !scenarioOpen.MatchString(shown) {
-			problems = append(problems, fmt.Sprintf("%s: row %s names no test and no issue", scenarios, m[1]))
+		if !strings.Contains(shown, "`"+mutants) && !scenarioOpen.MatchString(shown) {
+			problems = append(problems, fmt.Sprintf("%s: row %s names no mutant and no issue", scenarios, m[1]))
 		}
 	}
 	problems = append(problems, h.unknownNames(scenarios, text)...)
 	for _, name := range sortedKeys(h.texts) {
-		if !strings.HasPrefix(name, "raft/testdata/") {
+		if !slices.ContainsFunc(numbered, func(folder string) bool { return strings.HasPrefix(name, folder) }) {
 			continue
 		}
 		for _, m := range bugNumber.FindAllStringSubmatch(name, -1) {

@@ -326,11 +326,12 @@ var planted = []struct {
 	{
 		rule: "known bugs have a test or an issue", want: "TestGone does not exist",
 		files:   files{scenarios: "| 1 | a bug | `TestGone` |\n"},
-		allowed: files{scenarios: "| 1 | a bug | `TestHere` |\n| 2 | another | open (#4) |\n", "raft/a_test.go": "package raft\nfunc TestHere() {}\n"},
+		allowed: files{scenarios: "| 1 | a bug | `TestHere`, open (#4) |\n", "raft/a_test.go": "package raft\nfunc TestHere() {}\n"},
 	},
 	{
-		rule: "known bugs have a test or an issue", want: "row 1 names no test",
-		files: files{scenarios: "| 1 | a bug of `raft` | hope |\n"},
+		rule: "known bugs have a test or an issue", want: "row 1 names no mutant",
+		files:   files{scenarios: "| 1 | a bug of `raft` | `TestHere` |\n", "raft/a_test.go": "package raft\nfunc TestHere() {}\n"},
+		allowed: files{scenarios: "| 1 | a bug | impossible: nobody can |\n| 2 | another | `sim/mutants/x_bug2.patch` |\n", "sim/mutants/x_bug2.patch": "\n"},
 	},
 	{
 		rule: "known bugs have a test or an issue", want: "row 3 stands at place 2",
@@ -339,7 +340,7 @@ var planted = []struct {
 	{
 		rule: "known bugs have a test or an issue", want: "row 2 does not name raft/testdata/x_bug2.txt",
 		files:   files{scenarios: "| 1 | a bug | open (#4) |\n| 2 | another | open (#4) |\n", "raft/testdata/x_bug2.txt": "\n"},
-		allowed: files{scenarios: "| 1 | a bug | open (#4) |\n| 2 | another | `raft/testdata/x_bug2.txt` |\n", "raft/testdata/x_bug2.txt": "\n"},
+		allowed: files{scenarios: "| 1 | a bug | open (#4) |\n| 2 | another | `raft/testdata/x_bug2.txt`, open (#4) |\n", "raft/testdata/x_bug2.txt": "\n"},
 	},
 	{
 		rule: "promises are shown by tests that exist", want: "TestGone does not exist",

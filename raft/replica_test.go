@@ -87,8 +87,6 @@ func TestReplicaWithoutVoteNeverCampaignsOrGrants(t *testing.T) {
 	}
 }
 
-// The slices of Ready are shared with the lane and the writer: what is truncated, trimmed or
-// compacted later does not change under them (bug 90).
 func TestGroupOfTooManyMembersIsRefused(t *testing.T) {
 	w := newWorld(1, Configuration{Voters: members(1), NextReplica: 2}, testOptions())
 	w.settle(100_000_000)
@@ -105,6 +103,8 @@ func TestGroupOfTooManyMembersIsRefused(t *testing.T) {
 	}
 }
 
+// The slices of Ready are shared with the lane and the writer: what is truncated, trimmed or
+// compacted later does not change under them (bug 90).
 func TestReadyEntriesNeverChange(t *testing.T) {
 	w := lead(t, 3)
 	var kept [][]Entry

@@ -8,6 +8,8 @@
 //	Breaks: R5
 //	Run: go test -tags grpcnotrace -run TestElection ./raft
 //
+// Where the bug is one of docs/scenarios.md, the name ends in its number, as in vote_forgotten_bug26.patch.
+//
 // It is an error if a patch does not apply, if the mutant does not compile, if its command fails
 // without the mutant, and if the mutant survives. As many mutants are tried at once as there are
 // processors: most of the time goes into compiling and linking each of them.
@@ -20,6 +22,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"time"
 )
 
@@ -37,9 +40,9 @@ func main() {
 
 // outcome is what became of one mutant.
 type outcome struct {
-	verdict string
-	err     error
-	took    time.Duration
+	caught
+	err  error
+	took time.Duration
 }
 
 func run(root, only string, limit time.Duration, parallel int) error {
@@ -54,7 +57,12 @@ func run(root, only string, limit time.Duration, parallel int) error {
 	if len(patches) == 0 {
 		return fmt.Errorf("no patch matches sim/mutants/%s.patch", only)
 	}
-	r := newRunner(root, limit)
+	dir, err := os.MkdirTemp("", "mutants")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	r := newRunner(root, dir, limit)
 	places := make(chan struct{}, parallel)
 	outcomes := make([]chan outcome, len(patches))
 	for i, name := range patches {
@@ -62,22 +70,32 @@ func run(root, only string, limit time.Duration, parallel int) error {
 		go func() {
 			places <- struct{}{}
 			start := time.Now()
-			verdict, err := r.try(context.Background(), name)
-			outcomes[i] <- outcome{verdict, err, time.Since(start).Round(100 * time.Millisecond)}
+			c, err := r.try(context.Background(), name)
+			outcomes[i] <- outcome{c, err, time.Since(start).Round(100 * time.Millisecond)}
 			<-places
 		}()
 	}
-	caught := 0
+	caught, seeds := 0, []int(nil)
 	for i, name := range patches {
 		o := <-outcomes[i]
 		if o.err != nil {
-			fmt.Printf("FAIL  %-40s %6v  %v\n", filepath.Base(name), o.took, o.err)
+			fmt.Printf("FAIL  %-52s %6v  %v\n", filepath.Base(name), o.took, o.err)
 			continue
 		}
 		caught++
-		fmt.Printf("ok    %-40s %6v  %s\n", filepath.Base(name), o.took, o.verdict)
+		by := ""
+		if o.seed > 0 {
+			by = fmt.Sprintf(" (seed %d)", o.seed)
+			seeds = append(seeds, o.seed)
+		}
+		fmt.Printf("ok    %-52s %6v  %s%s\n", filepath.Base(name), o.took, o.title, by)
 	}
-	fmt.Printf("mutants: %d of %d caught\n", caught, len(patches))
+	fmt.Printf("mutants: %d of %d caught", caught, len(patches))
+	if n := len(seeds); n > 0 {
+		slices.Sort(seeds)
+		fmt.Printf("; %d in simulations, the median by seed %d, the last by seed %d", n, seeds[n/2], seeds[n-1])
+	}
+	fmt.Println()
 	if caught != len(patches) {
 		return fmt.Errorf("%d mutants were not caught", len(patches)-caught)
 	}

@@ -19,15 +19,21 @@ func diff(run, from, to string) string {
 }
 
 func TestMutants(t *testing.T) {
-	for _, c := range []struct{ name, patch, verdict, problem string }{
-		{"caught", diff("go test .", "return a + b", "return a - b"), "adds wrongly (seed 7)", ""},
-		{"survives", diff("go test .", "return a + b", "return b + a"), "", "survived: adds wrongly"},
-		{"does not apply", diff("go test .", "return a * b", "return a - b"), "", "does not apply"},
-		{"does not build", diff("go test .", "return a + b", "return a - c"), "", "does not build"},
-		{"fails anyway", diff("go test ./none", "return a + b", "return a - b"), "", "fails without the mutant"},
-		{"has no command", strings.Replace(diff("", "return a + b", "return a - b"), "Run: ", "", 1), "", "no line \"Run"},
-		{"runs something else", diff("rm -r x", "return a + b", "return a - b"), "", "no line \"Run"},
-		{"touches nothing", "Mutant: none\nRun: go test .\n", "", "touches no file"},
+	for _, c := range []struct {
+		name, patch string
+		caught      caught
+		problem     string
+	}{
+		{"caught", diff("go test .", "return a + b", "return a - b"), caught{"adds wrongly", 7}, ""},
+		{"survives", diff("go test .", "return a + b", "return b + a"), caught{}, "survived: adds wrongly"},
+		{"does not apply", diff("go test .", "return a * b", "return a - b"), caught{}, "does not apply"},
+		{"does not build", diff("go test .", "return a + b", "return a - c"), caught{}, "does not build"},
+		{"fails anyway", diff("go test ./none", "return a + b", "return a - b"), caught{}, "fails without the mutant"},
+		{"names no test", diff("go test -run TestGone .", "return a + b", "return a - b"), caught{}, "no such test"},
+		{"has a flag of its own", diff("go test -v .", "return a + b", "return a - b"), caught{}, "and no -v"},
+		{"has no command", strings.Replace(diff("", "return a + b", "return a - b"), "Run: ", "", 1), caught{}, "no line \"Run"},
+		{"runs something else", diff("rm -r x", "return a + b", "return a - b"), caught{}, "no line \"Run"},
+		{"touches nothing", "Mutant: none\nRun: go test .\n", caught{}, "touches no file"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			root := t.TempDir()
@@ -35,10 +41,10 @@ func TestMutants(t *testing.T) {
 			write(t, root, "sum.go", sum)
 			write(t, root, "sum_test.go", sumTest)
 			write(t, root, "m.patch", c.patch)
-			r := newRunner(root, time.Minute)
-			verdict, err := r.try(t.Context(), filepath.Join(root, "m.patch"))
-			if verdict != c.verdict {
-				t.Errorf("verdict %q, want %q", verdict, c.verdict)
+			r := newRunner(root, t.TempDir(), time.Minute)
+			got, err := r.try(t.Context(), filepath.Join(root, "m.patch"))
+			if got != c.caught {
+				t.Errorf("caught %+v, want %+v", got, c.caught)
 			}
 			if c.problem == "" && err != nil || c.problem != "" && (err == nil || !strings.Contains(err.Error(), c.problem)) {
 				t.Errorf("error %v, want %q", err, c.problem)
