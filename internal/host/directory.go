@@ -11,7 +11,7 @@ import (
 // directory is what this host knows of the others, from the registry's last word. It is in the
 // host's identity too: a host that was away must find who has come meanwhile, to learn of them.
 type directory struct {
-	hosts   []wire.FoundingHost    // that belong to the cluster; nil: those of the mint
+	hosts   []wire.FoundingHost    // that belong to the cluster; nil: those of the identity
 	removed map[raft.HostID]uint64 // that did, and their incarnations
 	heard   []wire.FoundingHost    // that have come since, as they say themselves; their ids are above all others
 	tokens  []tokenRecord          // that may still be used
@@ -28,8 +28,11 @@ func (h *Host) members() []wire.FoundingHost {
 }
 
 func (h *Host) membersLocked() []wire.FoundingHost {
-	if h.directory.hosts != nil {
+	switch {
+	case h.directory.hosts != nil:
 		return h.directory.hosts
+	case h.identity.is.Peers != nil: // told with this host's id, and known as soon as that is
+		return h.identity.is.Peers
 	}
 	return h.identity.is.Mint.Hosts
 }

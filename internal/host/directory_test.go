@@ -8,6 +8,7 @@ import (
 	"github.com/lockstep-rsm/lockstep/env"
 	"github.com/lockstep-rsm/lockstep/internal/wire"
 	"github.com/lockstep-rsm/lockstep/raft"
+	"github.com/lockstep-rsm/lockstep/sim/world"
 )
 
 // TestDirectoryIsNotFollowedBack: a registry that is executed again shows who belonged to the cluster
@@ -58,5 +59,50 @@ func TestDirectoryIsNotFollowedBack(t *testing.T) {
 			t.Errorf("in the end, from step %d, there are %v", newest, got)
 		}
 		h.tasks.wait()
+	}
+}
+
+// TestWhoIsAnsweredByGroup0FindsWhatItChanged: a host that takes another one in tells it all members, right
+// after the registry's answer. One that did not find itself among them took itself for removed, and never
+// asked for a vote.
+func TestWhoIsAnsweredByGroup0FindsWhatItChanged(t *testing.T) {
+	alone(t, func(w *world.World, h *Host) {
+		cmd, err := registryKind.EncodeCommand(registryCommand{Note: &hostNote{Host: h.ID(), Text: "here"}})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		said := "not answered"
+		w.Do(0, func() {
+			c := h.takeCall(cmd)
+			c.OnDone = func(*Call) { said = h.Notes()[h.ID()] }
+			if err = h.start(systemGroup, c); err == nil {
+				err = c.waiter.Wait(w.Context(), 0)
+			}
+		})
+		if err != nil || said != "here" {
+			t.Errorf("%v: as it is answered, the host says of itself %q", err, said)
+		}
+	})
+}
+
+// TestHostThatJoinedIsOfTheCluster: from the moment on at which it has an id it is among its members, and it
+// is not what it is told if it is not among them.
+func TestHostThatJoinedIsOfTheCluster(t *testing.T) {
+	h := &Host{env: env.OS(), log: slog.New(slog.DiscardHandler)}
+	h.identity = identityFile{env: h.env, dir: t.TempDir()}
+	h.identity.path = h.identity.dir + "/HOST"
+	mint := []wire.FoundingHost{{Host: 1, Addr: "a", Incarnation: 100}}
+	reply := wire.JoinReply{State: stateFounded, Host: 2, Mint: wire.Mint{Hosts: mint}, Peers: mint}
+	if err := h.adoptJoined(&reply); err == nil || h.ID() != 0 {
+		t.Errorf("host %d takes an answer that leaves it out: %v", h.ID(), err)
+	}
+	is := h.identity.is
+	is.State, is.Host, is.Mint, is.Peers = stateFounded, 2, reply.Mint, append(mint, wire.FoundingHost{Host: 2, Addr: "b", Incarnation: 200})
+	if err := h.saveIdentity(is); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := h.member(h.ID()); !ok {
+		t.Errorf("host %d is not among %v", h.ID(), h.members())
 	}
 }

@@ -133,11 +133,11 @@ func (l *lane) run(g *group) error {
 		Kind: env.EntriesApplied, Group: uint64(g.id), Replica: uint64(g.self.Replica), Term: uint64(last.Term),
 		Index: uint64(last.Index), Digest: uint64(l.chain), Count: uint64(len(l.cmds)), Took: took,
 	})
+	if c, ok := l.machine.(changed); ok && len(l.cmds) > 0 {
+		c.changed(g.h) // before anybody is answered, who may ask this host for what he has changed (H22)
+	}
 	for i := range l.spans {
 		l.answer(g, &l.spans[i])
-	}
-	if c, ok := l.machine.(changed); ok && len(l.cmds) > 0 {
-		c.changed(g.h)
 	}
 	clear(l.spans)
 	clear(l.cmds)

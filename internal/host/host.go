@@ -144,7 +144,6 @@ func (h *Host) open() error {
 	if err := h.identity.load(h.env, h.opts.Dir); err != nil {
 		return err
 	}
-	h.directory.hosts = h.identity.is.Peers
 	token, err := h.checkFirstStart()
 	if err != nil {
 		return err

@@ -228,13 +228,13 @@ func (h *Host) adoptJoined(r *wire.JoinReply) error {
 	if is.State == stateFounded {
 		return nil
 	}
+	if !slices.ContainsFunc(r.Peers, func(m wire.FoundingHost) bool { return m.Host == r.Host }) {
+		return fmt.Errorf("this host was taken in as %d, and is not among the hosts that it was told: it asks again", r.Host)
+	}
 	is.State, is.Host, is.Epoch, is.Mint, is.Peers = stateFounded, r.Host, r.Epoch, r.Mint, r.Peers
 	if err := h.saveIdentity(is); err != nil {
 		return err
 	}
-	h.mu.Lock()
-	h.directory.hosts = r.Peers
-	h.mu.Unlock()
 	h.log.Info("joined", "host", is.Host, "cluster", fmt.Sprintf("%x", is.Mint.Cluster), "hosts", len(r.Peers))
 	if err := h.begin(); err != nil {
 		h.tell(env.Event{Kind: env.LogFailed, Text: err.Error()})
