@@ -69,7 +69,7 @@ func watchByEtcdctl(t *testing.T, etcdctl, endpoint, prefix string, from int64) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := spawn(cmd); err != nil {
+	if err := spawn(cmd, nil); err != nil {
 		t.Fatal(err)
 	}
 	var mu sync.Mutex

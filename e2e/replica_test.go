@@ -20,6 +20,7 @@ type replica struct {
 	dir, log     string
 	client, host string // addresses
 	args         []string
+	at           *place // nil: where the test itself is
 
 	process *process // nil: not running
 	started time.Time
@@ -32,8 +33,10 @@ type process struct {
 	err   error         // how, once ended is closed
 }
 
-func startProcess(cmd *exec.Cmd) (*process, error) {
-	if err := spawn(cmd); err != nil {
+func startProcess(cmd *exec.Cmd) (*process, error) { return startProcessIn(cmd, nil) }
+
+func startProcessIn(cmd *exec.Cmd, at *place) (*process, error) {
+	if err := spawn(cmd, at); err != nil {
 		return nil, err
 	}
 	p := &process{cmd: cmd, ended: make(chan struct{})}
@@ -90,7 +93,7 @@ func (r *replica) start(t testing.TB) {
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Env = environment()
 	r.started = time.Now()
-	if r.process, err = startProcess(cmd); err != nil {
+	if r.process, err = startProcessIn(cmd, r.at); err != nil {
 		t.Fatalf("start replica %s: %v", r.name, err)
 	}
 }

@@ -1,10 +1,14 @@
 package e2e
 
 import (
+	"errors"
+	"os"
 	"os/exec"
 	"runtime"
 	"sync"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // spawner starts processes on one thread that lives as long as the test's process: the kernel kills
@@ -20,13 +24,29 @@ var spawner = sync.OnceValue(func() chan<- func() {
 	return work
 })
 
-// spawn starts a command that does not outlive the test's process.
-func spawn(c *exec.Cmd) error {
+// spawn starts a command that does not outlive the test's process, in a place if there is one.
+func spawn(c *exec.Cmd, at *place) error {
 	if c.SysProcAttr == nil {
 		c.SysProcAttr = &syscall.SysProcAttr{}
 	}
 	c.SysProcAttr.Pdeathsig = syscall.SIGKILL
 	done := make(chan error)
-	spawner() <- func() { done <- c.Start() }
+	spawner() <- func() { done <- startIn(c, at) }
 	return <-done
+}
+
+// startIn starts a command in a place, and brings the thread back to where all others are.
+func startIn(c *exec.Cmd, at *place) error {
+	if at == nil {
+		return c.Start()
+	}
+	here, err := os.Open("/proc/self/ns/net")
+	if err != nil {
+		return err
+	}
+	defer here.Close()
+	if err := unix.Setns(int(at.ns.Fd()), unix.CLONE_NEWNET); err != nil {
+		return err
+	}
+	return errors.Join(c.Start(), unix.Setns(int(here.Fd()), unix.CLONE_NEWNET))
 }

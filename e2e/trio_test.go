@@ -110,7 +110,7 @@ func (c *trio) newClient(of ...*replica) *clientv3.Client {
 	}
 	client, err := clientv3.New(clientv3.Config{
 		Endpoints: addrs, Logger: zap.NewNop(), DialTimeout: 5 * time.Second,
-		DialOptions: []grpc.DialOption{grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(1 << 30))},
+		DialOptions: []grpc.DialOption{grpc.WithContextDialer(reach), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(1 << 30))},
 	})
 	if err != nil {
 		c.t.Fatal(err)
@@ -237,7 +237,7 @@ func (r *replica) report(ctx context.Context) (*report, error) {
 	if err != nil {
 		return nil, err
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := web.Do(request)
 	if err != nil {
 		return nil, err
 	}
