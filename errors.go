@@ -1,6 +1,7 @@
 package lockstep
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strconv"
@@ -50,8 +51,9 @@ func OutcomeOf(err error) Outcome {
 	return Unknown
 }
 
-// Error wraps every error of a call on a Host or a Group, but for a machine's Refusal, which is an
-// answer. Err is one of the sentinels, or context.Canceled or context.DeadlineExceeded.
+// Error wraps every error of a call on a Host, a Group, a Session or a Client, but for a machine's Refusal, which is an
+// answer. errors.Is finds in it one of the sentinels, or what the call's context ended with. A call that a majority has
+// to answer and whose time is over is ErrNoQuorum, by its context's deadline also context.DeadlineExceeded.
 type Error struct {
 	Op         string        // the method, such as "Propose"
 	Group      GroupID       // 0: the call concerns none
@@ -71,7 +73,7 @@ func (e *Error) Error() string {
 // Unwrap gives the reason.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Errors of calls. NotCommitted, always:
+// Errors of calls. NotCommitted; in a Session and under a Token the Outcome says, as an earlier try may be in the log.
 var (
 	ErrBusy      = host.ErrBusy      // a byte budget is full; Error.RetryAfter hints when to come again
 	ErrTooLarge  = host.ErrTooLarge  // the command is longer than Settings.MaxEntryBytes
@@ -123,15 +125,36 @@ func (e *RefusedError) Is(target error) bool { return target == ErrRefused }
 
 // queryFault is fault for a call that carries no command: none of it is in the log.
 func queryFault(op string, group GroupID, err error) error {
-	err = fault(op, group, err)
+	return nothingSent(fault(op, group, err))
+}
+
+func nothingSent(err error) error {
 	if e, ok := err.(*Error); ok {
 		e.Outcome = NotCommitted
 	}
 	return err
 }
 
-// fault turns the engine's error into the caller's.
+// fault turns the engine's error into the caller's. A deadline that ends a call is no other reason than CallTimeout:
+// nobody's answer came in time.
 func fault(op string, group GroupID, err error) error {
+	err = faultOfWait(op, group, err)
+	e, ok := err.(*Error)
+	switch {
+	case !ok || !errors.Is(e.Err, context.DeadlineExceeded) || errors.Is(e.Err, ErrNoQuorum):
+	case e.Err == context.DeadlineExceeded:
+		e.Err = errLate
+	default:
+		e.Err = fmt.Errorf("%w: %w", ErrNoQuorum, e.Err)
+	}
+	return err
+}
+
+// errLate is one value, as the sentinels are: it may be compared and counted.
+var errLate = fmt.Errorf("%w: %w", ErrNoQuorum, context.DeadlineExceeded)
+
+// faultOfWait is fault for what ctx alone ends, and no majority has to answer.
+func faultOfWait(op string, group GroupID, err error) error {
 	if err == nil {
 		return nil
 	}

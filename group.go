@@ -123,7 +123,7 @@ func (g *Group) Wait(ctx context.Context, after Index) (Index, error) {
 		return 0, err
 	}
 	index, err := g.h.Wait(ctx, raft.GroupID(g.id), raft.Index(after))
-	return Index(index), queryFault("Wait", g.id, err)
+	return Index(index), nothingSent(faultOfWait("Wait", g.id, err))
 }
 
 // Snapshot seals one at the next mark, and returns its index when a majority of voters agrees with it.

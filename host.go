@@ -41,7 +41,7 @@ func (h *Host) ID() HostID { return HostID(h.h.ID()) }
 func (h *Host) Create(ctx context.Context, id GroupID, opts GroupOptions) (*Group, error) {
 	err := h.h.Create(ctx, raft.GroupID(id), opts.Machine, hostIDs(opts.Voters), opts.Settings.over)
 	if err != nil {
-		return nil, fault("Create", id, err)
+		return nil, faultOfWait("Create", id, err)
 	}
 	return h.Group(id), nil
 }
@@ -86,7 +86,7 @@ func (h *Host) Peers() []Peer {
 // linearizable read.
 func (h *Host) CurrentPeers(ctx context.Context) ([]Peer, error) {
 	if err := h.h.ConfirmNotes(ctx); err != nil {
-		return nil, fault("CurrentPeers", 0, err)
+		return nil, queryFault("CurrentPeers", 0, err)
 	}
 	return h.Peers(), nil
 }

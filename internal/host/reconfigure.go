@@ -88,6 +88,9 @@ func (h *Host) Reconfigure(ctx context.Context, id raft.GroupID, t *Target) (raf
 			return raft.Configuration{}, notCommitted(&RefusedError{Reason: fmt.Sprintf("it gives a priority to host %d, which is not in it", p.Host)})
 		}
 	}
+	if h.closed.Load() {
+		return raft.Configuration{}, notCommitted(ErrClosed)
+	}
 	t.Priorities = listed(t.Priorities, members)
 	until := h.patience(ctx)
 	begun := false
@@ -197,7 +200,11 @@ func (h *Host) pauseUntil(ctx context.Context, until time.Duration, why error) e
 		return ErrClosed
 	}
 	if until != 0 && h.env.Clock().Now() >= until {
-		return why
+		var no *RefusedError
+		if errors.Is(why, ErrNoQuorum) || errors.As(why, &no) {
+			return why
+		}
+		return fmt.Errorf("%w: %w", ErrNoQuorum, why)
 	}
 	if err := h.pause(ctx, reconfigureEvery); err != nil {
 		return err

@@ -339,8 +339,11 @@ func (g *group) forgetSnapshotCall(w *snapshotWaiter) {
 // Snapshot seals one at the next mark, and waits until a majority agrees with it.
 func (h *Host) Snapshot(ctx context.Context, id raft.GroupID) (raft.Index, error) {
 	g := h.Replica(id)
-	if g == nil {
-		return 0, h.noReplica(id)
+	switch {
+	case h.closed.Load():
+		return 0, notCommitted(ErrClosed)
+	case g == nil:
+		return 0, notCommitted(h.noReplica(id))
 	}
 	w := &snapshotWaiter{w: h.env.NewWaiter()}
 	h.post(event{kind: evDo, fn: func() {
@@ -348,7 +351,7 @@ func (h *Host) Snapshot(ctx context.Context, id raft.GroupID) (raft.Index, error
 			if err == nil {
 				err = ErrClosed
 			}
-			w.err, w.done = err, true
+			w.err, w.done = notCommitted(err), true
 			w.w.Wake()
 			return
 		}

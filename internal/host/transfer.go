@@ -15,6 +15,9 @@ import (
 // TransferLeader asks the group's leader, wherever it is, to hand over to the host to (0: to whoever is best
 // placed), again and again until it has. Asked twice of one leader it is harmless.
 func (h *Host) TransferLeader(ctx context.Context, id raft.GroupID, to raft.HostID) error {
+	if h.closed.Load() {
+		return notCommitted(ErrClosed)
+	}
 	until := h.patience(ctx)
 	t := transfer{group: id, to: to}
 	for {
