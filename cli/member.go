@@ -19,12 +19,13 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/status"
 
+	"github.com/lockstep-rsm/lockstep"
 	"github.com/lockstep-rsm/lockstep/server/admin"
 	"github.com/lockstep-rsm/lockstep/server/etcdapi"
 )
 
 func (p *Program) member() *cobra.Command {
-	return p.parent("member", "The hosts of the cluster", p.memberList(), p.memberAdd(), p.memberRemove(), p.memberPromote(), p.memberReplace())
+	return p.parent("member", "The hosts of the cluster", p.memberList(), p.memberAdd(), p.memberRemove(), p.memberPromote(), p.memberReplace(), p.memberPriority())
 }
 
 func (p *Program) memberList() *cobra.Command {
@@ -197,6 +198,7 @@ type standing struct {
 	members          []uint64
 	voters, learners []uint64 // of the group of keys; voters to be are learners
 	live             map[uint64]bool
+	priorities       map[lockstep.HostID]int // of those that have another one than 1
 }
 
 func (s *standing) belongs(id uint64) bool { return slices.Contains(s.members, id) }
@@ -237,7 +239,7 @@ func (p *Program) voters(ctx context.Context) (*standing, error) {
 		s.live[uint64(a.status.ID)] = true
 		for _, g := range a.status.Groups {
 			if index := uint64(g.Configuration.Index); g.Group == 1 && index >= best {
-				best, s.voters, s.learners = index, nil, nil
+				best, s.voters, s.learners, s.priorities = index, nil, nil, g.Configuration.Priorities
 				for _, v := range g.Configuration.Voters {
 					s.voters = append(s.voters, uint64(v))
 				}

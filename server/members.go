@@ -85,6 +85,14 @@ func (s *Server) decide(ctx context.Context, d admin.Decision) error {
 	switch d.Verb {
 	case "skip":
 		conf.Settings.Skip = d.Skip
+	case "priority":
+		priorities := map[lockstep.HostID]int{d.Host: d.Priority}
+		for id, n := range conf.Priorities {
+			if id != d.Host {
+				priorities[id] = n
+			}
+		}
+		conf.Priorities = priorities
 	default:
 		conf.Settings.Halt = d.Verb == "halt"
 	}

@@ -60,6 +60,9 @@ func (o *Options) check() error {
 	if o.CA != "" && o.Cert == "" {
 		return fmt.Errorf("%w: authorities of clients need a certificate of the server", lockstep.ErrOptions)
 	}
+	if o.WatchProgress < 0 {
+		return fmt.Errorf("%w: WatchProgress is %v: it is above 0", lockstep.ErrOptions, o.WatchProgress)
+	}
 	host, _, err := net.SplitHostPort(o.Client)
 	if err != nil {
 		return fmt.Errorf("%w: address for clients %q is not host:port", lockstep.ErrOptions, o.Client)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -63,6 +64,7 @@ func Handler(o Options) http.Handler {
 		for _, verb := range []string{"halt", "resume", "skip"} {
 			mux.HandleFunc("POST /group/"+verb, func(w http.ResponseWriter, r *http.Request) { o.decide(w, r, verb) })
 		}
+		mux.HandleFunc("POST /members/priority", func(w http.ResponseWriter, r *http.Request) { o.decide(w, r, "priority") })
 	}
 	for _, path := range []string{"livez", "readyz"} {
 		live := path == "livez"
@@ -149,24 +151,23 @@ func (o *Options) token(w http.ResponseWriter, r *http.Request) {
 
 // Decision is an operator's, about the group of keys.
 type Decision struct {
-	Verb string        // halt, resume or skip
-	Skip lockstep.Skip // of skip: the command that all replicas pass over
+	Verb     string          // halt, resume, skip or priority
+	Skip     lockstep.Skip   // of skip: the command that all replicas pass over
+	Host     lockstep.HostID // of priority: whose it is
+	Priority int             // of priority
 }
 
-// DecisionAnswer is the answer of POST /group/halt, /group/resume and /group/skip?at=2041.3.
+// DecisionAnswer is the answer of POST /group/halt, /group/resume, /group/skip?at=2041.3 and /members/priority?id=2&priority=9.
 type DecisionAnswer struct {
 	Done  bool   `json:"done"`
 	Error string `json:"error,omitempty"`
 }
 
 func (o *Options) decide(w http.ResponseWriter, r *http.Request, verb string) {
-	d := Decision{Verb: verb}
-	if verb == "skip" {
-		var err error
-		if d.Skip, err = ParseSkip(r.URL.Query().Get("at")); err != nil {
-			reply(w, http.StatusBadRequest, DecisionAnswer{Error: err.Error()})
-			return
-		}
+	d, err := decision(verb, r.URL.Query())
+	if err != nil {
+		reply(w, http.StatusBadRequest, DecisionAnswer{Error: err.Error()})
+		return
 	}
 	switch err := o.Decide(r.Context(), d); {
 	case errors.Is(err, lockstep.ErrRefused):
@@ -176,6 +177,21 @@ func (o *Options) decide(w http.ResponseWriter, r *http.Request, verb string) {
 	default:
 		reply(w, http.StatusOK, DecisionAnswer{Done: true})
 	}
+}
+
+func decision(verb string, asked url.Values) (d Decision, err error) {
+	d.Verb = verb
+	switch verb {
+	case "skip":
+		d.Skip, err = ParseSkip(asked.Get("at"))
+	case "priority":
+		id, ierr := strconv.ParseUint(asked.Get("id"), 10, 64)
+		n, nerr := strconv.Atoi(asked.Get("priority"))
+		if d.Host, d.Priority = lockstep.HostID(id), n; ierr != nil || nerr != nil || id == 0 {
+			err = errors.New("it takes a host and its priority: id=2&priority=9")
+		}
+	}
+	return d, err
 }
 
 // ParseSkip reads the place of a command, index.ordinal, as a quarantined replica's status has it.

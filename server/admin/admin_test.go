@@ -3,7 +3,9 @@ package admin
 import (
 	"context"
 	"errors"
+	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -61,5 +63,32 @@ func TestChecksDecideWhoIsAliveAndReady(t *testing.T) {
 	}
 	if status, body := ask("/status"); status != 200 || !strings.Contains(body, `"id":2`) || !strings.Contains(body, `"endpoint":"e"`) {
 		t.Errorf("/status: %d %s", status, body)
+	}
+}
+
+// A decision is passed on as it was asked for, and one that says too little is refused.
+func TestDecisionsArePassedOn(t *testing.T) {
+	var asked []Decision
+	h := Handler(Options{Status: func() Status { return Status{} }, Decide: func(_ context.Context, d Decision) error {
+		asked = append(asked, d)
+		return nil
+	}})
+	for path, want := range map[string]int{
+		"/group/halt": 200, "/group/skip?at=7.1": 200, "/group/skip?at=7": 400, "/members/priority?id=2&priority=9": 200,
+		"/members/priority?id=2": 400, "/members/priority?id=0&priority=1": 400, "/members/priority?priority=1": 400,
+	} {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest(http.MethodPost, path, nil))
+		if w.Code != want {
+			t.Errorf("%s: %d, want %d: %s", path, w.Code, want, w.Body)
+		}
+	}
+	for _, d := range []Decision{{Verb: "halt"}, {Verb: "skip", Skip: lockstep.Skip{Index: 7, Ordinal: 1}}, {Verb: "priority", Host: 2, Priority: 9}} {
+		if !slices.Contains(asked, d) {
+			t.Errorf("%+v is not among %+v", d, asked)
+		}
+	}
+	if len(asked) != 3 {
+		t.Errorf("asked for %+v", asked)
 	}
 }
