@@ -90,6 +90,9 @@ func asked(err error, write bool, timeout time.Duration) error {
 		if write && !never {
 			return &codedError{exitUnknown, errors.New(text.Error() + ". The write may have been done, or may yet be: read before you repeat it")}
 		}
+		if !strings.Contains(text.Error(), "lockstep status") {
+			text = fmt.Errorf("%w. lockstep status tells why", text)
+		}
 		return &codedError{exitNotDone, text}
 	}
 	return &codedError{exitFailed, text}

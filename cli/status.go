@@ -191,10 +191,14 @@ func rowsOf(s *admin.Status, endpoint string) (rows []row) {
 	return rows
 }
 
+// leaderOf is the row of a leader that serves, or is halted: one answers; −1: none does.
+func leaderOf(rows []row) int {
+	return slices.IndexFunc(rows, func(r row) bool { return value(r.Role) == "leader" && (r.State == "serving" || r.State == "halted") })
+}
+
 // verdict is 0 if every host that answers serves, 3 if a group cannot.
 func verdict(rows []row) error {
-	leaders := slices.ContainsFunc(rows, func(r row) bool { return value(r.Role) == "leader" && r.State == "serving" })
-	if !leaders {
+	if leaderOf(rows) < 0 {
 		return &codedError{code: exitNotDone}
 	}
 	if slices.ContainsFunc(rows, func(r row) bool { return r.State != "serving" && r.State != "unreachable" }) {
@@ -237,12 +241,15 @@ func or[T any](v *T) string {
 // advice is what a person should know and do, in sentences.
 func advice(rows []row) string {
 	var say []string
-	i := slices.IndexFunc(rows, func(r row) bool { return value(r.Role) == "leader" && r.State == "serving" })
+	i, halted := leaderOf(rows), ""
 	switch {
 	case i < 0 && !slices.ContainsFunc(rows, func(r row) bool { return r.State != "unreachable" }):
 		say = append(say, "No server answers. Start one: lockstep up; or give --endpoints.")
 	case i < 0:
 		say = append(say, "Group 1 has no leader: it cannot serve until a majority of its hosts runs and has elected one.")
+	case rows[i].State == "halted":
+		halted = rows[i].Why
+		say = append(say, fmt.Sprintf("Group %d is halted: %s.", rows[i].Group, halted))
 	case rows[i].Tolerates >= 0:
 		n, losses := tolerates(rows, &rows[i]), "losses"
 		if n == 1 {
@@ -262,7 +269,7 @@ func advice(rows []row) string {
 			say = append(say, name+r.Why+".")
 		case r.State == "unreachable" && r.ID != nil:
 			say = append(say, name+"start it.")
-		case r.State == "unreachable": // said above
+		case r.State == "unreachable", halted != "" && r.Why == halted: // said above
 		case r.State != "serving":
 			say = append(say, name+r.State+", "+r.Why+".")
 		case value(r.Disk) != "ok" && r.Disk != nil:

@@ -63,6 +63,9 @@ func (o *upOptions) check() error {
 	if o.replicas < 1 || o.replicas > maxReplicas {
 		return usage(fmt.Errorf("--replicas is %d. It is 1 to %d", o.replicas, maxReplicas))
 	}
+	if o.data == "" {
+		return usage(errors.New("--data is empty. It names the directory, which is made if need be"))
+	}
 	forClients := map[string]bool{}
 	for n := range o.replicas {
 		forClients[address(o.clientPort, n)] = true
@@ -76,11 +79,14 @@ func (o *upOptions) check() error {
 		flag string
 		n    int
 	}{{"client-port", o.clientPort}, {"host-port", o.hostPort}} {
+		if port.n < 1 {
+			return usage(fmt.Errorf("--%s is %d. It is a port, from 1 on", port.flag, port.n))
+		}
 		top := port.n
 		if o.replicas > 1 {
 			top += 10000 * o.replicas
 		}
-		if port.n < 1 || top > 65535 {
+		if top > 65535 {
 			return usage(fmt.Errorf("--%s is %d. The last of %d replicas would have port %d, at most 65535 can be", port.flag, port.n, o.replicas, top))
 		}
 		for n := range o.replicas {
@@ -136,6 +142,9 @@ func (p *Program) runUp(ctx context.Context, o *upOptions) error {
 // occupy makes the data directory and takes its lock, which tells another lockstep up of this process and not of a replica,
 // that it would start again. It looks at the lock before the ports, which are taken, too, where the lock is.
 func (p *Program) occupy(o *upOptions) (io.Closer, error) {
+	if o.data == "" {
+		return nil, o.check()
+	}
 	lock := filepath.ToSlash(filepath.Join(o.data, "LOCK"))
 	err := p.env.FS().Locked(lock)
 	if err == nil {

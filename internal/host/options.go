@@ -94,7 +94,7 @@ func setDefault[T comparable](field *T, value T) {
 func (o *Options) check() error {
 	switch {
 	case o.Dir == "":
-		return optionError("Dir", "names the data directory and is required")
+		return optionError("Dir", "is empty: it names the data directory")
 	case len(o.Machines) == 0:
 		return optionError("Machines", "names at least one machine that this binary can run")
 	case o.Heartbeat < time.Millisecond || o.Heartbeat > electionLimit:
@@ -111,6 +111,8 @@ func (o *Options) check() error {
 		return optionError("MaxApplyBytes", "is at least 64 KiB")
 	case o.MaxCacheBytes < 4*kib:
 		return optionError("MaxCacheBytes", "is at least 4 KiB")
+	case o.WALSegmentBytes < 64*kib && o.WALSegmentBytes == o.MaxWALBytes/8: // nobody gave it
+		return optionError("MaxWALBytes", "is at least 512 KiB")
 	case o.WALSegmentBytes < 64*kib:
 		return optionError("WALSegmentBytes", "is at least 64 KiB")
 	case o.MaxWALBytes < 4*o.WALSegmentBytes:
