@@ -5,11 +5,13 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/lockstep-rsm/lockstep"
 	"github.com/lockstep-rsm/lockstep/machine"
+	"github.com/lockstep-rsm/lockstep/sim/world"
 )
 
 // poisoned panics at one command, unless the machine is mended.
@@ -244,6 +246,159 @@ func TestMendedMachineGoesOnAtThePoison(t *testing.T) {
 		if n, err := c.say(2, "3"); err != nil || n != 7 {
 			t.Errorf("a write after that: %d, %v", n, err)
 		}
+	})
+}
+
+// undecided has the machine panic at one command, unless it is mended, which then adds 100.
+func undecided(mended *bool) func(int) func(*ledger, string) int64 {
+	inner := poisoned(mended)
+	return func(host int) func(*ledger, string) int64 {
+		f := inner(host)
+		return func(l *ledger, cmd string) int64 {
+			add := f(l, cmd)
+			if cmd == "poison" {
+				add = 100
+			}
+			return add
+		}
+	}
+}
+
+// What a mended build executed here, and clients saw, is not passed over after a restart with the former build,
+// which stops at it again: a note on the disk says that it was executed (H28).
+func TestWhatAnEarlierBuildExecutedIsNotPassedOver(t *testing.T) {
+	mended := false
+	ledgers(t, 76, 3, undecided(&mended), func(c *island, _ *watcher) {
+		_, _ = c.say(0, "4")
+		_, _ = c.say(0, "poison")
+		at, dump := c.stoppedAt(0, 1, 2)
+		if at.Index == 0 {
+			return
+		}
+		c.until("its bytes are in the file", func() bool { return string(c.w.Disk(1).Medium(dump)) == "poison" })
+		mended = true
+		c.restart(1)
+		if !c.until("the first one serves", func() bool { n, err := c.hear(1); return err == nil && n == 104 }) {
+			return
+		}
+		mended = false
+		for range 2 {
+			c.restart(1)
+			c.stoppedAt(0, 1, 2)
+			if err := c.skip(0, at); !errors.Is(err, lockstep.ErrRefused) || !strings.Contains(err.Error(), "before it was restarted") {
+				t.Errorf("what a client saw is passed over: %v", err)
+			}
+		}
+		mended = true
+		for i := range c.hosts {
+			c.restart(i)
+		}
+		c.until("all serve what was seen", func() bool { return c.all(104) })
+	})
+}
+
+// Nobody sees what came of a command at which a machine had failed before the note of that is on the disk: where the
+// disk does not take it the machine is made anew, until it does (H28).
+func TestNobodySeesWhatIsNotNoted(t *testing.T) {
+	mended := false
+	ledgers(t, 79, 3, undecided(&mended), func(c *island, _ *watcher) {
+		_, _ = c.say(0, "4")
+		_, _ = c.say(0, "poison")
+		_, dump := c.stoppedAt(0, 1, 2)
+		if !c.until("its bytes are in the file", func() bool { return string(c.w.Disk(1).Medium(dump)) == "poison" }) {
+			return
+		}
+		refused := 0
+		c.w.Disk(1).Hook = func(_ world.Op, name string) error {
+			if strings.HasSuffix(name, ".executed") {
+				refused++
+				return syscall.ENOSPC
+			}
+			return nil
+		}
+		mended = true
+		c.restart(1)
+		c.until("the disk has refused the note three times", func() bool {
+			if n, err := c.hear(1); err == nil {
+				t.Errorf("host 1 says %d", n)
+			}
+			return refused >= 3
+		})
+		c.w.Disk(1).Hook = nil
+		c.until("it serves", func() bool { n, err := c.hear(1); return err == nil && n == 104 })
+		if notes := slices.DeleteFunc(c.w.Disk(1).Names("data/quarantine"), func(name string) bool { return !strings.HasSuffix(name, ".executed") }); len(notes) != 1 {
+			t.Errorf("notes: %v", notes)
+		}
+	})
+}
+
+// Nothing is passed over while a member is on its way to the command, and may execute it: somebody may have its
+// answer by the time that the word is in the log (H28).
+func TestNothingIsPassedOverThatAMemberMayYetExecute(t *testing.T) {
+	mended := false
+	var world *island
+	inner := undecided(&mended)
+	bend := func(host int) func(*ledger, string) int64 {
+		f := inner(host)
+		return func(l *ledger, cmd string) int64 {
+			if cmd == "poison" && mended { // it takes its time
+				e := world.w.Host(host)
+				_ = e.NewWaiter().Wait(nil, e.Clock().Now()+5*time.Second) //nolint:staticcheck // nobody wakes it
+			}
+			return f(l, cmd)
+		}
+	}
+	ledgers(t, 77, 3, bend, func(c *island, _ *watcher) {
+		world = c
+		_, _ = c.say(0, "4")
+		_, _ = c.say(0, "poison")
+		at, _ := c.stoppedAt(0, 1, 2)
+		if at.Index == 0 {
+			return
+		}
+		mended = true
+		c.restart(1)
+		c.until("passing over it is refused while one replays towards it", func() bool {
+			err := c.skip(0, at)
+			return errors.Is(err, lockstep.ErrRefused) && strings.Contains(err.Error(), "may execute it yet")
+		})
+		if !c.until("it has executed it", func() bool { n, err := c.hear(1); return err == nil && n == 104 }) {
+			return
+		}
+		if err := c.skip(0, at); !errors.Is(err, lockstep.ErrRefused) || !strings.Contains(err.Error(), "has executed") {
+			t.Errorf("what was executed is passed over: %v", err)
+		}
+	})
+}
+
+// What was passed over stays so where a mended build comes to it again from the log, before it knows how far that is
+// committed: it executes the command, learns that it must not have, and is made anew before it serves (H28).
+func TestMendedMachineThatComesToASkippedCommandAgainIsMadeAnew(t *testing.T) {
+	mended := false
+	ledgers(t, 78, 3, undecided(&mended), func(c *island, _ *watcher) {
+		_, _ = c.say(0, "4")
+		_, _ = c.say(0, "poison")
+		at, _ := c.stoppedAt(0, 1, 2)
+		if err := c.skip(1, at); err != nil {
+			t.Error(err)
+		}
+		if !c.until("all serve", func() bool { return c.all(4) }) {
+			return
+		}
+		mended = true
+		for i := range c.hosts {
+			c.restart(i)
+			if !c.until("it serves", func() bool {
+				n, err := c.hear(i)
+				if err == nil && n != 4 {
+					t.Errorf("host %d says %d", i, n)
+				}
+				return err == nil
+			}) {
+				return
+			}
+		}
+		c.until("all serve", func() bool { return c.all(4) })
 	})
 }
 

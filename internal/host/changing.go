@@ -43,6 +43,9 @@ func (g *group) change(a *changing) {
 	}
 	if a.reply.State != wire.ChangeLeads || a.req.Ask {
 		a.reply.Index = raft.Index(g.lane.most.Load())
+		if at := (place{a.req.Settings.SkipIndex, a.req.Settings.SkipOrdinal}); a.req.Ask && at.index > 0 {
+			a.reply.Reason = g.mayExecute(at)
+		}
 		a.end()
 		return
 	}

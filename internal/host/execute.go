@@ -119,6 +119,11 @@ func (l *lane) run(g *group) error {
 			return err
 		}
 		took = g.h.env.Clock().Now() - began
+		if l.watches.Load() {
+			if err := l.noteOvercome(g); err != nil {
+				return err
+			}
+		}
 	}
 	for i := range l.spans {
 		l.record(g, &l.spans[i])
@@ -129,6 +134,9 @@ func (l *lane) run(g *group) error {
 	l.time.Store(int64(last.Time))
 	l.open.Store(int64(l.sessions.Len()))
 	l.reached(last.Index)
+	if err := l.ranSkipped(l.skipsNow, l.skipped()); err != nil && len(l.cmds) > 0 {
+		return err // nobody is answered; what is learned from here on, the turn looks at
+	}
 	g.h.observe(env.Event{
 		Kind: env.EntriesApplied, Group: uint64(g.id), Replica: uint64(g.self.Replica), Term: uint64(last.Term),
 		Index: uint64(last.Index), Digest: uint64(l.chain), Count: uint64(len(l.cmds)), Took: took,
@@ -158,14 +166,15 @@ func (l *lane) reached(index raft.Index) {
 // and nothing else (H18).
 func (l *lane) callMachine() error {
 	singly := l.singly.Load()
+	l.skipsNow = l.skipped()
 	for from := 0; from < len(l.cmds); {
-		if l.skipped(&l.cmds[from]) {
+		if l.passesOver(&l.cmds[from]) {
 			l.results.Refuse(machine.Skipped.Code, machine.Skipped.Text)
 			from++
 			continue
 		}
 		to := from + 1
-		for !singly && to < len(l.cmds) && !l.skipped(&l.cmds[to]) {
+		for !singly && to < len(l.cmds) && !l.passesOver(&l.cmds[to]) {
 			to++
 		}
 		if err := l.callPart(from, to); err != nil {

@@ -79,6 +79,7 @@ type Host struct {
 	dormant     map[replicaName]raft.HardState // of those that began and got no entry
 	unrecovered map[replicaName]string         // of which the log holds something that no replica could be made of: why
 	directory   directory
+	overcome    overcome
 	knocks      knocks
 	refusals    map[raft.HostID]string
 	levels      map[raft.HostID]uint32 // that other hosts know, as they said last
@@ -226,6 +227,9 @@ func (h *Host) begin() error {
 	}
 	for _, note := range recovered.Notes {
 		h.log.Warn("log recovered", "host", id.Host, "note", note)
+	}
+	if err := h.readOvercome(); err != nil {
+		return err
 	}
 	for range h.opts.Lanes {
 		h.tasks.run("lane", h.lanes.work)

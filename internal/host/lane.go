@@ -49,6 +49,9 @@ type lane struct {
 	holds     atomic.Bool             // the log presses: the view of the newest mark is kept
 	singly    atomic.Bool             // the machine is given one command at a time: a batch of it failed
 	skips     atomic.Pointer[[]place] // commands that are passed over; nil: none
+	skipsNow  []place                 // so, for the batch that is executed
+	base      atomic.Uint64           // index of the state that the machine was made of
+	watches   atomic.Bool             // machines here failed at commands of this group: Host.overcome
 	cmds      []machine.Command
 	spans     []span
 	results   machine.Results

@@ -96,7 +96,7 @@ func (g *group) treat(err error) {
 		g.quarantine(err, own)
 		return
 	}
-	if (b.tries > 0 || !errors.Is(err, errDiverged)) && !failed && !(b.foreign && b.tries == 0) {
+	if (b.tries > 0 || !errors.Is(err, errDiverged)) && !failed && !errors.Is(err, errNoNote) && !(b.foreign && b.tries == 0) {
 		// The state here, or the log that it would be made of, is not to be trusted: the majority's serves.
 		b.foreign, b.beyond = true, max(b.beyond, b.through, g.r.Commit())
 	}
@@ -116,7 +116,9 @@ func (g *group) quarantine(err error, own *machineError) {
 	b.left = true
 	b.dump = ""
 	if own != nil && own.at.index != 0 {
-		b.dump = fmt.Sprintf("%s/quarantine/%d-%v.bin", g.h.opts.Dir, g.id, own.at)
+		b.dump = g.h.quarantineDir() + "/" + dumpName(g.id, own.at)
+		g.h.overcome.add(g.id, own.at)
+		g.lane.watches.Store(true)
 		name, data := b.dump, own.data
 		g.task("dump", func() {
 			if derr := g.h.dump(name, data); derr != nil && !g.h.closed.Load() {
@@ -132,7 +134,7 @@ func (g *group) quarantine(err error, own *machineError) {
 
 // dump writes a command to a file of its own.
 func (h *Host) dump(name string, data []byte) error {
-	fs, dir := h.env.FS(), h.opts.Dir+"/quarantine"
+	fs, dir := h.env.FS(), h.quarantineDir()
 	if err := fs.MkdirAll(dir); err != nil {
 		return err
 	}
@@ -260,6 +262,7 @@ func (l *lane) clear() {
 	l.results.Reset()
 	l.bytes.Store(0)
 	l.applied.Store(0)
+	l.base.Store(0)
 	l.time.Store(0)
 	l.open.Store(0)
 }

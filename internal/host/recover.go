@@ -336,6 +336,7 @@ func (g *group) makeRaft(conf *raft.Configuration, base raft.SnapshotMeta, hard 
 		DecodeConfiguration: g.h.decodeConfiguration, EncodeConfiguration: encodeConfiguration, Check: o.Check, Memory: &g.h.memory,
 	})
 	g.saves.last = base.Identity.Index + raft.Index(len(entries))
+	g.lane.watches.Store(g.h.overcome.has(g.id))
 	g.conf.Store(g.r.Configuration())
 	last, sum := base.Identity, base.Sum
 	if n := len(entries); n > 0 {

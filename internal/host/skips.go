@@ -31,8 +31,13 @@ func (g *group) learnSkips() {
 			skips = append(skips, at)
 		}
 	}
+	former := g.skips
 	g.skips = skips
-	g.lane.skips.Store(&skips)
+	g.lane.skips.Store(&skips) // before what was executed is looked at: the lane looks the other way round
+	if err := g.lane.ranSkipped(former, skips); err != nil && g.executes() {
+		g.ail(err)
+		return
+	}
 	if own := ofMachine(g.rebuild.why); g.rebuild.left && own != nil && g.skipped(own.at) {
 		g.retryNow()
 	}
@@ -56,34 +61,49 @@ func (g *group) skipped(at place) bool {
 	return false
 }
 
-// skipped says whether the command is passed over.
-func (l *lane) skipped(c *machine.Command) bool {
-	skips := l.skips.Load()
-	if skips == nil {
-		return false
+// skipped gives the commands that are passed over.
+func (l *lane) skipped() []place {
+	if skips := l.skips.Load(); skips != nil {
+		return *skips
 	}
-	for _, s := range *skips {
-		if s.index == raft.Index(c.Index) && s.ordinal == c.Ordinal {
-			return true
-		}
-	}
-	return false
+	return nil
 }
 
-// refuseSkip says why a command must not be passed over: a member has executed it, or may have, and somebody may
-// have its answer. Empty: it may, or nothing new is to be.
+// passesOver says whether the command of the batch that is executed is passed over.
+func (l *lane) passesOver(c *machine.Command) bool {
+	return len(l.skipsNow) > 0 && slices.Contains(l.skipsNow, place{raft.Index(c.Index), c.Ordinal})
+}
+
+// ranSkipped is what is wrong with the machine if it has executed a command that is passed over now, and was not
+// yet: a mended build can where the log holds the command and its skip, and is not yet known to be committed
+// through that.
+func (l *lane) ranSkipped(former, now []place) error {
+	for _, at := range now {
+		if !slices.Contains(former, at) && l.base.Load() < uint64(at.index) && uint64(at.index) <= l.applied.Load() {
+			return fmt.Errorf("%w: it has executed command %v, which is passed over", errDiverged, at)
+		}
+	}
+	return nil
+}
+
+// refuseSkip says why a command must not be passed over: a member has executed it, or may have, or may execute it
+// yet, and somebody may have its answer. Empty: all are stopped at it, or nothing new is to be.
 func (h *Host) refuseSkip(ctx context.Context, id raft.GroupID, c *raft.Configuration, to *raft.Settings) string {
 	at := place{to.SkipIndex, to.SkipOrdinal}
 	if at.index == 0 || at == (place{c.Settings.SkipIndex, c.Settings.SkipOrdinal}) {
 		return ""
 	}
 	for _, host := range hostsOf(slices.Concat(c.Voters, c.Outgoing, c.Learners)) {
-		reply, err := h.askHost(ctx, host, &wire.ChangeRequest{Cluster: h.Cluster(), Group: id, Ask: true})
+		reply, err := h.askHost(ctx, host, &wire.ChangeRequest{
+			Cluster: h.Cluster(), Group: id, Ask: true, Settings: raft.Settings{SkipIndex: at.index, SkipOrdinal: at.ordinal},
+		})
 		switch {
 		case err != nil || reply.State != wire.ChangeLeads && reply.State != wire.ChangeFollows:
 			return fmt.Sprintf("Settings.Skip: host %d does not answer, and may have executed command %v: start it, or take it out of the group first", host, at)
+		case reply.Reason != "":
+			return reply.Reason
 		case reply.Index >= at.index:
-			return fmt.Sprintf("Settings.Skip: host %d has executed command %v: restart the hosts that could not instead", host, at)
+			return executedText(host, at)
 		}
 	}
 	return ""
@@ -98,8 +118,24 @@ func (g *group) refuseSkip(now, next *raft.Settings) string {
 	if at.index > g.r.Commit() {
 		return fmt.Sprintf("Settings.Skip: command %v is not in the log", at)
 	}
-	if g.lane.most.Load() >= uint64(at.index) {
-		return fmt.Sprintf("Settings.Skip: command %v was executed", at)
+	return g.mayExecute(at)
+}
+
+// mayExecute says why this member does not agree to passing over a command: it has executed it, in this process or
+// an earlier one, or it may yet. Empty: its machine is quarantined at it.
+func (g *group) mayExecute(at place) string {
+	own := ofMachine(g.rebuild.why)
+	switch {
+	case g.lane.most.Load() >= uint64(at.index):
+		return executedText(g.self.Host, at)
+	case g.h.overcome.wasExecuted(g, at):
+		return fmt.Sprintf("Settings.Skip: host %d has executed command %v before it was restarted, and clients may have its answers: restart the hosts with the build that can", g.self.Host, at)
+	case !g.rebuild.left || own == nil || own.at != at:
+		return fmt.Sprintf("Settings.Skip: host %d is not stopped at command %v, and may execute it yet: wait until it is stopped there, or take it out of the group first", g.self.Host, at)
 	}
 	return ""
+}
+
+func executedText(host raft.HostID, at place) string {
+	return fmt.Sprintf("Settings.Skip: host %d has executed command %v: restart the hosts that could not instead", host, at)
 }

@@ -429,6 +429,7 @@ func (l *lane) loadSnapshot(g *group, index raft.Index) error {
 	l.last, l.lastSum = h.Meta.Identity, h.Meta.Sum
 	l.time.Store(int64(l.last.Time))
 	l.open.Store(int64(l.sessions.Len()))
+	l.base.Store(uint64(index))
 	l.reached(index)
 	if c, ok := l.machine.(changed); ok {
 		c.changed(g.h)

@@ -1,0 +1,130 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/lockstep-rsm/lockstep/machine"
+	"github.com/lockstep-rsm/lockstep/raft"
+)
+
+// overcome is what the directory of quarantine tells of commands at which machines of this host failed: a
+// file GROUP-INDEX.ORDINAL.bin with the bytes of each, and beside it GROUP-INDEX.ORDINAL-BIRTH.executed
+// once a machine has executed it after all. Clients may have that machine's answers, so that the command is not
+// to be passed over any more, whatever build runs here later (H28).
+type overcome struct {
+	mu       sync.Mutex
+	dumps    map[raft.GroupID]map[place]bool
+	executed map[string]bool // names of files
+}
+
+const (
+	dumpSuffix     = ".bin"
+	executedSuffix = ".executed"
+)
+
+func (h *Host) quarantineDir() string { return h.opts.Dir + "/quarantine" }
+
+func dumpName(id raft.GroupID, at place) string { return fmt.Sprintf("%d-%v%s", id, at, dumpSuffix) }
+
+func executedName(g *group, at place) string {
+	return fmt.Sprintf("%d-%v-%016x%s", g.id, at, uint64(g.birth), executedSuffix)
+}
+
+// placeOfDump reads what dumpName has written. false: the file is something else.
+func placeOfDump(name string) (id raft.GroupID, at place, ok bool) {
+	group, rest, _ := strings.Cut(strings.TrimSuffix(name, dumpSuffix), "-")
+	index, ordinal, _ := strings.Cut(rest, ".")
+	g, err1 := strconv.ParseUint(group, 10, 64)
+	i, err2 := strconv.ParseUint(index, 10, 64)
+	o, err3 := strconv.ParseUint(ordinal, 10, 32)
+	id, at = raft.GroupID(g), place{raft.Index(i), uint32(o)}
+	return id, at, err1 == nil && err2 == nil && err3 == nil && dumpName(id, at) == name
+}
+
+// readOvercome reads the names in the directory of quarantine.
+func (h *Host) readOvercome() error {
+	o := &h.overcome
+	o.dumps, o.executed = make(map[raft.GroupID]map[place]bool), make(map[string]bool)
+	files, err := h.env.FS().ReadDir(h.quarantineDir())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("%w: read %s: %w", ErrDir, h.quarantineDir(), err)
+	}
+	for _, f := range files {
+		if id, at, ok := placeOfDump(f.Name); ok {
+			o.add(id, at)
+		}
+		if strings.HasSuffix(f.Name, executedSuffix) {
+			o.executed[f.Name] = true
+		}
+	}
+	return nil
+}
+
+// add notes that a machine of this host failed at the command, whose bytes are in a file, or will be.
+func (o *overcome) add(id raft.GroupID, at place) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.dumps[id] == nil {
+		o.dumps[id] = make(map[place]bool)
+	}
+	o.dumps[id][at] = true
+}
+
+// has says whether a machine of this host failed at any command of the group.
+func (o *overcome) has(id raft.GroupID) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.dumps[id]) > 0
+}
+
+// wasExecuted says whether a machine of this host has executed the command after one had failed at it.
+func (o *overcome) wasExecuted(g *group, at place) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.executed[executedName(g, at)]
+}
+
+// among gives the commands of a batch at which a machine of this host had failed.
+func (o *overcome) among(id raft.GroupID, cmds []machine.Command) (places []place) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	of := o.dumps[id]
+	for i := range cmds {
+		if at := (place{raft.Index(cmds[i].Index), cmds[i].Ordinal}); of[at] {
+			places = append(places, at)
+		}
+	}
+	return places
+}
+
+// errNoNote says that the disk did not take the note: the machine is made anew, and comes to the command again. No
+// snapshot of the others is waited for: they may be stopped there.
+var errNoNote = errors.New("command was executed that a machine had failed at, and the disk does not take a note of it")
+
+// noteOvercome puts on disk which commands of the batch were executed that a machine here had failed at. It comes
+// before anybody is answered, or sees the state.
+func (l *lane) noteOvercome(g *group) error {
+	o := &g.h.overcome
+	for _, at := range o.among(g.id, l.cmds) {
+		if slices.Contains(l.skipsNow, at) || o.wasExecuted(g, at) {
+			continue
+		}
+		name := executedName(g, at)
+		if err := g.h.dump(g.h.quarantineDir()+"/"+name, []byte("executed\n")); err != nil {
+			return fmt.Errorf("%w: %v: %w", errNoNote, at, err)
+		}
+		o.mu.Lock()
+		o.executed[name] = true
+		o.mu.Unlock()
+	}
+	return nil
+}
