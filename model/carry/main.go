@@ -1,0 +1,14 @@
+// Command carry checks, by visiting every state within small bounds, the rules by which what lives in the oldest
+// segments of the log is taken to the newest, so that those can be used again. README.md, one folder up, says
+// what is modelled and how it ends.
+package main
+
+import "github.com/lockstep-rsm/lockstep/model/explore"
+
+func main() { explore.Main(12_000_000, cases()) }
+
+// search explores within b what r lets happen.
+func search(r rules, b bounds, limit int) explore.Result {
+	m := &model{r, b}
+	return explore.Run[state](m, limit, m.recovers)
+}
