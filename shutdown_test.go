@@ -1,6 +1,7 @@
 package lockstep_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -65,6 +66,59 @@ func TestShutdownHandsOverFirst(t *testing.T) {
 				t.Errorf("seed %d: %d commands of the other hosts failed, one took %v", seed, len(l.failed), l.longest)
 			}
 		})
+	}
+}
+
+// Hosts that stop at one time, as those of one program do, give leaderships to none of each other, and the last one waits
+// for nobody; where one stays it gets all, each once.
+func TestHostsThatStopTogetherHandOverToNoneOfThem(t *testing.T) {
+	const groups = 6
+	for seed := range seedsOf(20, 4) {
+		for _, stay := range []int{0, 3} {
+			inWorld(t, 200+seed, max(3, stay+2), time.Minute, func(c *island) {
+				var seen elections
+				c.tune = func(_ int, o *lockstep.Options) { o.Observer = &seen }
+				if !c.began() {
+					return
+				}
+				for id := lockstep.GroupID(1); id <= groups; id++ {
+					if _, err := c.create(0, id, 10*time.Second); err != nil {
+						t.Error(err)
+						return
+					}
+					_ = c.call(0, 10*time.Second, func(ctx context.Context, h *lockstep.Host) error {
+						return h.Group(id).TransferLeader(ctx, lockstep.HostID(int(id)%len(c.hosts)+1))
+					})
+				}
+				c.w.Sleep(time.Second)
+				led := 0
+				for i := stay; i < len(c.hosts); i++ {
+					for _, g := range c.hosts[i].Status().Groups {
+						if g.Role == "leader" {
+							led++
+						}
+					}
+				}
+				before, began, stopped := seen.n, c.w.Now(), 0
+				for i := stay; i < len(c.hosts); i++ {
+					c.w.Go(i, "shutdown", func() {
+						if err := c.hosts[i].Shutdown(c.w.Context()); err != nil {
+							t.Errorf("shut down host %d: %v", i, err)
+						}
+						stopped++
+					})
+				}
+				for stopped < len(c.hosts)-stay && c.w.Now()-began < 10*time.Second {
+					c.w.Sleep(time.Millisecond)
+				}
+				took := c.w.Now() - began
+				c.w.Sleep(50 * time.Millisecond) // the last one is being elected
+				n := seen.n - before
+				if n != min(led, led*stay) || took > 60*time.Millisecond {
+					t.Errorf("seed %d: %d of %d hosts, which led %d groups, stopped in %v, with %d transfers", seed, len(c.hosts)-stay, len(c.hosts), led, took, n)
+				}
+			})
+		}
 	}
 }
 

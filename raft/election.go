@@ -41,7 +41,7 @@ func (r *Replica) mayVote() bool {
 // not known to be superseded. The removed may have to lead until their removal is committed: the
 // new voters may lack the entry that says so, and nobody else has a log to win with (§4.2.2).
 func (r *Replica) mayCampaign() bool {
-	if r.stopped || r.stuck || r.o.NoVote {
+	if r.stopped || r.stuck || r.leaving || r.o.NoVote {
 		return false
 	}
 	for i := len(r.configurations) - 1; i >= 0; i-- {

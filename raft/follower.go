@@ -29,7 +29,7 @@ func (r *Replica) onHeartbeat(m *Message) {
 func (r *Replica) report(a *Message) {
 	a.Mark = r.own.newest()
 	a.WantMark = r.marker.wanted
-	a.Unfit = r.stopped || r.unfit || r.stuck || r.full || r.o.NoVote
+	a.Unfit = r.stopped || r.unfit || r.leaving || r.stuck || r.full || r.o.NoVote
 	a.Hint, _, _ = r.log.position(r.verified)
 	a.Hint.Index = r.verified
 }

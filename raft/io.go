@@ -29,6 +29,7 @@ const (
 	InStop                              // this replica has ended: lead, vote and acknowledge no more
 	InUnfit                             // its machine cannot go on: lead no more while another can; the log lives on
 	InFit                               // its machine executes again
+	InLeaving                           // its host is about to stop: begin no candidacy, and refuse to take over
 )
 
 // Input is one thing that happened to a replica. Only the fields its kind names are read.

@@ -32,6 +32,7 @@ type progress struct {
 	heard    Instant
 	down     bool // its link is closed
 	unfit    bool // it could not lead, it says
+	declined bool // asked to take over it said so
 
 	probeAt    Instant // when probing: not before
 	probes     int     // when probing: unanswered so far

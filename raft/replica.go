@@ -75,6 +75,7 @@ type Replica struct {
 
 	stopped bool  // it has ended: it votes and leads no more
 	unfit   bool  // its machine cannot go on: see onUnfit
+	leaving bool  // its host is about to stop
 	failed  error // the saved log contradicts itself: nothing is done any more
 	started bool
 	asked   Instant     // the deadline last told to the host
@@ -238,6 +239,8 @@ func (r *Replica) handle(in *Input) {
 		r.onUnfit()
 	case InFit:
 		r.unfit = false
+	case InLeaving:
+		r.leaving = true
 	default:
 		panic(fmt.Sprintf("raft: unknown input kind %d", in.Kind))
 	}

@@ -215,7 +215,7 @@ func (r *Replica) onAppendReply(m *Message) {
 		r.refused(p, m)
 		return
 	}
-	p.received, p.unfit = m.Hint.Index, m.Unfit
+	p.received, p.unfit, p.declined = m.Hint.Index, m.Unfit, p.declined && m.Unfit
 	r.matched(p, m.Index)
 	if p.pace != replicating && m.Hint.Index >= r.log.base.Index && m.Hint.Index <= r.log.last() && m.Round >= p.probeRound {
 		p.replicate(m.Hint.Index)
@@ -275,7 +275,8 @@ func (r *Replica) onHeartbeatReply(m *Message) {
 	if p == nil {
 		return
 	}
-	p.received, p.unfit = m.Hint.Index, m.Unfit
+	p.received, p.unfit, p.declined = m.Hint.Index, m.Unfit, p.declined && m.Unfit
+	r.declined(p, m)
 	r.matched(p, m.Index)
 	if m.Reject != p.full {
 		p.full, p.fullAt, p.helped = m.Reject, r.now, 0
@@ -313,6 +314,9 @@ func (r *Replica) onHostLost(host HostID) {
 	for _, p := range r.followers {
 		if p.member.Host == host {
 			p.down = true
+			if r.handover.target == p.member.Replica {
+				r.handover = handover{failed: p.member.Replica} // another may be asked
+			}
 			if p.pace == replicating {
 				p.probe(p.match + 1)
 			}

@@ -45,7 +45,7 @@ func (s *script) run(d *datadriven.TestData) {
 		"log": s.logs, "status": s.status, "read": s.read, "clock": s.clock, "block": s.block, "heal": s.heal,
 		"compact": s.compact, "install": s.install, "sent": s.sent, "transfer": s.transfer, "mark": s.mark,
 		"reconfigure": s.reconfigure, "refused": s.refused, "lost": s.lost, "stuck": s.stuck, "full": s.full, "stop": s.stop, "execute": s.execute, "wipe": s.wipe,
-		"unfit": s.unfit, "fit": s.fit,
+		"unfit": s.unfit, "fit": s.fit, "leaving": s.leaving,
 		"forge": s.forge, "want-mark": s.wantMark, "up": s.up, "silent": s.silent,
 	}
 	f, ok := commands[d.Cmd]
@@ -592,8 +592,9 @@ func (s *script) full(d *datadriven.TestData) {
 }
 func (s *script) stop(d *datadriven.TestData) { s.w.step(s.host(d), Input{Kind: InStop}) }
 
-func (s *script) unfit(d *datadriven.TestData) { s.w.step(s.host(d), Input{Kind: InUnfit}) }
-func (s *script) fit(d *datadriven.TestData)   { s.w.step(s.host(d), Input{Kind: InFit}) }
+func (s *script) unfit(d *datadriven.TestData)   { s.w.step(s.host(d), Input{Kind: InUnfit}) }
+func (s *script) fit(d *datadriven.TestData)     { s.w.step(s.host(d), Input{Kind: InFit}) }
+func (s *script) leaving(d *datadriven.TestData) { s.w.step(s.host(d), Input{Kind: InLeaving}) }
 
 func (s *script) onHost(d *datadriven.TestData, k InputKind) {
 	s.w.step(s.host(d), Input{Kind: k, Host: arg(s, d, "host", HostID(0))})

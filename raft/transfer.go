@@ -10,14 +10,15 @@ type handover struct {
 	failed   ReplicaID // of an earlier one: it did not take over
 }
 
-// onTransfer begins to hand leadership to a voter; 0: to the best placed one.
+// onTransfer begins to hand leadership to a voter; 0: to the best placed one, of those that are there and did not
+// decline.
 func (r *Replica) onTransfer(id ReplicaID) {
 	if r.role != Leader || r.handover.target != 0 {
 		return
 	}
 	var best *progress
 	for _, p := range r.followers {
-		if p.learner || !r.recent(p) || id != 0 && p.member.Replica != id || !r.configuration().votes(p.member) {
+		if p.learner || !r.recent(p) || id != 0 && p.member.Replica != id || id == 0 && !r.heir(p) || !r.configuration().votes(p.member) {
 			continue
 		}
 		if best == nil || r.betterPlaced(p, best) {
@@ -30,6 +31,19 @@ func (r *Replica) onTransfer(id ReplicaID) {
 	r.handover = handover{target: best.member.Replica, deadline: r.now + Instant(r.timeout())}
 	r.feedDue = true
 	r.ringTransfer()
+}
+
+// heir says whether a voter may take over if nobody in particular is asked to.
+func (r *Replica) heir(p *progress) bool { return !p.down && !p.declined }
+
+// Heirless says of a leader that no other voter would take over: each has declined, or its link is closed.
+func (r *Replica) Heirless() bool {
+	for _, p := range r.followers {
+		if !p.learner && r.heir(p) {
+			return false
+		}
+	}
+	return r.role == Leader
 }
 
 // betterPlaced compares two targets of a transfer: who did not take over is asked last (its log may be
@@ -68,9 +82,22 @@ func (r *Replica) ringTransfer() {
 }
 
 // onTransferMessage: the leader wants this replica to lead. Its word lifts the stickiness of the
-// others, and there is no pre-vote: nothing is to be found out.
-func (r *Replica) onTransferMessage(*Message) {
+// others, and there is no pre-vote: nothing is to be found out. Who cannot lead says so, that another is asked at once.
+func (r *Replica) onTransferMessage(m *Message) {
 	if r.mayCampaign() && !r.unfit {
 		r.campaign(true)
+		return
+	}
+	a := r.reply(MsgHeartbeatReply, m)
+	r.report(&a)
+	a.Index = min(r.log.saved, r.verified)
+	r.send(a)
+}
+
+// declined takes the answer of one that cannot take over.
+func (r *Replica) declined(p *progress, m *Message) {
+	if m.Round == 0 && m.Unfit && r.handover.target == p.member.Replica {
+		p.declined = true
+		r.handover = handover{failed: p.member.Replica}
 	}
 }

@@ -18,14 +18,15 @@ type group struct {
 	birth raft.Birth
 	self  raft.Member
 
-	r       *raft.Replica
-	touched bool
-	ended   atomic.Bool  // for good: its data go
-	work    atomic.Int32 // tasks that touch its files
-	needs   atomic.Bool  // its machine waits for a snapshot of the others
-	stopped error        // it has ended, its log failed, or raft found it contradicting itself
-	lost    error        // found at recovery: it is stopped as soon as it is added
-	began   raft.Mark    // the state that it was restored to, of an agreed snapshot; zero: none
+	r        *raft.Replica
+	touched  bool
+	ended    atomic.Bool  // for good: its data go
+	heirless atomic.Bool  // its host stops, and nobody takes over from it
+	work     atomic.Int32 // tasks that touch its files
+	needs    atomic.Bool  // its machine waits for a snapshot of the others
+	stopped  error        // it has ended, its log failed, or raft found it contradicting itself
+	lost     error        // found at recovery: it is stopped as soon as it is added
+	began    raft.Mark    // the state that it was restored to, of an agreed snapshot; zero: none
 
 	deadline time.Duration // in h.deadlines, at place-1
 	place    int

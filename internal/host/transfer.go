@@ -123,7 +123,7 @@ func (g *group) handOver(to raft.HostID) bool {
 }
 
 // HandOver takes no more calls, gives all leaderships of this host away, as far as others take them until
-// ctx ends, and lets open calls finish; four election timeouts at most.
+// ctx ends, takes none, and lets open calls finish; four election timeouts at most.
 func (h *Host) HandOver(ctx context.Context) {
 	h.leaving.Store(true)
 	h.mu.Lock()
@@ -133,14 +133,21 @@ func (h *Host) HandOver(ctx context.Context) {
 	}
 	h.mu.Unlock()
 	sortGroups(groups)
+	h.post(event{kind: evDo, fn: func() {
+		for _, g := range groups {
+			if g.stopped == nil {
+				g.step(raft.Input{Kind: raft.InLeaving})
+			}
+		}
+	}})
 	limit := h.env.Clock().Now() + 4*h.opts.ElectionTimeout
 	for {
 		busy := h.inboxBytes.held.Load() > 0
 		for _, g := range groups {
 			s := g.status()
-			if len(s.Configuration.Voters) > 1 && s.Role == raft.Leader.String() {
+			if len(s.Configuration.Voters) > 1 && s.Role == raft.Leader.String() && !g.heirless.Load() {
 				busy = true
-				h.post(event{kind: evDo, fn: func() { g.handOver(0) }})
+				h.post(event{kind: evDo, fn: func() { g.heirless.Store(!g.handOver(0) && g.r.Heirless()) }})
 			}
 		}
 		if !busy || h.env.Clock().Now() > limit {
