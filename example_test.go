@@ -98,3 +98,93 @@ func ExampleGroup_ProposeAs() {
 	}
 	// Output: it ran, once; this is its result
 }
+
+func ExampleGroup_Session() {
+	ctx := context.Background()
+	group, done := alone(ctx)
+	defer done()
+
+	session, err := group.Session(ctx)
+	check(err)
+	n, err := lockstep.Typed(session, counter.Machine).Propose(ctx, counter.Add{N: 3}) // sent again until it is answered, run once
+	check(err)
+	fmt.Println(n)
+	check(session.Close(ctx))
+	_, err = session.Propose(ctx, nil)
+	fmt.Println(errors.Is(err, lockstep.ErrEvicted), lockstep.OutcomeOf(err))
+	// Output:
+	// 3
+	// true not committed
+}
+
+func ExampleClient_Seen() {
+	ctx := context.Background()
+	group, done := alone(ctx)
+	defer done()
+	client := lockstep.Typed(group, counter.Machine)
+	_, err := client.Propose(ctx, counter.Add{N: 2})
+	check(err)
+
+	// Another process, which is told the index, reads what this one has written, without a round to a majority.
+	elsewhere := lockstep.Typed(group, counter.Machine)
+	n, err := elsewhere.Read(ctx, counter.Get{}, lockstep.ReadOptions{Level: lockstep.AtLeast, After: client.Seen()})
+	check(err)
+	fmt.Println(n)
+	// Output: 2
+}
+
+func ExampleGroup_Wait() {
+	ctx := context.Background()
+	group, done := alone(ctx)
+	defer done()
+	client := lockstep.Typed(group, counter.Machine)
+	_, err := client.Propose(ctx, counter.Add{N: 2})
+	check(err)
+
+	// A watch: wait until more is executed than was seen, and look at the state as of then.
+	applied, err := group.Wait(ctx, client.Seen()-1)
+	check(err)
+	view, index, err := group.View(ctx, lockstep.ReadOptions{Level: lockstep.AtLeast, After: applied})
+	check(err)
+	defer view.Close()
+	fmt.Println(index >= client.Seen())
+	// Output: true
+}
+
+func ExampleGroup_Start() {
+	ctx := context.Background()
+	group, done := alone(ctx)
+	defer done()
+	one, err := counter.Machine.EncodeCommand(counter.Add{N: 1})
+	check(err)
+
+	calls := make([]lockstep.Call, 100) // all of them are under way at once
+	for i := range calls {
+		check(group.Start(one, &calls[i]))
+	}
+	var last lockstep.Result
+	for i := range calls {
+		last, err = calls[i].Wait(ctx)
+		check(err)
+	}
+	n, err := counter.Machine.DecodeReply(last.Data)
+	check(err)
+	fmt.Println(n)
+	// Output: 100
+}
+
+func ExampleGroup_Reconfigure() {
+	ctx := context.Background()
+	group, done := alone(ctx)
+	defer done()
+
+	configuration, err := group.Configuration(ctx)
+	check(err)
+	stale := configuration
+	configuration.Settings.MaxSessions = 100
+	_, err = group.Reconfigure(ctx, configuration)
+	check(err)
+	_, err = group.Reconfigure(ctx, stale) // made from what is no more in force
+	fmt.Println(errors.Is(err, lockstep.ErrRefused), lockstep.OutcomeOf(err))
+	// Output: true not committed
+}

@@ -41,7 +41,8 @@ type Program struct {
 const about = `lockstep runs a replicated, fault-tolerant store that speaks the etcd v3 API.
 
   Try it     up       three replicas on this machine, ready in a second
-  Run it     serve    one replica, from flags, environment or YAML     member  list, add, remove, replace, promote
+  Run it     serve    one replica, from flags, environment or YAML     member  list, add, remove, replace, promote, priority
+             group    halt, resume, skip a command                     bisect  where two replicas differ
   Ask it     status   who leads, how far, what is wrong, what to do    doctor  this machine's disk, clock and limits
              get put del watch  the keys
   Break it   sim      run, replay, shrink a seed                       bench   this machine, with the floor beside it
