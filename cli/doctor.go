@@ -72,7 +72,7 @@ func (p *Program) examine(dir string) ([]finding, error) {
 		return nil, fmt.Errorf("measure disk: %w", err)
 	}
 	half, worst := times[len(times)/2], times[len(times)-1]
-	disk := finding{What: "disk sync", Value: fmt.Sprintf("median %v, worst of %d %v", half.Round(time.Microsecond), len(times), worst.Round(time.Microsecond)), OK: worst < slowSync}
+	disk := finding{What: "disk sync", Value: fmt.Sprintf("median %v, worst of %d %v in %s", half.Round(time.Microsecond), len(times), worst.Round(time.Microsecond), asPath(dir)), OK: worst < slowSync}
 	if !disk.OK {
 		disk.Do = "every write waits for it: use a disk of its own, or a faster one"
 	}
@@ -98,7 +98,7 @@ func (p *Program) examine(dir string) ([]finding, error) {
 // syncTimes measures durable writes of one block as the log makes them, sorted.
 func (p *Program) syncTimes(dir string) ([]time.Duration, error) {
 	name := filepath.Join(dir, fmt.Sprintf(".lockstep-doctor-%d", p.env.Facts().PID))
-	f, err := p.env.FS().Open(name, env.Write|env.Create)
+	f, err := p.env.FS().Open(name, env.Write|env.Create|env.Direct)
 	if err != nil {
 		return nil, err
 	}

@@ -55,6 +55,13 @@ func TestReadyTellsAPersonWhatToTry(t *testing.T) {
 			t.Errorf("does not say %q:\n%s", want, out.String())
 		}
 	}
+	for data, want := range map[string]string{"/srv/keys": "Data in /srv/keys, kept", "../keys": "Data in ../keys, kept", "./keys": "Data in ./keys, kept"} {
+		out.Reset()
+		p.sayReady(g, &upOptions{data: data, clientPort: 2379}, 0, true)
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("does not say %q:\n%s", want, out.String())
+		}
+	}
 	out.Reset()
 	p.sayReady(g, &upOptions{data: "lockstep-data", clientPort: 3379}, 0, true)
 	if want := "etcdctl --endpoints 127.0.0.1:2379,127.0.0.1:22379 put hello world"; !strings.Contains(out.String(), want) {

@@ -134,7 +134,7 @@ func (p *Program) runUp(ctx context.Context, o *upOptions) error {
 	})
 	g.stop()
 	if terminal {
-		fmt.Fprintf(p.Out, "\n  stopped. Data in %s, kept.\n", o.data)
+		fmt.Fprintf(p.Out, "\n  stopped. Data in %s, kept.\n", asPath(o.data))
 	}
 	return nil
 }
@@ -343,7 +343,7 @@ func (p *Program) sayReady(g *pack, o *upOptions, took time.Duration, terminal b
 		}
 		fmt.Fprintf(p.Out, "  ✓ %d  %-16s pid %-7d %s\n", r.id(), r.client, r.pid(), role)
 	}
-	fmt.Fprintf(p.Out, "  ready in %s s: a write was committed. Data in ./%s, kept.    stop: Ctrl-C\n", seconds, o.data)
+	fmt.Fprintf(p.Out, "  ready in %s s: a write was committed. Data in %s, kept.    stop: Ctrl-C\n", seconds, asPath(o.data))
 	leader := g.replicas[0]
 	for _, r := range g.replicas {
 		if r.leads {
@@ -361,6 +361,14 @@ func (p *Program) sayReady(g *pack, o *upOptions, took time.Duration, terminal b
 	called := os.Args[0]
 	fmt.Fprintf(p.Out, "\n  try\n%s put hello world%s    # or: etcdctl%s put hello world\n%s status%s\nkill -9 %d && %s get hello%s\n\n",
 		called, at, at, called, at, leader.pid(), called, at)
+}
+
+// asPath writes a name so that it is seen to be a path.
+func asPath(name string) string {
+	if filepath.IsAbs(name) || strings.HasPrefix(name, ".") {
+		return name
+	}
+	return "./" + name
 }
 
 // tellLeader says who leads, once somebody does: what a person asks who has just ended a replica.
