@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"slices"
 	"strings"
@@ -114,9 +115,12 @@ func orNone(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// decide asks one server after the other until one has done it, or says why not.
+// decide asks one server after the other until one has done it, or says why not: a decision may be asked for twice. One
+// that a server has heard may be done, whatever comes after it.
 func (p *Program) decide(ctx context.Context, path, done string) error {
-	last := errors.New("no server could be asked")
+	ctx, cancel := context.WithTimeout(ctx, p.timeout)
+	defer cancel()
+	last, unknown := errors.New("no server could be asked"), false
 	for _, endpoint := range p.endpoints {
 		var answer admin.DecisionAnswer
 		err := p.post(ctx, endpoint, path, &answer)
@@ -124,10 +128,26 @@ func (p *Program) decide(ctx context.Context, path, done string) error {
 			_, err = fmt.Fprintln(p.Out, done)
 			return err
 		}
-		if err == nil {
+		unknown = unknown || heard(err) || answer.Outcome == "unknown"
+		switch {
+		case err == nil:
 			err = errors.New(answer.Error)
+		case ctx.Err() != nil:
+			err = fmt.Errorf("no answer within %v", p.timeout)
 		}
 		last = fmt.Errorf("ask %s: %w", endpoint, err)
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	if unknown {
+		return &codedError{exitUnknown, fmt.Errorf("%w. It may have been done, or may yet be: lockstep status tells", last)}
 	}
 	return &codedError{exitNotDone, last}
+}
+
+// heard says that the error is of a request which a server may have got.
+func heard(err error) bool {
+	var unreached *net.OpError
+	return err != nil && !(errors.As(err, &unreached) && unreached.Op == "dial")
 }

@@ -339,6 +339,8 @@ func (p *Program) printToken(ctx context.Context, good time.Duration) error {
 
 // anyToken is of the first server that makes one.
 func (p *Program) anyToken(ctx context.Context, good time.Duration) (token string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, p.timeout)
+	defer cancel()
 	for _, endpoint := range p.endpoints {
 		if token, err = p.tokenOf(ctx, endpoint, good); err == nil {
 			return token, nil
@@ -359,10 +361,8 @@ func (p *Program) tokenOf(ctx context.Context, endpoint string, good time.Durati
 	return answer.Token, nil
 }
 
-// post asks one server for something that is not of etcd's protocol, and reads its answer.
+// post asks one server for something that is not of etcd's protocol, until ctx ends, and reads its answer.
 func (p *Program) post(ctx context.Context, endpoint, path string, answer any) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*p.timeout)
-	defer cancel()
 	transport := &http.Transport{DisableKeepAlives: true}
 	scheme := "http://"
 	if p.tls.on() || strings.HasPrefix(endpoint, "https://") {

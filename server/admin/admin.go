@@ -159,24 +159,33 @@ type Decision struct {
 
 // DecisionAnswer is the answer of POST /group/halt, /group/resume, /group/skip?at=2041.3 and /members/priority?id=2&priority=9.
 type DecisionAnswer struct {
-	Done  bool   `json:"done"`
-	Error string `json:"error,omitempty"`
+	Done    bool   `json:"done"`
+	Error   string `json:"error,omitempty"`
+	Outcome string `json:"outcome,omitempty"` // with Error: not_committed, or unknown: it may be done, or may yet be
 }
 
 func (o *Options) decide(w http.ResponseWriter, r *http.Request, verb string) {
 	d, err := decision(verb, r.URL.Query())
 	if err != nil {
-		reply(w, http.StatusBadRequest, DecisionAnswer{Error: err.Error()})
+		reply(w, http.StatusBadRequest, notDecided(err, lockstep.NotCommitted))
 		return
 	}
 	switch err := o.Decide(r.Context(), d); {
 	case errors.Is(err, lockstep.ErrRefused):
-		reply(w, http.StatusConflict, DecisionAnswer{Error: err.Error()})
+		reply(w, http.StatusConflict, notDecided(err, lockstep.OutcomeOf(err)))
 	case err != nil:
-		reply(w, http.StatusServiceUnavailable, DecisionAnswer{Error: err.Error()})
+		reply(w, http.StatusServiceUnavailable, notDecided(err, lockstep.OutcomeOf(err)))
 	default:
 		reply(w, http.StatusOK, DecisionAnswer{Done: true})
 	}
+}
+
+func notDecided(err error, known lockstep.Outcome) DecisionAnswer {
+	a := DecisionAnswer{Error: err.Error(), Outcome: "unknown"}
+	if known == lockstep.NotCommitted {
+		a.Outcome = "not_committed"
+	}
+	return a
 }
 
 func decision(verb string, asked url.Values) (d Decision, err error) {
