@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/lockstep-rsm/lockstep"
+	"github.com/lockstep-rsm/lockstep/sim/world"
 )
 
 // build replaces host i's program by one that knows feature levels up to level.
@@ -83,10 +84,44 @@ func TestFeatureLevelRisesOnceAllHostsKnowIt(t *testing.T) {
 	})
 }
 
-// A host that was down as the level rose, and comes back with its old build, stops each group before the entry, and says
-// so; with the new build it goes on with all that it had.
+// A host that is down may come back with any build: what it said before counts for nothing. The level waits for it.
+func TestLevelWaitsForHostsThatAreDown(t *testing.T) {
+	inWorld(t, 302, 3, 5*time.Minute, func(c *island) {
+		c.builds = []uint32{2, 1, 2}
+		if !c.began() {
+			return
+		}
+		var acked int64
+		c.addAll(0, 5, &acked)
+		c.w.Kill(2)
+		if err := c.build(1, 2); err != nil {
+			t.Error(err)
+			return
+		}
+		c.addAll(0, 5, &acked)
+		c.w.Sleep(10 * time.Second)
+		if a, b := c.level(0), c.level(1); a != 1 || b != 1 {
+			t.Errorf("the level rose to %d and %d while host 2 was down", a, b)
+		}
+		if err := c.build(2, 1); err != nil {
+			t.Error(err)
+			return
+		}
+		c.back(2, acked)
+		if err := c.build(2, 2); err != nil {
+			t.Error(err)
+			return
+		}
+		c.until("the level to rise", func() bool { return c.levels(2) })
+		c.back(2, acked)
+	})
+}
+
+// A host that died before its disk had the entry that raises the level, and comes back with its old build, stops each group
+// before that, and says so; with the new build it goes on with all that it had.
 func TestOldBuildStopsBeforeTheEntryThatRaisesTheLevel(t *testing.T) {
-	inWorld(t, 301, 3, 5*time.Minute, func(c *island) {
+	slow := world.Options{Net: world.Latency{Min: 20 * time.Millisecond, Max: 30 * time.Millisecond}}
+	inWorldOf(t, 301, 3, 5*time.Minute, slow, func(c *island) {
 		c.builds = []uint32{2, 1, 2}
 		if !c.began() {
 			return
@@ -96,11 +131,14 @@ func TestOldBuildStopsBeforeTheEntryThatRaisesTheLevel(t *testing.T) {
 		c.until("all to have it", func() bool {
 			return c.hosts[2].Group(1).Status().Applied == c.hosts[0].Group(1).Status().Commit
 		})
-		c.w.Kill(2)
 		if err := c.build(1, 2); err != nil {
 			t.Error(err)
 			return
 		}
+		for end := c.w.Now() + time.Minute; c.level(0) != 2 && c.level(1) != 2 && c.w.Now() < end; {
+			c.w.Sleep(time.Millisecond)
+		}
+		c.w.Kill(2) // the entry is on its way
 		c.until("the level to rise without host 2", func() bool { return c.level(0) == 2 && c.level(1) == 2 })
 		if err := c.build(2, 1); err != nil {
 			t.Errorf("the old build does not open a directory that is as it left it: %v", err)

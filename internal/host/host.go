@@ -35,19 +35,18 @@ type Host struct {
 	wal       *wal.Log                            // nil until the host belongs to a cluster
 	snaps     *snapshot.Store
 
-	inbox       inbox
-	inboxBytes  budget    // of calls and reads that wait
-	backlogs    sync.Map  // of *backlog by raft.HostID
-	calls       sync.Pool // of Propose: see takeCall
-	reads       sync.Pool // of Read and View: see readCall
-	lanes       lanes
-	tasks       tasks
-	leaving     atomic.Bool // no new calls: it closes soon
-	closed      atomic.Bool
-	level       uint32        // the highest that this build knows
-	levelsHeard atomic.Uint64 // changes of levels
-	recovered   atomic.Bool   // the log is open, and what it holds has begun
-	closeOnce   sync.Once
+	inbox      inbox
+	inboxBytes budget    // of calls and reads that wait
+	backlogs   sync.Map  // of *backlog by raft.HostID
+	calls      sync.Pool // of Propose: see takeCall
+	reads      sync.Pool // of Read and View: see readCall
+	lanes      lanes
+	tasks      tasks
+	leaving    atomic.Bool // no new calls: it closes soon
+	closed     atomic.Bool
+	level      uint32      // the highest that this build knows
+	recovered  atomic.Bool // the log is open, and what it holds has begun
+	closeOnce  sync.Once
 
 	// Of the turn alone.
 	groups    map[raft.GroupID]*group
@@ -63,6 +62,7 @@ type Host struct {
 	saves     []wal.GroupSave
 	savers    []saver
 	linked    map[raft.HostID]bool
+	linksMade uint64        // how often one has come up: its host has said what it knows
 	pairs     []*pair       // by host
 	beatAt    time.Duration // when hosts next speak for quiet groups
 	failed    error         // the log failed: nothing is written or sent any more

@@ -37,18 +37,16 @@ func (h *Host) knows(c *raft.Configuration) error {
 	return nil
 }
 
-// heardLevel notes what a host's build knows, with each hello of it.
+// heardLevelLocked notes what a host's build knows, with each hello of it. The lock is held.
 func (h *Host) heardLevelLocked(hello *wire.Hello) {
 	if h.levels == nil {
 		h.levels = make(map[raft.HostID]uint32)
 	}
-	if h.levels[hello.Host] != hello.FeatureLevel {
-		h.levels[hello.Host] = hello.FeatureLevel
-		h.levelsHeard.Add(1)
-	}
+	h.levels[hello.Host] = hello.FeatureLevel
 }
 
-// commonLevel is the highest level that the hosts of all members are known to know; 0: of one it is not known.
+// commonLevel is the highest level that the hosts of all members know, as they said on the links that are up; 0: of one it
+// is not known. Who is down may come back with an older build.
 func (h *Host) commonLevel(c *raft.Configuration) uint32 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -56,6 +54,9 @@ func (h *Host) commonLevel(c *raft.Configuration) uint32 {
 	for _, set := range [...][]raft.Member{c.Voters, c.Learners} {
 		for _, m := range set {
 			if m.Host != h.identity.is.Host {
+				if !h.linked[m.Host] {
+					return 0
+				}
 				common = min(common, h.levels[m.Host])
 			}
 		}
@@ -64,14 +65,14 @@ func (h *Host) commonLevel(c *raft.Configuration) uint32 {
 }
 
 // raiseLevel has a leader raise its group's level, where all members' hosts know a higher one. It is looked at when one
-// of these has said so, and when the configuration has changed.
+// of these has linked, and when the configuration has changed.
 func (g *group) raiseLevel() {
 	c := g.r.Configuration()
 	if c.Settings.FeatureLevel >= g.h.level || g.stopped != nil || !g.r.Settled() || g.r.HandingOver() ||
 		c.Index > g.r.Commit() || c.Joint() || len(c.Next) > 0 {
 		return
 	}
-	seen := levelSeen{c.Index, g.h.levelsHeard.Load(), g.r.Term()}
+	seen := levelSeen{c.Index, g.h.linksMade, g.r.Term()}
 	if seen == g.levelSeen {
 		return
 	}
@@ -92,6 +93,6 @@ const levelRef = ^uint64(0)
 // levelSeen is what was looked at last.
 type levelSeen struct {
 	configuration raft.Index
-	heard         uint64
+	links         uint64
 	term          raft.Term
 }

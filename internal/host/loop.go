@@ -172,6 +172,9 @@ func (h *Host) handleLink(e *event) {
 		kind = raft.InHostRefused
 	}
 	h.linked[e.host] = e.err == nil
+	if e.err == nil {
+		h.linksMade++
+	}
 	h.tell(env.Event{Kind: linkEvent(e.err == nil), Peer: uint64(e.host), Text: linkText(e)})
 	for _, g := range h.order {
 		g.step(raft.Input{Kind: kind, Host: e.host})
