@@ -2,14 +2,17 @@ package cli
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
+	"path"
 	"strconv"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
 	"github.com/lockstep-rsm/lockstep"
+	"github.com/lockstep-rsm/lockstep/env"
 	"github.com/lockstep-rsm/lockstep/machine"
 	"github.com/lockstep-rsm/lockstep/machine/kv"
 )
@@ -45,6 +48,10 @@ Exit code 0: they do not differ; 5: they do; 1: they cannot be compared.`,
 				return usage(fmt.Errorf("%s and %s are one directory. Give those of two hosts", args[0], args[1]))
 			}
 			d, err := lockstep.Bisect(lockstep.GroupID(group), left(args[0]), left(args[1]))
+			var locked *env.LockedError
+			if errors.As(err, &locked) {
+				return fmt.Errorf("data directory %s is in use by %s. Stop it, or compare a copy of the directory", path.Dir(locked.Name), holder(locked))
+			}
 			if err != nil {
 				return err
 			}

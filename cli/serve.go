@@ -176,10 +176,16 @@ func dirInUse(dir string, by *env.LockedError) string {
 	return fmt.Sprintf("data directory %s is in use by %s. One directory serves one process", dir, holder(by))
 }
 
-// holder names who has a lock, as far as this system tells.
+// holder names who has a lock, as far as this system tells: of a replica, the lockstep up that would start it again.
 func holder(by *env.LockedError) string {
-	if by.Owner == "" {
+	owner := by.Owner
+	if pid, err := strconv.Atoi(strings.TrimPrefix(owner, "pid ")); err == nil {
+		if starter := starterOf(pid); starter != 0 {
+			owner = fmt.Sprintf("pid %d", starter)
+		}
+	}
+	if owner == "" {
 		return "another process"
 	}
-	return by.Owner + describeOwner(by.Owner)
+	return owner + describeOwner(owner)
 }
