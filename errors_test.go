@@ -165,3 +165,46 @@ func TestCallsThatCannotBeginSaySo(t *testing.T) {
 		}
 	})
 }
+
+// On a replica whose machine has failed every call that needs the machine says so, by its sentinel.
+func TestQuarantineIsToldToEveryCall(t *testing.T) {
+	mended := false
+	ledgers(t, 73, 3, poisoned(&mended), func(c *island, _ *watcher) {
+		if _, err := c.create(0, 2, 10*time.Second); err != nil {
+			t.Error(err)
+		}
+		if n, err := c.say(0, "1"); err != nil || n != 1 {
+			t.Errorf("say: %d, %v", n, err)
+		}
+		session, token := c.session(0), c.drawToken(0)
+		if at := c.poison([]int{0, 1, 2}); at.Index == 0 {
+			return
+		}
+		g := c.hosts[0].Group(1)
+		for name, call := range map[string]func(ctx context.Context) error{
+			"Propose": func(ctx context.Context) error { _, err := g.Propose(ctx, []byte("1")); return err },
+			"Read":    func(ctx context.Context) error { _, err := g.Read(ctx, nil, lockstep.ReadOptions{}); return err },
+			"View": func(ctx context.Context) error {
+				_, _, err := g.View(ctx, lockstep.ReadOptions{Level: lockstep.Stale})
+				return err
+			},
+			"Wait":      func(ctx context.Context) error { _, err := g.Wait(ctx, 1<<40); return err },
+			"Session":   func(ctx context.Context) error { _, err := g.Session(ctx); return err },
+			"ProposeAs": func(ctx context.Context) error { _, err := g.ProposeAs(ctx, token, []byte("1")); return err },
+			"Snapshot":  func(ctx context.Context) error { _, err := g.Snapshot(ctx); return err },
+			"in session": func(ctx context.Context) error {
+				_, err := session.Propose(ctx, []byte("1"))
+				return err
+			},
+		} {
+			c.w.Do(0, func() {
+				ctx, cancel := c.w.WithTimeout(c.w.Context(), 2*time.Second)
+				defer cancel()
+				var e *lockstep.Error
+				if err := call(ctx); !errors.As(err, &e) || !errors.Is(err, lockstep.ErrQuarantined) {
+					t.Errorf("%s: %v", name, err)
+				}
+			})
+		}
+	})
+}

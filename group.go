@@ -42,7 +42,8 @@ const reservedGroup = "group ids begin at 1: group 0 is the engine's own"
 
 // Propose sends cmd once and returns the machine's reply, or what is known: see OutcomeOf. A
 // refusal is a *machine.Refusal. When it returns a reply, cmd is on the disks of a majority and
-// executed here.
+// executed here. Errors: ErrBusy, ErrTooLarge, ErrNoSpace, ErrHalted, ErrDropped, ErrSkipped, ErrNoQuorum,
+// ErrQuarantined, ErrNoReplica, ErrNoGroup, ErrClosed, the end of ctx.
 func (g *Group) Propose(ctx context.Context, cmd []byte) (Result, error) {
 	if err := g.refuse("Propose"); err != nil {
 		return Result{}, err
@@ -57,7 +58,7 @@ func result(r host.Result) Result {
 
 // Start is Propose, pipelined: it never waits. An error means that the command never began; nil
 // that call completes exactly once, with OnDone or a return of Wait. Commands of one goroutine that
-// commit keep its order.
+// commit keep its order. Errors: as of Propose, those that are known at once.
 func (g *Group) Start(cmd []byte, call *Call) error {
 	if err := g.refuse("Start"); err != nil {
 		return err
@@ -94,7 +95,10 @@ func (c *Call) Wait(ctx context.Context) (Result, error) {
 	return result(c.inner.Result), fault("Start", c.group.id, c.inner.Err)
 }
 
-// Read answers query at the level of opts. Its Result.Index is the log index that the answer is of.
+// Read answers query at the level of opts, from the replica on this host. Its Result.Index is the log index that the
+// answer is of. The machine's "no" is a *machine.Refusal. Errors, all of them NotCommitted: ErrNoQuorum, ErrStale,
+// ErrRecovering, ErrHalted where no majority has one state, ErrBusy, ErrQuarantined, ErrNoReplica, ErrNoGroup,
+// ErrOptions, ErrClosed, the end of ctx.
 func (g *Group) Read(ctx context.Context, query []byte, opts ReadOptions) (Result, error) {
 	if err := g.refuse("Read"); err != nil {
 		return Result{}, err
@@ -103,7 +107,7 @@ func (g *Group) Read(ctx context.Context, query []byte, opts ReadOptions) (Resul
 	return Result{Index: Index(index), Data: data}, queryFault("Read", g.id, err)
 }
 
-// View is Read without bytes: your machine's own View, pinned at an index. Close it.
+// View is Read without bytes: your machine's own View, pinned at an index. Close it. Errors: as of Read.
 func (g *Group) View(ctx context.Context, opts ReadOptions) (machine.View, Index, error) {
 	if err := g.refuse("View"); err != nil {
 		return nil, 0, err
@@ -117,7 +121,8 @@ func readOptions(o ReadOptions) host.ReadOptions {
 }
 
 // Wait waits, for ctx alone, until more than after is applied here, and says how much is. A watch is
-// a loop of Wait and View at AtLeast.
+// a loop of Wait and View at AtLeast. Errors, all of them NotCommitted: ErrQuarantined, ErrNoReplica, ErrNoGroup, ErrClosed,
+// the end of ctx.
 func (g *Group) Wait(ctx context.Context, after Index) (Index, error) {
 	if err := g.refuse("Wait"); err != nil {
 		return 0, err
@@ -126,7 +131,8 @@ func (g *Group) Wait(ctx context.Context, after Index) (Index, error) {
 	return Index(index), nothingSent(faultOfWait("Wait", g.id, err))
 }
 
-// Snapshot seals one at the next mark, and returns its index when a majority of voters agrees with it.
+// Snapshot seals one at the next mark, and returns its index when a majority of voters agrees with it. One that was asked
+// for comes about though ctx ends. Errors: ErrNoQuorum, ErrQuarantined, ErrNoReplica, ErrNoGroup, ErrClosed, the end of ctx.
 func (g *Group) Snapshot(ctx context.Context) (Index, error) {
 	if err := g.refuse("Snapshot"); err != nil {
 		return 0, err

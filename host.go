@@ -10,7 +10,7 @@ import (
 	"github.com/lockstep-rsm/lockstep/raft"
 )
 
-// HostID is given at founding, and never reused.
+// HostID is given at founding or joining, and never reused.
 type HostID uint64
 
 // GroupID is chosen by you, not 0: that group is the engine's own, and every call on it but Configuration ErrOptions.
@@ -60,7 +60,8 @@ func (h *Host) Destroy(ctx context.Context, id GroupID) error {
 func (h *Host) Group(id GroupID) *Group { return &Group{h: h.h, id: id} }
 
 // Announce tells every host of the cluster a short text about this one, through the log, so that
-// Peers says the same on all of them. A server publishes its clients' address so.
+// Peers says the same on all of them. A server publishes its clients' address so. It waits, for ctx alone, until it
+// is told. Errors: ErrClosed, the end of ctx.
 func (h *Host) Announce(ctx context.Context, text string) error {
 	return fault("Announce", 0, h.h.Announce(ctx, text))
 }
@@ -83,7 +84,7 @@ func (h *Host) Peers() []Peer {
 }
 
 // CurrentPeers is Peers with every note whose Announce returned before the call; it costs a
-// linearizable read.
+// linearizable read. Errors: as of Group.Read.
 func (h *Host) CurrentPeers(ctx context.Context) ([]Peer, error) {
 	if err := h.h.ConfirmNotes(ctx); err != nil {
 		return nil, queryFault("CurrentPeers", 0, err)
@@ -93,7 +94,8 @@ func (h *Host) CurrentPeers(ctx context.Context) ([]Peer, error) {
 
 // Token lets one more host join within d, which is at most 24 h of the cluster's elapsed time: its
 // Options.Join. It is good once. The host is then one of Peers, and a member of group 0 (a voter, while
-// there are fewer than seven); of other groups only when Reconfigure makes it one.
+// there are fewer than seven); of other groups only when Reconfigure makes it one. Errors: ErrOptions, ErrNoQuorum, ErrClosed,
+// the end of ctx.
 func (h *Host) Token(ctx context.Context, d time.Duration) (string, error) {
 	t, err := h.h.Token(ctx, d)
 	return t, fault("Token", 0, err)
@@ -102,7 +104,7 @@ func (h *Host) Token(ctx context.Context, d time.Duration) (string, error) {
 // Remove takes a host out of every group, then out of the cluster: its replicas and their data go, no
 // host talks to it any more, and its id and directory never come back. It may be down for good. Ask
 // another host than that one, and again until it returns nil. Errors: ErrRefused where a group would
-// have no voter left, or could not decide.
+// have no voter left, or could not decide, ErrOptions for this host itself, ErrNoQuorum, ErrClosed, the end of ctx.
 func (h *Host) Remove(ctx context.Context, id HostID) error {
 	return fault("Remove", 0, h.h.Remove(ctx, raft.HostID(id)))
 }

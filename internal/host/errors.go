@@ -2,6 +2,7 @@ package host
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/lockstep-rsm/lockstep/env"
@@ -59,3 +60,16 @@ func (f *Fault) Unwrap() error { return f.Err }
 
 func notCommitted(err error) *Fault { return &Fault{Outcome: NotCommitted, Err: err} }
 func unknown(err error) *Fault      { return &Fault{Outcome: Unknown, Err: err} }
+
+// asError is what callers are told of why a replica serves no more; nil: it does.
+func (g *group) asError(why error) error {
+	switch {
+	case why == nil:
+		return nil
+	case errors.Is(why, errDestroyed):
+		return fmt.Errorf("%w: group %d was destroyed", ErrNoGroup, g.id)
+	case errors.Is(why, errRemoved):
+		return fmt.Errorf("%w: group %d: it was removed", ErrNoReplica, g.id)
+	}
+	return fmt.Errorf("%w: %w", ErrQuarantined, why)
+}

@@ -1,7 +1,6 @@
 package host
 
 import (
-	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -319,9 +318,8 @@ func (g *group) stop(err error) {
 	g.dropHeld()
 	g.h.observe(env.Event{Kind: env.ReplicaStopped, Group: uint64(g.id), Replica: uint64(g.self.Replica), Text: err.Error()})
 	g.h.log.Error("replica quarantined", "host", g.self.Host, "group", g.id, "err", err, "do", remedy(err))
-	fault := fmt.Errorf("%w: %w", ErrQuarantined, err)
 	g.endChanges()
-	g.failCalls(fault)
+	g.failCalls(g.asError(err))
 	g.publish()
 	g.arm()
 }

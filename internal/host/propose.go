@@ -15,7 +15,7 @@ func (g *group) enqueue(calls []*Call) {
 	for _, c := range calls {
 		switch {
 		case g.stopped != nil:
-			c.fail(notCommitted(fmt.Errorf("%w: %w", ErrQuarantined, g.stopped)))
+			c.fail(notCommitted(g.asError(g.stopped)))
 		case g.rebuild.why != nil:
 			c.fail(notCommitted(fmt.Errorf("%w: %w", ErrQuarantined, g.rebuild.why)))
 		case int64(len(c.cmd)-c.header) > conf.Settings.MaxEntryBytes:

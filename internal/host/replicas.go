@@ -219,11 +219,7 @@ func (g *group) endFor(why error) {
 	g.lane.stop()
 	g.dropHeld()
 	g.endChanges()
-	if why == errDestroyed {
-		g.failCalls(fmt.Errorf("%w: group %d was destroyed", ErrNoGroup, g.id))
-	} else {
-		g.failCalls(fmt.Errorf("%w: group %d: it was removed", ErrNoReplica, g.id))
-	}
+	g.failCalls(g.asError(why))
 	g.publish()
 	delete(h.groups, g.id)
 	h.order = slices.DeleteFunc(h.order, func(o *group) bool { return o == g })

@@ -348,7 +348,7 @@ func (h *Host) Snapshot(ctx context.Context, id raft.GroupID) (raft.Index, error
 	w := &snapshotWaiter{w: h.env.NewWaiter()}
 	h.post(event{kind: evDo, fn: func() {
 		if err := cmp.Or(g.stopped, g.rebuild.why); err != nil || h.closed.Load() {
-			if err == nil {
+			if err = g.asError(err); err == nil {
 				err = ErrClosed
 			}
 			w.err, w.done = notCommitted(err), true
