@@ -122,6 +122,9 @@ func (p *Program) printKeys(got *pb.RangeResponse, q *pb.RangeRequest) error {
 			fmt.Fprintf(p.Out, "%s\n", k.Value)
 		}
 	}
+	if got.More {
+		fmt.Fprintf(p.Err, "%d of %d keys: --limit leaves out the others\n", len(got.Kvs), got.Count)
+	}
 	return nil
 }
 
