@@ -27,6 +27,7 @@ func TestDecisionsSayWhatIsKnown(t *testing.T) {
 	}{
 		"nobody":                {nil, exitNotDone, "connection refused"},
 		"refused":               {[]http.Handler{refused}, exitNotDone, "refused"},
+		"an older server":       {[]http.Handler{http.NotFoundHandler()}, exitNotDone, "it does not know this request: is it lockstep serve, and as new as this program?"},
 		"lost":                  {[]http.Handler{unknown}, exitUnknown, "It may have been done, or may yet be: lockstep status tells"},
 		"lost, then refused":    {[]http.Handler{unknown, refused}, exitUnknown, "It may have been done"},
 		"no answer, three of 3": {[]http.Handler{hang, hang, hang}, exitUnknown, "no answer within 1s. It may have been done"},

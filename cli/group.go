@@ -23,6 +23,10 @@ func (p *Program) groupHalt() *cobra.Command {
 	return p.changing(&cobra.Command{
 		Use: "halt", Short: "Stop its writes, through its log; reads go on", Args: exactly(0),
 		RunE: func(c *cobra.Command, _ []string) error {
+			if now := p.leaderNow(c.Context()); now != nil && now.State == "halted" {
+				_, err := fmt.Fprintf(p.Out, "writes are stopped already: %s\n", now.Why)
+				return err
+			}
 			plan := "The group of keys refuses every write from now on, on all hosts, until lockstep group resume. Reads go on."
 			if goOn, err := p.agreed(c, f, plan); !goOn {
 				return err
@@ -37,6 +41,10 @@ func (p *Program) groupResume() *cobra.Command {
 	return p.changing(&cobra.Command{
 		Use: "resume", Short: "Let it go on after a halt, an operator's or its own", Args: exactly(0),
 		RunE: func(c *cobra.Command, _ []string) error {
+			if now := p.leaderNow(c.Context()); now != nil && now.State == "serving" {
+				_, err := fmt.Fprintln(p.Out, "it goes on already: it is not halted")
+				return err
+			}
 			plan := "The group of keys takes writes again. If it halted as its replicas differ and they still do, it halts again at the next mark."
 			if goOn, err := p.agreed(c, f, plan); !goOn {
 				return err
@@ -44,6 +52,15 @@ func (p *Program) groupResume() *cobra.Command {
 			return p.decide(c.Context(), "/group/resume", "it goes on")
 		},
 	}, f)
+}
+
+// leaderNow is how the leader of the group of keys stands; nil: none answers.
+func (p *Program) leaderNow(ctx context.Context) *row {
+	rows := p.allStatus(ctx)
+	if i := leaderOf(rows); i >= 0 {
+		return &rows[i]
+	}
+	return nil
 }
 
 func (p *Program) groupSkip() *cobra.Command {
@@ -149,5 +166,5 @@ func (p *Program) decide(ctx context.Context, path, done string) error {
 // heard says that the error is of a request which a server may have got.
 func heard(err error) bool {
 	var unreached *net.OpError
-	return err != nil && !(errors.As(err, &unreached) && unreached.Op == "dial")
+	return err != nil && !errors.Is(err, errNotKnown) && !(errors.As(err, &unreached) && unreached.Op == "dial")
 }

@@ -361,6 +361,9 @@ func (p *Program) tokenOf(ctx context.Context, endpoint string, good time.Durati
 	return answer.Token, nil
 }
 
+// errNotKnown is of a server that did nothing with a request, as it has no such path.
+var errNotKnown = errors.New("it does not know this request: is it lockstep serve, and as new as this program?")
+
 // post asks one server for something that is not of etcd's protocol, until ctx ends, and reads its answer.
 func (p *Program) post(ctx context.Context, endpoint, path string, answer any) error {
 	transport := &http.Transport{DisableKeepAlives: true}
@@ -381,6 +384,9 @@ func (p *Program) post(ctx context.Context, endpoint, path string, answer any) e
 		return err
 	}
 	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusNotFound {
+		return errNotKnown
+	}
 	if err := json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(answer); err != nil {
 		return fmt.Errorf("read its answer (%s): %w", resp.Status, err)
 	}

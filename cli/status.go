@@ -191,9 +191,15 @@ func rowsOf(s *admin.Status, endpoint string) (rows []row) {
 	return rows
 }
 
-// leaderOf is the row of a leader that serves, or is halted: one answers; −1: none does.
+// leaderOf is the row of the leader that serves, or is halted, of the highest term; −1: none answers.
 func leaderOf(rows []row) int {
-	return slices.IndexFunc(rows, func(r row) bool { return value(r.Role) == "leader" && (r.State == "serving" || r.State == "halted") })
+	lead := -1
+	for i, r := range rows {
+		if value(r.Role) == "leader" && (r.State == "serving" || r.State == "halted") && (lead < 0 || value(r.Term) > value(rows[lead].Term)) {
+			lead = i
+		}
+	}
+	return lead
 }
 
 // verdict is 0 if every host that answers serves, 3 if a group cannot.
