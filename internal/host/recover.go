@@ -296,9 +296,16 @@ func (g *group) makeMachine(c *raft.Configuration) error {
 		return fmt.Errorf("%w: group %d runs version %d of machine %q, this binary has %d to %d",
 			ErrNoMachine, g.id, version, c.Settings.Machine, max(kind.Oldest, 1), max(kind.Newest, 1))
 	}
-	m, err := kind.New(&machine.Place{Dir: g.h.machineDir(replicaName{g.id, g.birth}), Version: version})
+	p := machine.Place{Dir: g.h.machineDir(replicaName{g.id, g.birth}), Version: version}
+	m, err := kind.New(&p)
 	if err != nil {
 		return fmt.Errorf("make machine %q of group %d: %w", c.Settings.Machine, g.id, err)
+	}
+	if _, kept := p.Kept(); kept {
+		// It would be taken for an empty one: entries that its store holds would be executed again, and those
+		// that it lacks be missing (bugs 38 and 39).
+		return fmt.Errorf("%w: machine %q of group %d has a store of its own (Place.Keep), which this build does not run",
+			ErrNoMachine, c.Settings.Machine, g.id)
 	}
 	g.lane.machine = m
 	return nil

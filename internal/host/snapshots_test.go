@@ -3,7 +3,12 @@ package host
 import (
 	"testing"
 
+	"github.com/lockstep-rsm/lockstep/internal/snapshot"
+	"github.com/lockstep-rsm/lockstep/internal/wire"
+	"github.com/lockstep-rsm/lockstep/machine"
+	"github.com/lockstep-rsm/lockstep/machine/counter"
 	"github.com/lockstep-rsm/lockstep/raft"
+	"github.com/lockstep-rsm/lockstep/sim/world"
 )
 
 func marks(indexes ...raft.Index) (ms []raft.Mark) {
@@ -46,5 +51,63 @@ func TestSnapshotOlderThanTheReceivedOneIsForgotten(t *testing.T) {
 	g.handleSealed(&raft.SnapshotMeta{Identity: raft.Identity{Index: 50}}, 0, nil)
 	if s := &g.snapshots; s.newest != newest || s.sealed != nil || s.pinning {
 		t.Errorf("newest is %d, sealed %v, pinning %t", s.newest.Index(), s.sealed, s.pinning)
+	}
+}
+
+// pinnedAt executes an entry that changes the configuration, and one of commands behind it, and gives the header
+// of the snapshot that is pinned at the one which is marked.
+func pinnedAt(t *testing.T, marked raft.Index) (header snapshot.Header) {
+	alone(t, func(w *world.World, h *Host) {
+		g := &group{h: h, id: 1, rebuild: rebuild{why: errNoState}} // no raft behind it is to hear of the mark
+		m, err := counter.Machine.Kind().New(&machine.Place{Version: 1})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		conf := func(next raft.ReplicaID) *raft.Configuration {
+			return &raft.Configuration{NextReplica: next, Settings: defaultSettings("counter")}
+		}
+		g.lane.machine, g.lane.conf = m, *conf(1)
+		newest := *conf(3)
+		newest.Index = 99 // appended, and not committed
+		g.conf.Store(&newest)
+		entries := []raft.Entry{
+			{Identity: raft.Identity{Kind: raft.KindConfiguration, Index: 7, Term: 2}, Data: wire.AppendConfiguration(nil, conf(2))},
+			{Identity: raft.Identity{Kind: raft.KindEmpty, Index: 8, Term: 2}},
+		}
+		for i := range entries {
+			e := &entries[i]
+			e.Length = uint32(len(e.Data))
+			if e.Index == marked {
+				e.Flags = raft.FlagMark
+			}
+		}
+		g.lane.holds.Store(true)
+		w.Do(0, func() {
+			if err := g.lane.execute(g, entries); err != nil {
+				t.Error(err)
+			}
+		})
+		if g.lane.held == nil {
+			t.Error("nothing is pinned")
+			return
+		}
+		header = g.lane.held.header
+		w.Do(0, g.dropHeld)
+	})
+	return header
+}
+
+// A change that is not committed may be truncated yet: it is in no snapshot.
+func TestSnapshotLacksAnUncommittedChangeBug9(t *testing.T) {
+	if c := pinnedAt(t, 8).Meta.Configuration; c.Index != 7 {
+		t.Errorf("a snapshot of entry 8 has configuration %d, not that of entry 7", c.Index)
+	}
+}
+
+// A snapshot of the very entry that changes the configuration has the new one.
+func TestSnapshotHasTheChangeOfItsOwnEntryBug10(t *testing.T) {
+	if c := pinnedAt(t, 7).Meta.Configuration; c.Index != 7 || c.NextReplica != 2 {
+		t.Errorf("a snapshot of entry 7 has configuration %d", c.Index)
 	}
 }

@@ -171,12 +171,13 @@ func TestExpiredCallsAreClaimed(t *testing.T) {
 
 func TestSnapshotThatPassesOverCallsTakesThem(t *testing.T) {
 	var w waiting
-	c := newCalls(4)
+	c := newCalls(5)
 	w.addAppended(appended{term: 5, index: 10, calls: c[:1]})
 	w.addAppended(appended{term: 5, index: 30, calls: c[1:2]})
 	w.addForward(6, 1, c[2:3])
-	w.addForward(8, 2, c[3:])
-	wantCalls(t, "skipped", w.takeSkipped(7, 20), c[0], c[2])
+	w.addForward(7, 2, c[4:]) // of the snapshot's own term: it may hold the command (bug 89)
+	w.addForward(8, 3, c[3:4])
+	wantCalls(t, "skipped", w.takeSkipped(7, 20), c[0], c[2], c[4])
 	own, dropped := w.takeEntry(8, 21)
 	wantCalls(t, "own", own)
 	wantCalls(t, "dropped", dropped, c[1])

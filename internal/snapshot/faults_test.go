@@ -13,6 +13,7 @@ type faults struct {
 	env.Env
 	n, failAt int
 	syncs     int
+	ops       []string // in order
 	op        string
 	rot       bool // what is written is not what was handed over
 }
@@ -21,6 +22,7 @@ func (f *faults) FS() env.FS { return faultFS{f.Env.FS(), f} }
 
 func (f *faults) hit(op, name string) error {
 	f.n++
+	f.ops = append(f.ops, op)
 	if f.n != f.failAt {
 		return nil
 	}
