@@ -101,6 +101,41 @@ func checkScenarios(h *tree) (problems []string) {
 	return problems
 }
 
+// checkMutants holds the patches of sim/mutants against what they change: whoever moves that is told at once, and not
+// by make mutants.
+func checkMutants(h *tree) (problems []string) {
+	for _, name := range sortedKeys(h.texts) {
+		if !strings.HasPrefix(name, mutants) {
+			continue
+		}
+		for _, file := range strings.Split("\n"+h.texts[name], "\n--- a/")[1:] {
+			target, rest, _ := strings.Cut(file, "\n")
+			text, ok := h.texts[target]
+			if !ok {
+				problems = append(problems, fmt.Sprintf("%s: %s does not exist", name, target))
+				continue
+			}
+			for _, hunk := range strings.Split("\n"+rest, "\n@@ ")[1:] {
+				if old := replaced(hunk); !strings.Contains("\n"+text, "\n"+old) {
+					problems = append(problems, fmt.Sprintf("%s: %s has no lines\n%s", name, target, old))
+				}
+			}
+		}
+	}
+	return problems
+}
+
+// replaced are the lines that one hunk of a patch takes the place of, and those around them.
+func replaced(hunk string) string {
+	var b strings.Builder
+	for _, line := range strings.Split(hunk, "\n")[1:] {
+		if line != "" && (line[0] == ' ' || line[0] == '-') {
+			b.WriteString(line[1:] + "\n")
+		}
+	}
+	return b.String()
+}
+
 // showing are the pages, beside those of the checks above, whose names in ticks of tests and files must exist.
 var showing = []string{"docs/reliability.md", "docs/divergence.md"}
 

@@ -324,23 +324,32 @@ var planted = []struct {
 		files: files{formats: "\n", "docs/formats/wal.md": "\n"},
 	},
 	{
-		rule: "known bugs have a test or an issue", want: "TestGone does not exist",
+		rule: "known bugs have a mutant or an issue", want: "TestGone does not exist",
 		files:   files{scenarios: "| 1 | a bug | `TestGone` |\n"},
 		allowed: files{scenarios: "| 1 | a bug | `TestHere`, open (#4) |\n", "raft/a_test.go": "package raft\nfunc TestHere() {}\n"},
 	},
 	{
-		rule: "known bugs have a test or an issue", want: "row 1 names no mutant",
+		rule: "known bugs have a mutant or an issue", want: "row 1 names no mutant",
 		files:   files{scenarios: "| 1 | a bug of `raft` | `TestHere` |\n", "raft/a_test.go": "package raft\nfunc TestHere() {}\n"},
 		allowed: files{scenarios: "| 1 | a bug | impossible: nobody can |\n| 2 | another | `sim/mutants/x_bug2.patch` |\n", "sim/mutants/x_bug2.patch": "\n"},
 	},
 	{
-		rule: "known bugs have a test or an issue", want: "row 3 stands at place 2",
+		rule: "known bugs have a mutant or an issue", want: "row 3 stands at place 2",
 		files: files{scenarios: "| 1 | a bug | open (#4) |\n| 3 | another | open (#4) |\n"},
 	},
 	{
-		rule: "known bugs have a test or an issue", want: "row 2 does not name raft/testdata/x_bug2.txt",
+		rule: "known bugs have a mutant or an issue", want: "row 2 does not name raft/testdata/x_bug2.txt",
 		files:   files{scenarios: "| 1 | a bug | open (#4) |\n| 2 | another | open (#4) |\n", "raft/testdata/x_bug2.txt": "\n"},
 		allowed: files{scenarios: "| 1 | a bug | open (#4) |\n| 2 | another | `raft/testdata/x_bug2.txt`, open (#4) |\n", "raft/testdata/x_bug2.txt": "\n"},
+	},
+	{
+		rule: "patches of mutants fit the tree", want: "sim/mutants/x.patch: a/a.go has no lines",
+		files:   files{"sim/mutants/x.patch": "Mutant: x\n\n--- a/a/a.go\n+++ b/a/a.go\n@@ -1,2 +1,1 @@\n package a\n-var gone int\n", "a/a.go": "package a\n"},
+		allowed: files{"sim/mutants/x.patch": "Mutant: x\n\n--- a/a/a.go\n+++ b/a/a.go\n@@ -1,2 +1,1 @@\n package a\n-var here int\n", "a/a.go": "package a\nvar here int\n"},
+	},
+	{
+		rule: "patches of mutants fit the tree", want: "sim/mutants/x.patch: a/b.go does not exist",
+		files: files{"sim/mutants/x.patch": "Mutant: x\n\n--- a/a/b.go\n+++ b/a/b.go\n@@ -1,1 +1,1 @@\n-package a\n+package b\n"},
 	},
 	{
 		rule: "promises are shown by tests that exist", want: "TestGone does not exist",

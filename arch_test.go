@@ -51,7 +51,8 @@ var rules = []rule{
 	{"snippets of documents are code that compiles", checkSnippets},
 	{"links of documents lead somewhere", checkLinks},
 	{"formats have golden files and fuzz targets", checkFormats},
-	{"known bugs have a test or an issue", checkScenarios},
+	{"known bugs have a mutant or an issue", checkScenarios},
+	{"patches of mutants fit the tree", checkMutants},
 	{"promises are shown by tests that exist", checkShowing},
 }
 
