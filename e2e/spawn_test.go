@@ -35,12 +35,13 @@ func spawn(c *exec.Cmd, at *place) error {
 	return <-done
 }
 
-// startIn starts a command in a place, and brings the thread back to where all others are.
+// startIn starts a command in a place, and brings the thread back to where it was: where the process's first thread
+// is does not tell, as that may be one that onThread has used up.
 func startIn(c *exec.Cmd, at *place) error {
 	if at == nil {
 		return c.Start()
 	}
-	here, err := os.Open("/proc/self/ns/net")
+	here, err := os.Open("/proc/thread-self/ns/net")
 	if err != nil {
 		return err
 	}
