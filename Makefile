@@ -23,7 +23,7 @@ ONLY   ?=
 
 TOOL    := go tool -modfile=tools/go.mod
 GOFILES  = $(shell git ls-files --cached --others --exclude-standard '*.go')
-MODELS  := founding segment replica carry lease joint saves
+MODELS  := founding segment replica carry lease joint saves snapshots
 NESTED  := $(patsubst %/go.mod,%,$(wildcard */go.mod))
 
 # Steps that stand here only when their part of the tree does.
