@@ -18,7 +18,8 @@ import (
 )
 
 // callers are clients in places, some of them beside a replica, and cut off with it. Each draws a replica,
-// a key and a request, and notes what it is told. They write each key for a while and then take others, so
+// a key and a request, and notes what it is told. Every third only reads, and only from the replica beside it:
+// who writes to one that is cut off waits, and does not see what it answers meanwhile. They write each key for a while and then take others, so
 // that the judge's search stays short.
 type callers struct {
 	h     *history
@@ -44,7 +45,7 @@ func startCallers(seed uint64, stale bool, targets []*replica, at ...*place) *ca
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &callers{h: newHistory(), stale: stale, targets: targets, cancel: cancel}
 	for i, p := range at {
-		w := &caller{callers: c, id: i, at: p, rng: rand.New(rand.NewPCG(seed, uint64(i)+1)), conns: map[string]*grpc.ClientConn{}, last: map[string]string{}}
+		w := &caller{callers: c, id: i, reads: i%3 == 0, at: p, rng: rand.New(rand.NewPCG(seed, uint64(i)+1)), conns: map[string]*grpc.ClientConn{}, last: map[string]string{}}
 		c.tasks.Go(func() { w.work(ctx) })
 	}
 	return c
@@ -71,6 +72,7 @@ func (c *callers) key(n int) string {
 type caller struct {
 	*callers
 	id    int
+	reads bool
 	at    *place
 	rng   *rand.Rand
 	conns map[string]*grpc.ClientConn
@@ -99,7 +101,7 @@ func (w *caller) target() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, r := range w.targets {
-		if r.at == w.at && w.rng.IntN(3) > 0 {
+		if r.at == w.at && (w.reads || w.rng.IntN(3) > 0) {
 			return r.client
 		}
 	}
@@ -143,7 +145,7 @@ func (w *caller) call(ctx context.Context) {
 	w.n++
 	in := step{value: fmt.Sprintf("%d.%d.%s", w.id, w.n, strings.Repeat("x", w.rng.IntN(400)))}
 	switch n := w.rng.IntN(10); {
-	case n < 4:
+	case n < 4 || w.reads:
 		in = step{}
 	case n < 6:
 		in.put = true

@@ -22,6 +22,7 @@ type siege struct {
 	kinds   []kind
 
 	last    string // fault that was begun
+	failed  int    // times in which a put failed that should not
 	counts  map[string]int
 	slowest time.Duration // from the end of a fault to a write
 	total   time.Duration // of all of these
