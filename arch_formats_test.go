@@ -60,7 +60,19 @@ var (
 	scenarioRow  = regexp.MustCompile(`(?m)^\| (\d+) \|(.*)\|\s*$`)
 	scenarioOpen = regexp.MustCompile(`open \(#\d+\)|impossible: `)
 	bugNumber    = regexp.MustCompile(`bug(\d+)`)
+	ofNumber     = regexp.MustCompile(`[Bb]ug(\d+)`) // in names of tests, too
 )
+
+// numberedFor says whether a row names a test or script, and a mutant, whose name carries its number.
+func numberedFor(number, shown string) (test, mutant bool) {
+	for _, m := range ticked.FindAllStringSubmatch(shown, -1) {
+		for _, n := range ofNumber.FindAllStringSubmatch(m[1], -1) {
+			test = test || n[1] == number && !strings.HasPrefix(m[1], mutants)
+			mutant = mutant || n[1] == number && strings.HasPrefix(m[1], mutants)
+		}
+	}
+	return test, mutant
+}
 
 // numbered are the folders of files whose names carry the numbers of known bugs: scripts and mutants.
 var numbered = []string{"raft/testdata/", mutants}
@@ -68,8 +80,8 @@ var numbered = []string{"raft/testdata/", mutants}
 const mutants = "sim/mutants/"
 
 // checkScenarios holds the catalogue of known bugs against the tree: what a row names exists; a script or mutant
-// whose name carries a number stands in that row; and a row has a mutant, or says which issue it waits for, or why
-// the bug is impossible.
+// whose name carries a number stands in that row; and a row has a mutant and a test of its number, or says which issue
+// it waits for, or why the bug is impossible.
 func checkScenarios(h *tree) (problems []string) {
 	text, ok := h.texts[scenarios]
 	if !ok {
@@ -83,8 +95,11 @@ func checkScenarios(h *tree) (problems []string) {
 		cells := strings.Split(m[2], "|")
 		shown := cells[len(cells)-1]
 		rows[m[1]] = shown
-		if !strings.Contains(shown, "`"+mutants) && !scenarioOpen.MatchString(shown) {
-			problems = append(problems, fmt.Sprintf("%s: row %s names no mutant and no issue", scenarios, m[1]))
+		test, mutant := numberedFor(m[1], shown)
+		if !scenarioOpen.MatchString(shown) && !mutant {
+			problems = append(problems, fmt.Sprintf("%s: row %s names no mutant of its number, and no issue", scenarios, m[1]))
+		} else if !scenarioOpen.MatchString(shown) && !test {
+			problems = append(problems, fmt.Sprintf("%s: row %s names no test or script of its number, and no issue", scenarios, m[1]))
 		}
 	}
 	problems = append(problems, h.unknownNames(scenarios, text)...)

@@ -331,7 +331,11 @@ var planted = []struct {
 	{
 		rule: "known bugs have a mutant or an issue", want: "row 1 names no mutant",
 		files:   files{scenarios: "| 1 | a bug of `raft` | `TestHere` |\n", "raft/a_test.go": "package raft\nfunc TestHere() {}\n"},
-		allowed: files{scenarios: "| 1 | a bug | impossible: nobody can |\n| 2 | another | `sim/mutants/x_bug2.patch` |\n", "sim/mutants/x_bug2.patch": "\n"},
+		allowed: files{scenarios: "| 1 | a bug | impossible: nobody can |\n| 2 | another | `TestHereBug3Bug2`, `sim/mutants/x_bug2.patch` |\n", "sim/mutants/x_bug2.patch": "\n", "raft/a_test.go": "package raft\nfunc TestHereBug3Bug2() {}\n"},
+	},
+	{
+		rule: "known bugs have a mutant or an issue", want: "row 1 names no test or script of its number",
+		files: files{scenarios: "| 1 | a bug | `sim/mutants/x_bug1.patch` |\n", "sim/mutants/x_bug1.patch": "\n"},
 	},
 	{
 		rule: "known bugs have a mutant or an issue", want: "row 3 stands at place 2",

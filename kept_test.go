@@ -12,7 +12,7 @@ import (
 
 // A machine that says that its state outlives the process is not run: made anew at each start as one that is
 // empty, it would execute entries that its store holds once more, or lack those that its store has lost.
-func TestMachineWithAStoreOfItsOwnIsRefusedBug38(t *testing.T) {
+func TestMachineWithAStoreOfItsOwnIsRefusedBug38Bug39(t *testing.T) {
 	inWorld(t, 38, 1, time.Minute, func(c *island) {
 		kind := counter.Machine.Kind()
 		inner := kind.New

@@ -79,9 +79,9 @@ func (c *island) back(i int, acked int64) {
 	}
 }
 
-// TestCrashAtAnyDiskOperationAroundSnapshots ends one host at each operation of a run that writes,
+// TestCrashAtAnyDiskOperationAroundSnapshotsBug35Bug37 ends one host at each operation of a run that writes,
 // agrees and prunes snapshots and cuts the log, or that receives one; then all of them at once.
-func TestCrashAtAnyDiskOperationAroundSnapshots(t *testing.T) {
+func TestCrashAtAnyDiskOperationAroundSnapshotsBug35Bug37(t *testing.T) {
 	step := 3
 	if testing.Short() {
 		step = 21
@@ -184,7 +184,7 @@ func TestRottenSnapshotIsPassedOver(t *testing.T) {
 
 // A log begins after a snapshot, and no snapshot at its beginning or behind it can be read. One that ends before
 // would leave a gap, and an empty machine would be another group's: the replica serves nothing, and says why.
-func TestNoSnapshotThatReachesTheLogServesNothingBug52(t *testing.T) {
+func TestNoSnapshotThatReachesTheLogServesNothingBug52Bug85(t *testing.T) {
 	for _, older := range []bool{true, false} {
 		inWorld(t, 33, 1, 5*time.Minute, func(c *island) {
 			c.tune = smallSnapshots
@@ -246,9 +246,9 @@ func (c *island) reopened(i int, acked int64) {
 	c.back(i, acked)
 }
 
-// TestSnapshotThatWasReceivedAndNotAdopted leaves a host with a snapshot in front of its log, and
+// TestSnapshotThatWasReceivedAndNotAdoptedBug53 leaves a host with a snapshot in front of its log, and
 // without the one that its log begins after, as two received ones do while the log is full.
-func TestSnapshotThatWasReceivedAndNotAdopted(t *testing.T) {
+func TestSnapshotThatWasReceivedAndNotAdoptedBug53(t *testing.T) {
 	inWorld(t, 32, 3, 5*time.Minute, func(c *island) {
 		c.tune = smallSnapshots
 		if !c.began() {

@@ -45,7 +45,7 @@ var alarmKind = machine.Kind{New: func(*machine.Place) (machine.StateMachine, er
 
 // Log time is steered by at most one part in a hundred: a leader whose calendar is behind appends
 // its first Tick too early, and has to append another. So has one whose Tick was refused or lost.
-func TestMachineIsToldThatItsDeadlineHasCome(t *testing.T) {
+func TestMachineIsToldThatItsDeadlineHasComeBug83(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		disturb func(c *island)

@@ -145,7 +145,7 @@ func TestNamesAndTheirErrors(t *testing.T) {
 	}
 }
 
-func TestLockNamesItsHolderAndComesBack(t *testing.T) {
+func TestLockNamesItsHolderAndComesBackBug87(t *testing.T) {
 	disk, name := OS().FS(), filepath.Join(t.TempDir(), "LOCK")
 	held, err := disk.Lock(name)
 	if err != nil {

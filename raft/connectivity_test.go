@@ -233,7 +233,7 @@ func (t *trial) rests() error {
 // each other from electing: in every pattern of links between up to five replicas, whoever led when it came,
 // there is soon a leader that commits, and it stays, where any replica can be one (see able). Where none can,
 // and beside a leader that stays, terms do not rise.
-func TestEveryPatternOfLinksElectsOneLeader(t *testing.T) {
+func TestEveryPatternOfLinksElectsOneLeaderBug74(t *testing.T) {
 	for _, of := range []struct {
 		n        int
 		directed bool

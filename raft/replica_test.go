@@ -105,7 +105,7 @@ func TestGroupOfTooManyMembersIsRefused(t *testing.T) {
 
 // The slices of Ready are shared with the lane and the writer: what is truncated, trimmed or
 // compacted later does not change under them (bug 90).
-func TestReadyEntriesNeverChange(t *testing.T) {
+func TestReadyEntriesNeverChangeBug90(t *testing.T) {
 	w := lead(t, 3)
 	var kept [][]Entry
 	var want [][]Entry

@@ -55,7 +55,7 @@ func TestRegistryIsAMachine(t *testing.T) {
 
 // Whoever asks for a group again gets the one that is there, with its birth and incarnations: it
 // is not founded twice.
-func TestGroupIsRegisteredOnce(t *testing.T) {
+func TestGroupIsRegisteredOnceBug86(t *testing.T) {
 	m, err := registryKind.Kind().New(&machine.Place{Version: 1})
 	if err != nil {
 		t.Fatal(err)

@@ -73,7 +73,7 @@ func TestEntryOfALaterTermDropsWhatEarlierOnesAppendedBehindIt(t *testing.T) {
 	wantCalls(t, "dropped", dropped, c[0])
 }
 
-func TestForwardIsDroppedByALaterTermNotByItsOwn(t *testing.T) {
+func TestForwardIsDroppedByALaterTermNotByItsOwnBug81(t *testing.T) {
 	var w waiting
 	c := newCalls(3)
 	w.addForward(5, 1, c[:2])
@@ -169,7 +169,7 @@ func TestExpiredCallsAreClaimed(t *testing.T) {
 	}
 }
 
-func TestSnapshotThatPassesOverCallsTakesThem(t *testing.T) {
+func TestSnapshotThatPassesOverCallsTakesThemBug89(t *testing.T) {
 	var w waiting
 	c := newCalls(5)
 	w.addAppended(appended{term: 5, index: 10, calls: c[:1]})

@@ -52,7 +52,7 @@ func TestCommandRunsOnceAndItsResultIsAnsweredAgain(t *testing.T) {
 	}
 }
 
-func TestUnusedSessionExpiresByLogTime(t *testing.T) {
+func TestUnusedSessionExpiresByLogTimeBug78(t *testing.T) {
 	var table Table
 	play(&table, 0, 1, Header{Kind: Register, Token: Token{1}}, "")
 	play(&table, 999, 2, Header{Kind: Command, ID: 1, Seq: 1, Low: 1}, "")

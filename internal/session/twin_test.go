@@ -198,9 +198,9 @@ func drawResult(rt *rapid.T, at Place) []byte {
 	return bytes.Repeat([]byte{byte(at.Index)}, rapid.SampledFrom([]int{1, 2, 4, 11, 41}).Draw(rt, "length"))
 }
 
-// TestTableDecidesAsItsTwin compares every verdict with the twin's, beside a table that is saved and
+// TestTableDecidesAsItsTwinBug79 compares every verdict with the twin's, beside a table that is saved and
 // loaded between entries, and holds both to their limits.
-func TestTableDecidesAsItsTwin(t *testing.T) {
+func TestTableDecidesAsItsTwinBug79(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		var table, again Table
 		var w twin

@@ -164,7 +164,7 @@ func TestAgreedIsDurable(t *testing.T) {
 	}
 }
 
-func TestUnfinishedIsRemovedAtOpen(t *testing.T) {
+func TestUnfinishedIsRemovedAtOpenBug42Bug48(t *testing.T) {
 	dir := t.TempDir()
 	s := openStore(t, dir, nil)
 	w, err := s.Create(header(1, 10))
@@ -188,7 +188,7 @@ func TestUnfinishedIsRemovedAtOpen(t *testing.T) {
 	}
 }
 
-func TestOldOnesGo(t *testing.T) {
+func TestOldOnesGoBug41(t *testing.T) {
 	dir := t.TempDir()
 	s := openStore(t, dir, nil)
 	mustWrite(t, s, header(2, 1), nil)
@@ -483,9 +483,9 @@ func TestStreamIsTakenUpWhereItBroke(t *testing.T) {
 	}
 }
 
-// TestPartsOfTwoSourcesAreRefused: two replicas' files of one snapshot may differ, as a machine
+// TestPartsOfTwoSourcesAreRefusedBug45: two replicas' files of one snapshot may differ, as a machine
 // need not write its state in one order. Half of each is neither.
-func TestPartsOfTwoSourcesAreRefused(t *testing.T) {
+func TestPartsOfTwoSourcesAreRefusedBug45(t *testing.T) {
 	one, two, to := openStore(t, t.TempDir(), nil), openStore(t, t.TempDir(), nil), openStore(t, t.TempDir(), nil)
 	data := randomBytes(3 << 20)
 	mustWrite(t, one, header(1, 10), data)

@@ -239,7 +239,7 @@ func TestTwoBlocksFlipped(t *testing.T) {
 	}
 }
 
-func TestRotOfAPromisedEntryIsAHole(t *testing.T) {
+func TestRotOfAPromisedEntryIsAHoleBug57(t *testing.T) {
 	s := newScript(t)
 	s.mustOpen()
 	s.mustSave(s.entry(1, "one"))

@@ -166,9 +166,9 @@ func TestWrittenBlocksAreNeverWrittenAgain(t *testing.T) {
 	}
 }
 
-// TestStaleFramesAreNotAccepted recycles segments within one life and over several, and cuts the
+// TestStaleFramesAreNotAcceptedBug59 recycles segments within one life and over several, and cuts the
 // newest one so that former content lies where its next batch would.
-func TestStaleFramesAreNotAccepted(t *testing.T) {
+func TestStaleFramesAreNotAcceptedBug59(t *testing.T) {
 	s := newScript(t)
 	s.mustOpen()
 	files := 0
@@ -193,7 +193,7 @@ func TestStaleFramesAreNotAccepted(t *testing.T) {
 	}
 }
 
-func TestTornBatchOfTheSameFileIsNotAccepted(t *testing.T) {
+func TestTornBatchOfTheSameFileIsNotAcceptedBug58(t *testing.T) {
 	for cut := range 4 {
 		s := newScript(t)
 		s.mustOpen()
@@ -223,7 +223,7 @@ func TestTornBatchOfTheSameFileIsNotAccepted(t *testing.T) {
 	}
 }
 
-func TestFailedSyncLatches(t *testing.T) {
+func TestFailedSyncLatchesBug60(t *testing.T) {
 	for _, op := range []string{"write", "sync"} {
 		s := newScript(t)
 		s.mustOpen()
@@ -298,7 +298,7 @@ func TestEveryOperationFailing(t *testing.T) {
 	}
 }
 
-func TestPowerLossKeepsWhatWasAcknowledged(t *testing.T) {
+func TestPowerLossKeepsWhatWasAcknowledgedBug28(t *testing.T) {
 	for seed := range thorough(60) {
 		s := newSession(t, uint64(1000+seed))
 		if !s.open() {
@@ -463,7 +463,7 @@ func TestEntryLongerThanASegment(t *testing.T) {
 	}
 }
 
-func TestGapIsRefused(t *testing.T) {
+func TestGapIsRefusedBug55(t *testing.T) {
 	s := newScript(t)
 	s.mustOpen()
 	s.entry(1, "lost")

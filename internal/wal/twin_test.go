@@ -327,9 +327,9 @@ func (s *session) restart(power bool) {
 	s.failed = false
 }
 
-// TestRandomCrashesAgainstTwin kills and cuts power at random operations; what is recovered is
+// TestRandomCrashesAgainstTwinBug54 kills and cuts power at random operations; what is recovered is
 // always what some prefix of the requests left, with all acknowledged ones.
-func TestRandomCrashesAgainstTwin(t *testing.T) {
+func TestRandomCrashesAgainstTwinBug54(t *testing.T) {
 	seeds := thorough(100)
 	for seed := range seeds {
 		s := newSession(t, uint64(seed))

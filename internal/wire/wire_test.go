@@ -264,8 +264,8 @@ func TestPacketThatMayBeIgnoredIsSkipped(t *testing.T) {
 	}
 }
 
-// TestLengthsAreBoundedBeforeAllocation hands over counts that no memory could hold.
-func TestLengthsAreBoundedBeforeAllocation(t *testing.T) {
+// TestLengthsAreBoundedBeforeAllocationBug88 hands over counts that no memory could hold.
+func TestLengthsAreBoundedBeforeAllocationBug88(t *testing.T) {
 	huge := binary.AppendUvarint(nil, 1<<40)
 	m := sampleAppend()
 	m.Entries = nil

@@ -107,7 +107,7 @@ func TestDigestTellsACompactionAndAHashNothingElse(t *testing.T) {
 	}
 }
 
-func TestViewsAreReadOnManyGoroutinesBesideWrites(t *testing.T) {
+func TestViewsAreReadOnManyGoroutinesBesideWritesBug51(t *testing.T) {
 	d := newDB(t)
 	for i := range 2000 {
 		d.must(put(fmt.Sprint(i%100), "old"))

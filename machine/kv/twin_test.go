@@ -203,9 +203,9 @@ func compareEvents(r *rapid.T, v *kv.View, m *model) {
 	}
 }
 
-// TestScrubbingCannotBeSeen compares a store that scrubs as it goes with one that was scrubbed whole:
+// TestScrubbingCannotBeSeenBug36 compares a store that scrubs as it goes with one that was scrubbed whole:
 // reads, watches and hashes are equal, and so is what is held at the end.
-func TestScrubbingCannotBeSeen(t *testing.T) {
+func TestScrubbingCannotBeSeenBug36(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	s := source(r.IntN)
 	slow, fast := newDB(t), newDB(t)
