@@ -371,9 +371,9 @@ func TestNothingIsPassedOverThatAMemberMayYetExecute(t *testing.T) {
 	})
 }
 
-// What was passed over stays so where a mended build comes to it again from the log, before it knows how far that is
-// committed: it executes the command, learns that it must not have, and is made anew before it serves (H28).
-func TestMendedMachineThatComesToASkippedCommandAgainIsMadeAnew(t *testing.T) {
+// What was passed over stays so where a mended build comes to it again from the log: it passes over it too. One that
+// executed it before it knew would be made anew (H28).
+func TestMendedMachineThatComesToASkippedCommandAgainPassesOverIt(t *testing.T) {
 	mended := false
 	ledgers(t, 78, 3, undecided(&mended), func(c *island, _ *watcher) {
 		_, _ = c.say(0, "4")

@@ -68,6 +68,7 @@ type group struct {
 	rebuild   rebuild
 	skips     []place    // commands that are passed over, as far as is committed here
 	skipsOf   raft.Index // the configuration that they were last read of
+	doubts    bool       // the machine waits at a command of which it is not known yet whether it is passed over
 	pub       published
 	conf      atomic.Pointer[raft.Configuration] // in force
 }
@@ -135,6 +136,7 @@ func (g *group) ready() {
 		g.diverged(rd.Diverged.Index)
 	}
 	g.learnSkips()
+	g.goOn()
 	for i := range rd.Proposed {
 		g.proposed(&rd.Proposed[i])
 	}

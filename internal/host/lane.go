@@ -31,8 +31,9 @@ type lane struct {
 	scheduled bool
 	busy      bool // a turn runs
 	stopped   bool
-	life      uint64 // counts the machines: what a former one had sealed, or pinned, is nothing
-	held      *pin   // of the newest mark, while holds; nil: none
+	life      uint64     // counts the machines: what a former one had sealed, or pinned, is nothing
+	waitsAt   raft.Index // entries from it on wait until it is known what is passed over (H28); 0: none
+	held      *pin       // of the newest mark, while holds; nil: none
 
 	answered  bool // calls of this host, in this turn
 	machine   machine.StateMachine
@@ -194,7 +195,7 @@ func (l *lane) turn(g *group) (told event, answered bool) {
 	answered = l.answered // from here on another lane may have the group
 	l.mu.Lock()
 	l.scheduled, l.busy = false, false
-	if len(l.entries) == 0 && l.pending == nil && !l.servable() {
+	if !l.mayTake(0) && l.pending == nil && !l.servable() {
 		l.mu.Unlock()
 		return told, answered
 	}
@@ -266,7 +267,7 @@ func (l *lane) take() (install *raft.SnapshotMeta, entries []raft.Entry, life ui
 		return install, nil, l.life, true
 	}
 	n, bytes := 0, 0
-	for n < len(l.entries) && (n == 0 || bytes+int(l.entries[n].Length) <= maxLaneBytes && n < maxLaneCommands) {
+	for l.mayTake(n) && (n == 0 || bytes+int(l.entries[n].Length) <= maxLaneBytes && n < maxLaneCommands) {
 		bytes += int(l.entries[n].Length)
 		n++
 	}

@@ -86,6 +86,18 @@ func (o *overcome) has(id raft.GroupID) bool {
 	return len(o.dumps[id]) > 0
 }
 
+// firstBehind gives the index of the first command behind applied at which a machine of this host failed; 0: none.
+func (o *overcome) firstBehind(id raft.GroupID, applied raft.Index) (first raft.Index) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for at := range o.dumps[id] {
+		if at.index > applied && (first == 0 || at.index < first) {
+			first = at.index
+		}
+	}
+	return first
+}
+
 // wasExecuted says whether a machine of this host has executed the command after one had failed at it.
 func (o *overcome) wasExecuted(g *group, at place) bool {
 	o.mu.Lock()

@@ -344,6 +344,8 @@ func (g *group) makeRaft(conf *raft.Configuration, base raft.SnapshotMeta, hard 
 	})
 	g.saves.last = base.Identity.Index + raft.Index(len(entries))
 	g.lane.watches.Store(g.h.overcome.has(g.id))
+	g.lane.waitsAt = g.doubtful(entries, applied)
+	g.doubts = g.lane.waitsAt != 0
 	g.conf.Store(g.r.Configuration())
 	last, sum := base.Identity, base.Sum
 	if n := len(entries); n > 0 {

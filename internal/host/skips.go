@@ -13,8 +13,8 @@ import (
 
 // A command that no machine can execute is passed over by an operator's word, which stands in the log as a
 // setting of the group (H28). It counts from the moment that it is committed here, for commands before its
-// own place too: a replica that comes to the command later passes over it, having failed at it once more only
-// where it came there before it knew.
+// own place too: a replica that comes to the command later passes over it. One that has begun does not know what is
+// committed: where its disk names commands that may be passed over, its machine comes to them when it does.
 
 // learnSkips reads the commands to be passed over from the configurations that are committed, and makes a machine
 // anew that failed at one of them.
@@ -41,6 +41,39 @@ func (g *group) learnSkips() {
 	if own := ofMachine(g.rebuild.why); g.rebuild.left && own != nil && g.skipped(own.at) {
 		g.retryNow()
 	}
+}
+
+// doubtful gives the first entry behind applied with a command that may be passed over, as far as this host's disk
+// tells: a machine here failed at it, or a configuration in the log, which may be committed, says so. 0: none.
+func (g *group) doubtful(entries []raft.Entry, applied raft.Index) raft.Index {
+	first := g.h.overcome.firstBehind(g.id, applied)
+	for i := range entries {
+		if entries[i].Kind != raft.KindConfiguration {
+			continue
+		}
+		c, err := wire.DecodeConfiguration(entries[i].Data) // whoever executes it says what is wrong with it
+		if at := c.Settings.SkipIndex; err == nil && at > applied && (first == 0 || at < first) {
+			first = at
+		}
+	}
+	return first
+}
+
+// goOn lets the machine come to what was doubtful, once all is known here that was committed when this replica began.
+func (g *group) goOn() {
+	if c := &g.catchUp; !g.doubts || !c.confirmed || g.r.Commit() < c.index {
+		return
+	}
+	g.doubts = false
+	l := &g.lane
+	l.mu.Lock()
+	l.waitsAt = 0
+	l.unlockAndSchedule(g)
+}
+
+// mayTake says whether entry n of those that wait is there, and may be executed. The lock is held.
+func (l *lane) mayTake(n int) bool {
+	return n < len(l.entries) && (l.waitsAt == 0 || l.entries[n].Index < l.waitsAt)
 }
 
 // sayHalted tells, once per configuration, that nobody knows what the group's state is.
