@@ -20,7 +20,7 @@ import (
 type overcome struct {
 	mu       sync.Mutex
 	dumps    map[raft.GroupID]map[place]bool
-	executed map[string]bool // names of files
+	executed map[string]bool // names of files; true: durable, for this process has written it
 }
 
 const (
@@ -63,7 +63,7 @@ func (h *Host) readOvercome() error {
 			o.add(id, at)
 		}
 		if strings.HasSuffix(f.Name, executedSuffix) {
-			o.executed[f.Name] = true
+			o.executed[f.Name] = false // it may be in the system's memory alone: written again before anybody counts on it
 		}
 	}
 	return nil
@@ -102,6 +102,14 @@ func (o *overcome) firstBehind(id raft.GroupID, applied raft.Index) (first raft.
 func (o *overcome) wasExecuted(g *group, at place) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	_, noted := o.executed[executedName(g, at)]
+	return noted
+}
+
+// isNoted says whether the note of that is on the disk for good.
+func (o *overcome) isNoted(g *group, at place) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	return o.executed[executedName(g, at)]
 }
 
@@ -127,7 +135,7 @@ var errNoNote = errors.New("command was executed that a machine had failed at, a
 func (l *lane) noteOvercome(g *group) error {
 	o := &g.h.overcome
 	for _, at := range o.among(g.id, l.cmds) {
-		if slices.Contains(l.skipsNow, at) || o.wasExecuted(g, at) {
+		if slices.Contains(l.skipsNow, at) || o.isNoted(g, at) {
 			continue
 		}
 		name := executedName(g, at)

@@ -3,6 +3,7 @@ package host
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"github.com/lockstep-rsm/lockstep/env"
@@ -132,13 +133,16 @@ func (g *group) quarantine(err error, own *machineError) {
 	}
 }
 
-// dump writes a command to a file of its own.
+// dump writes a command to a file of its own, over what an earlier try, or life, has left of it.
 func (h *Host) dump(name string, data []byte) error {
-	fs, dir := h.env.FS(), h.quarantineDir()
-	if err := fs.MkdirAll(dir); err != nil {
+	disk, dir := h.env.FS(), h.quarantineDir()
+	if err := disk.MkdirAll(dir); err != nil {
 		return err
 	}
-	f, err := fs.Open(name, env.Write|env.Create)
+	f, err := disk.Open(name, env.Write|env.Create)
+	if errors.Is(err, fs.ErrExist) {
+		f, err = disk.Open(name, env.Write)
+	}
 	if err != nil {
 		return err
 	}
@@ -150,7 +154,7 @@ func (h *Host) dump(name string, data []byte) error {
 		err = cerr
 	}
 	if err == nil {
-		err = fs.SyncDir(dir)
+		err = disk.SyncDir(dir)
 	}
 	return err
 }
