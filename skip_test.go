@@ -37,7 +37,8 @@ func (c *island) stoppedAt(hosts ...int) (at lockstep.Skip, dump string) {
 		for _, word := range strings.Fields(c.hosts[i].Group(1).Status().Why) {
 			if name, ok := strings.CutPrefix(word, "data/quarantine/1-"); ok {
 				dump = word
-				if _, err := scanPlace(strings.TrimSuffix(name, ".bin"), &at); err != nil {
+				name, _, _ = strings.Cut(name, "-")
+				if _, err := scanPlace(name, &at); err != nil {
 					c.t.Errorf("%s names no command: %v", word, err)
 				}
 			}

@@ -14,12 +14,12 @@ import (
 )
 
 // overcome is what the directory of quarantine tells of commands at which machines of this host failed: a
-// file GROUP-INDEX.ORDINAL.bin with the bytes of each, and beside it GROUP-INDEX.ORDINAL-BIRTH.executed
+// file GROUP-INDEX.ORDINAL-BIRTH.bin with the bytes of each, and beside it GROUP-INDEX.ORDINAL-BIRTH.executed
 // once a machine has executed it after all. Clients may have that machine's answers, so that the command is not
 // to be passed over any more, whatever build runs here later (H28).
 type overcome struct {
 	mu       sync.Mutex
-	dumps    map[raft.GroupID]map[place]bool
+	dumps    map[replicaName]map[place]bool
 	executed map[string]bool // names of files; true: durable, for this process has written it
 }
 
@@ -30,27 +30,31 @@ const (
 
 func (h *Host) quarantineDir() string { return h.opts.Dir + "/quarantine" }
 
-func dumpName(id raft.GroupID, at place) string { return fmt.Sprintf("%d-%v%s", id, at, dumpSuffix) }
+func dumpName(n replicaName, at place) string {
+	return fmt.Sprintf("%d-%v-%016x%s", n.group, at, uint64(n.birth), dumpSuffix)
+}
 
 func executedName(g *group, at place) string {
 	return fmt.Sprintf("%d-%v-%016x%s", g.id, at, uint64(g.birth), executedSuffix)
 }
 
 // placeOfDump reads what dumpName has written. false: the file is something else.
-func placeOfDump(name string) (id raft.GroupID, at place, ok bool) {
+func placeOfDump(name string) (n replicaName, at place, ok bool) {
 	group, rest, _ := strings.Cut(strings.TrimSuffix(name, dumpSuffix), "-")
-	index, ordinal, _ := strings.Cut(rest, ".")
+	where, birth, _ := strings.Cut(rest, "-")
+	index, ordinal, _ := strings.Cut(where, ".")
 	g, err1 := strconv.ParseUint(group, 10, 64)
 	i, err2 := strconv.ParseUint(index, 10, 64)
 	o, err3 := strconv.ParseUint(ordinal, 10, 32)
-	id, at = raft.GroupID(g), place{raft.Index(i), uint32(o)}
-	return id, at, err1 == nil && err2 == nil && err3 == nil && dumpName(id, at) == name
+	b, err4 := strconv.ParseUint(birth, 16, 64)
+	n, at = replicaName{raft.GroupID(g), raft.Birth(b)}, place{raft.Index(i), uint32(o)}
+	return n, at, errors.Join(err1, err2, err3, err4) == nil && dumpName(n, at) == name
 }
 
 // readOvercome reads the names in the directory of quarantine.
 func (h *Host) readOvercome() error {
 	o := &h.overcome
-	o.dumps, o.executed = make(map[raft.GroupID]map[place]bool), make(map[string]bool)
+	o.dumps, o.executed = make(map[replicaName]map[place]bool), make(map[string]bool)
 	files, err := h.env.FS().ReadDir(h.quarantineDir())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -59,8 +63,8 @@ func (h *Host) readOvercome() error {
 		return fmt.Errorf("%w: read %s: %w", ErrDir, h.quarantineDir(), err)
 	}
 	for _, f := range files {
-		if id, at, ok := placeOfDump(f.Name); ok {
-			o.add(id, at)
+		if n, at, ok := placeOfDump(f.Name); ok {
+			o.add(n, at)
 		}
 		if strings.HasSuffix(f.Name, executedSuffix) {
 			o.executed[f.Name] = false // it may be in the system's memory alone: written again before anybody counts on it
@@ -70,27 +74,27 @@ func (h *Host) readOvercome() error {
 }
 
 // add notes that a machine of this host failed at the command, whose bytes are in a file, or will be.
-func (o *overcome) add(id raft.GroupID, at place) {
+func (o *overcome) add(n replicaName, at place) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.dumps[id] == nil {
-		o.dumps[id] = make(map[place]bool)
+	if o.dumps[n] == nil {
+		o.dumps[n] = make(map[place]bool)
 	}
-	o.dumps[id][at] = true
+	o.dumps[n][at] = true
 }
 
 // has says whether a machine of this host failed at any command of the group.
-func (o *overcome) has(id raft.GroupID) bool {
+func (o *overcome) has(n replicaName) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return len(o.dumps[id]) > 0
+	return len(o.dumps[n]) > 0
 }
 
 // firstBehind gives the index of the first command behind applied at which a machine of this host failed; 0: none.
-func (o *overcome) firstBehind(id raft.GroupID, applied raft.Index) (first raft.Index) {
+func (o *overcome) firstBehind(n replicaName, applied raft.Index) (first raft.Index) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for at := range o.dumps[id] {
+	for at := range o.dumps[n] {
 		if at.index > applied && (first == 0 || at.index < first) {
 			first = at.index
 		}
@@ -114,10 +118,10 @@ func (o *overcome) isNoted(g *group, at place) bool {
 }
 
 // among gives the commands of a batch at which a machine of this host had failed.
-func (o *overcome) among(id raft.GroupID, cmds []machine.Command) (places []place) {
+func (o *overcome) among(n replicaName, cmds []machine.Command) (places []place) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	of := o.dumps[id]
+	of := o.dumps[n]
 	for i := range cmds {
 		if at := (place{raft.Index(cmds[i].Index), cmds[i].Ordinal}); of[at] {
 			places = append(places, at)
@@ -134,7 +138,7 @@ var errNoNote = errors.New("command was executed that a machine had failed at, a
 // before anybody is answered, or sees the state.
 func (l *lane) noteOvercome(g *group) error {
 	o := &g.h.overcome
-	for _, at := range o.among(g.id, l.cmds) {
+	for _, at := range o.among(replicaName{g.id, g.birth}, l.cmds) {
 		if slices.Contains(l.skipsNow, at) || o.isNoted(g, at) {
 			continue
 		}

@@ -117,8 +117,8 @@ func (g *group) quarantine(err error, own *machineError) {
 	b.left = true
 	b.dump = ""
 	if own != nil && own.at.index != 0 {
-		b.dump = g.h.quarantineDir() + "/" + dumpName(g.id, own.at)
-		g.h.overcome.add(g.id, own.at)
+		b.dump = g.h.quarantineDir() + "/" + dumpName(replicaName{g.id, g.birth}, own.at)
+		g.h.overcome.add(replicaName{g.id, g.birth}, own.at)
 		g.lane.watches.Store(true)
 		name, data := b.dump, own.data
 		g.task("dump", func() {

@@ -343,7 +343,7 @@ func (g *group) makeRaft(conf *raft.Configuration, base raft.SnapshotMeta, hard 
 		DecodeConfiguration: g.h.decodeConfiguration, EncodeConfiguration: encodeConfiguration, Check: o.Check, Memory: &g.h.memory,
 	})
 	g.saves.last = base.Identity.Index + raft.Index(len(entries))
-	g.lane.watches.Store(g.h.overcome.has(g.id))
+	g.lane.watches.Store(g.h.overcome.has(replicaName{g.id, g.birth}))
 	g.lane.waitsAt = g.doubtful(entries, applied)
 	g.doubts = g.lane.waitsAt != 0
 	g.conf.Store(g.r.Configuration())

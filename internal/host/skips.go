@@ -46,7 +46,7 @@ func (g *group) learnSkips() {
 // doubtful gives the first entry behind applied with a command that may be passed over, as far as this host's disk
 // tells: a machine here failed at it, or a configuration in the log, which may be committed, says so. 0: none.
 func (g *group) doubtful(entries []raft.Entry, applied raft.Index) raft.Index {
-	first := g.h.overcome.firstBehind(g.id, applied)
+	first := g.h.overcome.firstBehind(replicaName{g.id, g.birth}, applied)
 	for i := range entries {
 		if entries[i].Kind != raft.KindConfiguration {
 			continue
