@@ -73,11 +73,11 @@ func (p *Program) groupSkip() *cobra.Command {
 				return usage(err)
 			}
 			at := skip.String()
+			path := "/group/skip?at=" + url.QueryEscape(at)
 			s := p.stoppedAt(c.Context(), at)
 			switch {
 			case s.passed:
-				_, err := fmt.Fprintf(p.Out, "command %s is passed over already\n", at)
-				return err
+				return p.decided(c.Context(), f, path, "command "+at+" is passed over already")
 			case len(s.stopped) == 0 && s.answered:
 				return &codedError{exitNo, fmt.Errorf("no replica is quarantined at command %s: %s. The command that one is quarantined at is in its lockstep status", at, orNone(s.others))}
 			case len(s.stopped) == 0:
@@ -90,7 +90,7 @@ func (p *Program) groupSkip() *cobra.Command {
 			if goOn, err := p.agreed(c, f, plan); !goOn {
 				return err
 			}
-			return p.decide(c.Context(), "/group/skip?at="+url.QueryEscape(at), "command "+at+" is passed over")
+			return p.decide(c.Context(), path, "command "+at+" is passed over")
 		},
 	}, f)
 }
@@ -130,6 +130,16 @@ func orNone(names []string) string {
 		return "none"
 	}
 	return strings.Join(names, ", ")
+}
+
+// decided is for what a status tells already: it may do so before a majority has it, so that the decision is asked for
+// once more, without a plan, and waited for. A dry run takes the status' word.
+func (p *Program) decided(ctx context.Context, f *change, path, done string) error {
+	if f.dry {
+		_, err := fmt.Fprintln(p.Out, done)
+		return err
+	}
+	return p.decide(ctx, path, done)
 }
 
 // decide asks one server after the other until one has done it, or says why not: a decision may be asked for twice. One

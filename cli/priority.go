@@ -41,21 +41,19 @@ does; a voter of priority 0 leads only where no other can. Elections do not look
 			if err != nil {
 				return err
 			}
-			now := v.priority(id)
+			now, path := v.priority(id), fmt.Sprintf("/members/priority?id=%d&priority=%s", id, url.QueryEscape(args[1]))
 			switch {
 			case !v.belongs(id):
 				return v.stranger(id)
 			case !slices.Contains(v.voters, id) && !slices.Contains(v.learners, id):
 				return &codedError{exitNo, fmt.Errorf("host %d holds no replica of the group of keys", id)}
 			case now == value:
-				_, err := fmt.Fprintf(p.Out, "host %d has priority %d already\n", id, value)
-				return err
+				return p.decided(c.Context(), f, path, fmt.Sprintf("host %d has priority %d already", id, value))
 			}
 			plan := fmt.Sprintf("Host %d gets priority %d for leading the group of keys (now %d). %s", id, value, now, v.outlook(id, value))
 			if goOn, err := p.agreed(c, f, plan); !goOn {
 				return err
 			}
-			path := fmt.Sprintf("/members/priority?id=%d&priority=%s", id, url.QueryEscape(args[1]))
 			return p.decide(c.Context(), path, fmt.Sprintf("host %d has priority %d", id, value))
 		},
 	}, f)

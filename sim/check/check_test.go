@@ -111,6 +111,7 @@ func TestCheckerBites(t *testing.T) {
 		{"damaged replica has other results", append(committed(), damage, ev(0, env.EntriesApplied, 2, 2, 0, 7), ev(1, env.CommitAdvanced, 2, 2, 0, 0), ev(1, env.EntriesApplied, 2, 2, 0, 8)), "chain of results"},
 		{"machine out of service", append(committed(), ev(0, env.ReplicaUnfit, 0, 2, 0, 0)), "stopped"},
 		{"spoilt machine out of service", append(committed(), ill, ev(0, env.ReplicaUnfit, 0, 2, 0, 0)), ""},
+		{"spoilt machine's replica stopped, its log full", append(committed(), ill, ev(0, env.ReplicaStopped, 0, 2, 0, 0)), ""},
 		{"other machine spoilt", append(committed(), ill, ev(1, env.ReplicaUnfit, 0, 2, 0, 0)), "stopped"},
 		{"spoilt machine differs", append(committed(), ill, ev(0, env.MarkReported, 0, 2, 0, 7), ev(1, env.MarkReported, 0, 2, 0, 8)), ""},
 		{"machine made anew differs", append(committed(), ill, ev(0, env.ReplicaRebuilt, 0, 0, 0, 0), ev(0, env.MarkReported, 0, 2, 0, 7), ev(1, env.MarkReported, 0, 2, 0, 8)), "digest of the state"},

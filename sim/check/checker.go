@@ -205,7 +205,7 @@ func (c *Checker) service(host int, g *group, r *replica, e *env.Event) {
 		c.ill[host] = c.ill[host] && g.id != 1
 	case e.Kind == env.ReplicaUnfit && (c.damaged[host] || c.ill[host] && g.id == 1):
 		c.probes.Unfit++
-	case e.Kind == env.ReplicaStopped && c.damaged[host]:
+	case e.Kind == env.ReplicaStopped && (c.damaged[host] || c.ill[host] && g.id == 1): // the latter by a log that got full
 		c.probes.Stopped++
 		r.under = r.base + uint64(len(r.log))
 	default:
