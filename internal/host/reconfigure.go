@@ -102,12 +102,14 @@ func (h *Host) Reconfigure(ctx context.Context, id raft.GroupID, t *Target) (raf
 			return *done, nil
 		case errors.As(err, &no) && !begun:
 			return raft.Configuration{}, notCommitted(no)
+		case no != nil: // a refusal now says nothing of what was asked before
+			err = fmt.Errorf("%w: it is refused meanwhile: %s", ErrNoQuorum, no.Reason)
 		case errors.Is(err, errSuperseded):
 			return raft.Configuration{}, unknown(err)
 		}
 		if end := h.pauseUntil(ctx, until, err); end != nil {
 			if begun {
-				return raft.Configuration{}, unknown(fmt.Errorf("%w: the change is under way, and goes on by itself", end))
+				return raft.Configuration{}, unknown(fmt.Errorf("%w: it may be done, or may yet be", end))
 			}
 			return raft.Configuration{}, unknown(end)
 		}
