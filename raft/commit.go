@@ -12,6 +12,9 @@ func (r *Replica) onPropose(p *Proposal) {
 	a := Proposed{Ref: p.Ref, Refused: r.refuse(p)}
 	if a.Refused == Appended {
 		a.Term, a.Index = r.hard.Term, r.append(p.Kind, p.Data, p.Payload)
+		if p.Forwarded {
+			r.awaited = a.Index
+		}
 	}
 	r.ready.Proposed = append(r.ready.Proposed, a)
 }
@@ -98,6 +101,7 @@ func (r *Replica) advanceCommit() {
 	if c := r.configuration(); c.Index <= r.commit && !c.votes(r.o.Self) {
 		// Removed: it has led until the change was committed, no longer (thesis §4.2.2). The commit
 		// is told before, or the others would have to find it again.
+		r.awaited = r.commit
 		r.flushFollowers()
 		r.bequeath()
 		r.becomeFollower(r.hard.Term, "no voter any more")

@@ -61,6 +61,8 @@ type Proposal struct {
 	Data    []byte
 	Payload Digest
 	Term    Term // if not 0: only as leader of this term
+
+	Forwarded bool // of another host, which waits for the commit: it is told at once, as are all followers
 }
 
 // Refusal says why a proposal was not appended; zero: it was.

@@ -166,6 +166,7 @@ func (r *Replica) answerRead(q read, index Index) {
 	a := r.to(MsgReadIndexReply, r.located(&q.from))
 	a.Token, a.Index = q.token, index
 	r.send(a)
+	r.awaited, r.feedDue = max(r.awaited, index), true
 }
 
 // failRead answers a read that nobody can confirm here.

@@ -59,6 +59,7 @@ type Replica struct {
 	heartbeatAt Instant     // leader: when the next is due
 	uncommitted int64       // leader: bytes of payloads beyond the commit index
 	feedDue     bool        // leader: followers are to be looked at before the next Ready
+	awaited     Index       // leader: other hosts wait for the commit through it, and are told of it at once
 	lease       lease       // leader: for reads without a round
 	arrival     arrival     // leader: of its entries at a majority
 	handover    handover    // leader: a transfer of leadership under way
@@ -205,6 +206,7 @@ func (r *Replica) handle(in *Input) {
 		r.onSaved(in.Seq)
 	case InApplied:
 		r.applied = max(r.applied, min(in.Index, r.applying))
+		r.feedDue = true // a notice of it may be due
 	case InMark:
 		r.onMark(in.Mark)
 	case InCompact:

@@ -113,14 +113,25 @@ func (r *Replica) flushFollowers() {
 	if r.role != Leader || !due {
 		return
 	}
+	notify := r.notifiable()
 	for _, p := range r.followers {
 		r.feed(p)
 		// Nothing more to send, but the commit moved: those who wait there for it should not have
 		// to wait for the next heartbeat.
-		if min(r.commit, p.match) > p.told {
+		if min(notify, p.match) > p.told {
 			r.sendHeartbeat(p, 0)
 		}
 	}
+}
+
+// notifiable is through where followers get a notice of the commit if nothing else tells them: as far as
+// somebody there is known to wait for it, or it is executed here. Whoever is answered here often calls again,
+// and that entry tells them at no cost (docs/decisions/0033-commits-are-told-late.md).
+func (r *Replica) notifiable() Index {
+	if r.unfit {
+		return r.commit // nothing is executed here
+	}
+	return min(r.commit, max(r.applied, r.awaited))
 }
 
 func (r *Replica) feed(p *progress) {

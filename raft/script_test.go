@@ -432,7 +432,7 @@ func (s *script) save(d *datadriven.TestData) {
 
 func (s *script) propose(d *datadriven.TestData) {
 	h := s.host(d)
-	p := Proposal{Ref: 1, Kind: KindCommands, Data: []byte(d.Input), Term: arg(s, d, "term", Term(0))}
+	p := Proposal{Ref: 1, Kind: KindCommands, Data: []byte(d.Input), Term: arg(s, d, "term", Term(0)), Forwarded: d.HasArg("forwarded")}
 	if size := arg(s, d, "bytes", uint64(0)); size > 0 {
 		p.Data = make([]byte, size)
 	}

@@ -204,6 +204,7 @@ func (f *filling) emit() {
 	data := f.b.Bytes()
 	g.step(raft.Input{Kind: raft.InPropose, Proposal: raft.Proposal{
 		Ref: uint64(len(g.proposing)), Kind: raft.KindCommands, Data: data, Payload: wire.PayloadDigest(data),
+		Forwarded: len(f.p.forwards) > 0,
 	}})
 	f.b, f.p = wire.PayloadBuilder{}, proposing{}
 }
