@@ -103,6 +103,54 @@ func TestSlowLinksSplitNoVotes(t *testing.T) {
 	}
 }
 
+// rests counts how often groups went quiet.
+type rests struct {
+	elections
+	quiet int
+}
+
+func (r *rests) Observe(of env.Event) {
+	r.elections.Observe(of)
+	if of.Kind == env.WentQuiet {
+		r.quiet++
+	}
+}
+
+// Groups rest too where a round trip takes longer than a heartbeat's time, and nobody forgets meanwhile how long
+// elections take: what is asked after a long rest costs no leader (R20).
+func TestGroupsOnSlowLinksRestAndKeepTheirLeader(t *testing.T) {
+	for name, of := range map[string]world.Options{
+		"links": {Net: world.Latency{Min: 230 * time.Millisecond, Max: 290 * time.Millisecond}},
+		"disks": {Sync: world.Latency{Min: 300 * time.Millisecond, Max: 450 * time.Millisecond}},
+	} {
+		for seed := range seedsOf(6, 2) {
+			inWorldOf(t, 400+seed, 3, 20*time.Minute, of, func(c *island) {
+				var seen rests
+				c.tune = func(_ int, o *lockstep.Options) {
+					o.Observer, o.Heartbeat, o.ElectionTimeout, o.MaxElectionTimeout = &seen, 50*time.Millisecond, 200*time.Millisecond, 3*time.Second
+				}
+				c.startAll()
+				if _, err := c.create(0, 1, 10*time.Minute); err != nil {
+					t.Error(err)
+					return
+				}
+				c.w.Sleep(30 * time.Second)
+				for range 3 {
+					quiet, elected := seen.quiet, seen.n
+					c.w.Sleep(2 * time.Minute)
+					if _, err := c.add(0, 1, 10*time.Second); err != nil {
+						t.Errorf("slow %s, seed %d: a command after the rest: %v", name, seed, err)
+					}
+					c.w.Sleep(20 * time.Second)
+					if n := seen.n - elected; n > 0 || seen.quiet == quiet {
+						t.Errorf("slow %s, seed %d: %d leaders were elected after a rest, groups went quiet %d times", name, seed, n, seen.quiet-quiet)
+					}
+				}
+			})
+		}
+	}
+}
+
 // With fast links and disks a leader whose host goes silent is replaced within two election timeouts, and what an
 // election takes: nothing is any longer than without a bound above.
 func TestFastClustersFailOverAsEver(t *testing.T) {

@@ -19,6 +19,7 @@ type patience struct {
 	votes   peak  // from asking for them to the last that came
 	asked   Instant
 	stood   Instant // the disk stood still, or had no room, until then
+	rested  Instant // for how long the replica has been quiet, in all
 }
 
 // peak is the longest of what was measured in one to two windows of time.
@@ -49,6 +50,10 @@ func (p peak) longest(now Instant, window int64) int64 {
 // electionTrips is how many round trips and syncs the timeout is worth: twice those of an election.
 const electionTrips = 4
 
+// awake is the time that windows are counted in: it stands still while the replica is quiet, as nothing is measured
+// then. Else the first heartbeats after a long rest would be waited for as if all were fast.
+func (r *Replica) awake() Instant { return r.now - r.patience.rested }
+
 // window is for how long something that was measured counts, at least.
 func (r *Replica) window() int64 { return 2 * r.longestTimeout() }
 
@@ -74,7 +79,7 @@ func (r *Replica) timeout() int64 {
 
 // ownTimeout is what this replica's disk and candidacies are worth.
 func (r *Replica) ownTimeout() int64 {
-	return max(electionTrips*r.patience.syncs.longest(r.now, r.window()), 2*r.patience.votes.longest(r.now, r.window()))
+	return max(electionTrips*r.patience.syncs.longest(r.awake(), r.window()), 2*r.patience.votes.longest(r.awake(), r.window()))
 }
 
 // timeoutOf is what a follower goes by, or is told to.
@@ -97,19 +102,19 @@ func (r *Replica) measure() {
 			return math.MaxInt64
 		}
 		if p := r.follower(id); p != nil {
-			if trip := p.trip.longest(r.now, window); trip > 0 {
+			if trip := p.trip.longest(r.awake(), window); trip > 0 {
 				return uint64(math.MaxInt64 - trip)
 			}
 		}
 		return 0
 	}))
-	syncs := r.patience.syncs.longest(r.now, window)
+	syncs := r.patience.syncs.longest(r.awake(), window)
 	if majority == math.MaxInt64 {
 		majority = 0 // not known yet: what its election took counts
 	}
 	r.patience.leading = r.bounded(max(electionTrips*(majority+syncs), r.ownTimeout()))
 	for _, p := range r.followers {
-		p.timeout = r.bounded(electionTrips * (max(majority, p.trip.longest(r.now, window)) + syncs))
+		p.timeout = r.bounded(electionTrips * (max(majority, p.trip.longest(r.awake(), window)) + syncs))
 	}
 }
 
@@ -118,7 +123,7 @@ func (r *Replica) returned(p *progress, round uint64) {
 	if p.tripRound == 0 || round < p.tripRound {
 		return
 	}
-	p.trip.add(r.now, int64(r.now-p.tripAt), r.window())
+	p.trip.add(r.awake(), int64(r.now-p.tripAt), r.window())
 	p.tripRound = 0
 }
 
@@ -128,14 +133,14 @@ func (r *Replica) synced(since Instant) {
 		r.patience.stood = r.now
 	}
 	if r.adapts() && since > r.patience.stood {
-		r.patience.syncs.add(r.now, int64(r.now-since), r.window())
+		r.patience.syncs.add(r.awake(), int64(r.now-since), r.window())
 	}
 }
 
 // voted takes how long a vote took to come, also when the candidacy that asked for it had ended by then.
 func (r *Replica) voted() {
 	if r.adapts() && r.role != Leader && r.patience.asked != 0 {
-		r.patience.votes.add(r.now, int64(r.now-r.patience.asked), r.window())
+		r.patience.votes.add(r.awake(), int64(r.now-r.patience.asked), r.window())
 	}
 }
 

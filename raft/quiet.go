@@ -22,8 +22,7 @@ import (
 type rest struct {
 	quiet   bool    // no deadline of heartbeats or of an election is set
 	busy    Instant // leader: something was last asked of it
-	beat    uint64  // leader: round of the last heartbeats
-	round   uint64  // leader: the same, if they asked for quiet; else 0
+	round   uint64  // leader: of the first heartbeats that ask for quiet, as all do since; 0: they do not
 	agreed  Mark    // leader: as they told it
 	assumed bool    // follower: contact is when it woke; its host may know of an earlier one
 }
@@ -85,7 +84,7 @@ func (r *Replica) mayAsk() bool {
 	last := r.log.last()
 	for _, p := range r.followers {
 		p.absent = p.down || !r.recent(p)
-		if !p.absent && (p.pace != replicating || p.match != last || p.told != last || p.round < r.rest.beat) {
+		if !p.absent && (p.pace != replicating || p.match != last || p.told != last) {
 			return false
 		}
 	}
@@ -100,7 +99,7 @@ func (r *Replica) mayAsk() bool {
 // agreedToRest notes whether a follower is quiet. One that is not has something to tell.
 func (r *Replica) agreedToRest(p *progress, m *Message) {
 	switch {
-	case r.rest.round == 0 || m.Round != r.rest.round:
+	case r.rest.round == 0 || m.Round < r.rest.round: // of a round before; others may be on their way
 	case !m.Quiet:
 		r.rest.round = 0
 	default:

@@ -160,6 +160,9 @@ func (r *Replica) Step(in Input) {
 	if r.failed != nil {
 		return
 	}
+	if r.rest.quiet {
+		r.patience.rested += max(0, in.Now-r.now)
+	}
 	r.now = max(r.now, in.Now)
 	r.wall = in.Wall
 	r.memory = r.o.Memory

@@ -69,16 +69,19 @@ func (r *Replica) quorumHeard() bool {
 // of it proves that its sender had nothing of a later term when it came (thesis §6.4), and had
 // received what was sent before it, unless that was lost.
 func (r *Replica) heartbeat() {
-	r.rest.round = 0
 	ask := r.mayAsk()
 	r.round++
-	r.rest.beat = r.round
 	r.measure()
-	if ask {
-		r.rest.round, r.rest.agreed = r.round, r.agreed.newest()
+	switch agreed := r.agreed.newest(); {
+	case !ask:
+		r.rest.round = 0
+	case r.rest.round == 0 || r.rest.agreed != agreed:
+		r.rest.round, r.rest.agreed = r.round, agreed
+		for _, p := range r.followers {
+			p.quiet = false
+		}
 	}
 	for _, p := range r.followers {
-		p.quiet = false
 		if p.pace == replicating && p.round >= p.expectRound {
 			p.expectRound, p.expectIndex = r.round, p.next-1
 		}
@@ -95,7 +98,7 @@ func (r *Replica) sendHeartbeat(p *progress, round uint64) {
 	m.Round = round
 	m.Commit = min(r.commit, p.match)
 	m.Agreed = r.agreedFor(p)
-	if m.Quiet = round != 0 && round == r.rest.round; m.Quiet {
+	if m.Quiet = round != 0 && r.rest.round != 0 && round >= r.rest.round; m.Quiet {
 		m.Agreed = r.agreed.newest() // it is told of nothing more
 	}
 	p.told = max(p.told, m.Commit)
@@ -168,7 +171,7 @@ func (r *Replica) sendProbe(p *progress) {
 	p.probeRound = r.round
 	p.probes++
 	// Another one before the answer can be there would make it one to an older probe, again and again.
-	p.probeAt = r.now + Instant(max(r.o.Heartbeat, 2*p.trip.longest(r.now, r.window())))
+	p.probeAt = r.now + Instant(max(r.o.Heartbeat, 2*p.trip.longest(r.awake(), r.window())))
 	r.sendAppend(p, es)
 }
 
