@@ -7,6 +7,7 @@ import (
 
 	"github.com/lockstep-rsm/lockstep/env"
 	"github.com/lockstep-rsm/lockstep/internal/wire"
+	"github.com/lockstep-rsm/lockstep/machine"
 	"github.com/lockstep-rsm/lockstep/raft"
 	"github.com/lockstep-rsm/lockstep/sim/world"
 )
@@ -104,5 +105,39 @@ func TestHostThatJoinedIsOfTheCluster(t *testing.T) {
 	}
 	if _, ok := h.member(h.ID()); !ok {
 		t.Errorf("host %d is not among %v", h.ID(), h.members())
+	}
+}
+
+// display notes at which indexes a machine of the engine's own was shown to its host.
+type display struct {
+	machine.StateMachine
+	l  *lane
+	at []uint64
+}
+
+func (d *display) changed(*Host) { d.at = append(d.at, d.l.applied.Load()) }
+
+// TestMachineMadeAnewShowsNothingOlder: group 0's machine, where it is made anew, comes to the lists that were so once. The
+// host goes on by the last ones that it knows until it is told newer ones, by an entry without a command too.
+func TestMachineMadeAnewShowsNothingOlder(t *testing.T) {
+	l, g := &lane{}, &group{h: &Host{}}
+	d := &display{l: l}
+	l.machine = d
+	step := func(index raft.Index, news bool) {
+		l.reached(index)
+		l.show(g, news)
+	}
+	step(3, true)
+	step(5, true)
+	step(6, false)
+	l.clear()
+	step(2, true) // a snapshot, or the first of the log
+	step(3, true)
+	step(5, true)
+	step(6, false)
+	step(7, false)
+	step(8, true)
+	if want := []uint64{3, 5, 6, 8}; !slices.Equal(d.at, want) {
+		t.Errorf("shown at %v, want %v", d.at, want)
 	}
 }

@@ -141,9 +141,7 @@ func (l *lane) run(g *group) error {
 		Kind: env.EntriesApplied, Group: uint64(g.id), Replica: uint64(g.self.Replica), Term: uint64(last.Term),
 		Index: uint64(last.Index), Digest: uint64(l.chain), Count: uint64(len(l.cmds)), Took: took,
 	})
-	if c, ok := l.machine.(changed); ok && len(l.cmds) > 0 {
-		c.changed(g.h) // before anybody is answered, who may ask this host for what he has changed (H22)
-	}
+	l.show(g, len(l.cmds) > 0) // before anybody is answered, who may ask this host for what he has changed (H22)
 	for i := range l.spans {
 		l.answer(g, &l.spans[i])
 	}
@@ -151,6 +149,20 @@ func (l *lane) run(g *group) error {
 	clear(l.cmds)
 	l.spans, l.cmds = l.spans[:0], l.cmds[:0]
 	return nil
+}
+
+// show tells the host what the engine's own machine has come to. One that was made anew shows nothing until it is as far as
+// the former one was: the host would take what was so once for what is.
+func (l *lane) show(g *group, news bool) {
+	c, ok := l.machine.(changed)
+	if !ok {
+		return
+	}
+	l.unshown = l.unshown || news
+	if l.unshown && l.applied.Load() >= l.most.Load() {
+		l.unshown = false
+		c.changed(g.h)
+	}
 }
 
 // reached notes through which index the machine has executed.

@@ -50,6 +50,7 @@ type lane struct {
 	holds     atomic.Bool             // the log presses: the view of the newest mark is kept
 	singly    atomic.Bool             // the machine is given one command at a time: a batch of it failed
 	skips     atomic.Pointer[[]place] // commands that are passed over; nil: none
+	unshown   bool                    // the machine has changed since it was last shown to the host
 	skipsNow  []place                 // so, for the batch that is executed
 	base      atomic.Uint64           // index of the state that the machine was made of
 	watches   atomic.Bool             // machines here failed at commands of this group: Host.overcome

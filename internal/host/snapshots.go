@@ -431,9 +431,7 @@ func (l *lane) loadSnapshot(g *group, index raft.Index) error {
 	l.open.Store(int64(l.sessions.Len()))
 	l.base.Store(uint64(index))
 	l.reached(index)
-	if c, ok := l.machine.(changed); ok {
-		c.changed(g.h)
-	}
+	l.show(g, true)
 	return nil
 }
 
