@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/lockstep-rsm/lockstep"
+	"github.com/lockstep-rsm/lockstep/env"
 	"github.com/lockstep-rsm/lockstep/machine"
 	"github.com/lockstep-rsm/lockstep/sim/world"
 )
@@ -299,10 +300,17 @@ func TestWhatAnEarlierBuildExecutedIsNotPassedOver(t *testing.T) {
 }
 
 // Nobody sees what came of a command at which a machine had failed before the note of that is on the disk: where the
-// disk does not take it the machine is made anew, until it does (H28).
+// disk is full that is waited for, and where it fails the machine is made anew, until the note is there (H28).
 func TestNobodySeesWhatIsNotNoted(t *testing.T) {
+	for i, refusal := range []error{syscall.ENOSPC, syscall.EIO} {
+		notNoted(t, uint64(79+i), refusal)
+	}
+}
+
+func notNoted(t *testing.T, seed uint64, refusal error) {
+	t.Helper()
 	mended := false
-	ledgers(t, 79, 3, undecided(&mended), func(c *island, _ *watcher) {
+	ledgers(t, seed, 3, undecided(&mended), func(c *island, w *watcher) {
 		_, _ = c.say(0, "4")
 		_, _ = c.say(0, "poison")
 		_, dump := c.stoppedAt(0, 1, 2)
@@ -313,11 +321,12 @@ func TestNobodySeesWhatIsNotNoted(t *testing.T) {
 		c.w.Disk(1).Hook = func(_ world.Op, name string) error {
 			if strings.HasSuffix(name, ".executed") {
 				refused++
-				return syscall.ENOSPC
+				return refusal
 			}
 			return nil
 		}
 		mended = true
+		unfit := w.counts[1][env.ReplicaUnfit]
 		c.restart(1)
 		c.until("the disk has refused the note three times", func() bool {
 			if n, err := c.hear(1); err == nil {
@@ -325,6 +334,9 @@ func TestNobodySeesWhatIsNotNoted(t *testing.T) {
 			}
 			return refused >= 3
 		})
+		if n := w.counts[1][env.ReplicaUnfit] - unfit; refusal == syscall.ENOSPC && n > 0 {
+			t.Errorf("a full disk took the machine out of service %d times", n)
+		}
 		c.w.Disk(1).Hook = nil
 		c.until("it serves", func() bool { n, err := c.hear(1); return err == nil && n == 104 })
 		if notes := slices.DeleteFunc(c.w.Disk(1).Names("data/quarantine"), func(name string) bool { return !strings.HasSuffix(name, ".executed") }); len(notes) != 1 {

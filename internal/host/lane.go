@@ -215,6 +215,13 @@ func (l *lane) end(g *group, life uint64, err error) {
 	l.mu.Unlock()
 }
 
+// isStopped says whether the machine is out of service.
+func (l *lane) isStopped() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.stopped
+}
+
 // isBusy says whether the machine may be at work. Once that is over on a stopped lane, it is for this machine's life.
 func (l *lane) isBusy() bool {
 	l.mu.Lock()
