@@ -42,6 +42,9 @@ func (c *Client) Rand() *rand.Rand { return c.rng }
 // Sleep parks the client for d of simulated time.
 func (c *Client) Sleep(d time.Duration) { c.r.w.Sleep(d) }
 
+// Now is how much simulated time has passed.
+func (c *Client) Now() time.Duration { return c.r.w.Now() }
+
 // Errorf says that the client has seen something that must not be. It fails the simulation.
 func (c *Client) Errorf(format string, args ...any) {
 	c.r.broken("client %d: "+format, append([]any{c.N}, args...)...)

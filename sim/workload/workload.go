@@ -58,6 +58,24 @@ func KV() sim.Options {
 	return sim.Options{Machine: kv.Kind(), Calls: calls, Client: kvClient, Judge: check.KV}
 }
 
+// KVAt is KV with clients that do not pipeline, and ask so many times in a simulated second together, as far as faults
+// and latencies let them: each asks at times that were set before.
+func KVAt(rate int) sim.Options {
+	o := KV()
+	o.Clients = 8
+	o.Client = func(ctx context.Context, c *sim.Client) {
+		k := &client{Client: c, on: caller(c), ctx: ctx, seen: map[string]string{}}
+		every := time.Second * time.Duration(o.Clients) / time.Duration(rate)
+		for next := c.Now(); ctx.Err() == nil; {
+			k.n++
+			k.step()
+			next = max(next+every, c.Now()) // what was missed is not made up for
+			c.Sleep(next - c.Now())
+		}
+	}
+	return o
+}
+
 // client is one of KV's.
 type client struct {
 	*sim.Client
