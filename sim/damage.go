@@ -20,7 +20,11 @@ func (r *run) drawVictim(verb string) *Decision {
 			damaged++
 		}
 	}
-	if damaged >= (len(r.hosts)-1)/2 {
+	most := (len(r.hosts) - 1) / 2
+	if r.settings.changesMembers() {
+		most = min(most, 1) // of five hosts as few as three vote
+	}
+	if damaged >= most {
 		return nil
 	}
 	victims := r.some(func(h *host) bool { return h.wanted && !h.damaged && !h.rotten && !r.checker.Ill(h.n) })
@@ -28,7 +32,11 @@ func (r *run) drawVictim(verb string) *Decision {
 }
 
 func (r *run) drawRot() *Decision {
-	d := r.drawVictim(pick(r.rng, "rot-log", "rot-log", "rot-snapshot"))
+	verb := pick(r.rng, "rot-log", "rot-log", "rot-snapshot")
+	if r.settings.changesMembers() {
+		verb = "rot-snapshot" // a minority of the hosts is no minority of voters that change, and a log that rotted has no vote
+	}
+	d := r.drawVictim(verb)
 	if d != nil {
 		d.Amount, d.For = 1+r.rng.Int64N(1<<20), r.away(1)
 	}
@@ -36,7 +44,11 @@ func (r *run) drawRot() *Decision {
 }
 
 func (r *run) drawMachineError() *Decision {
-	return r.drawVictim(pick(r.rng, "panic", "fail", "differ"))
+	verb := pick(r.rng, "panic", "fail", "differ")
+	if r.settings.changesMembers() && len(r.hosts) < 5 && verb == "differ" {
+		verb = "panic" // two voters of which one differs have no majority: the group would halt for good
+	}
+	return r.drawVictim(verb)
 }
 
 // damage notes that a host is no longer to be waited for.

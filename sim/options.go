@@ -42,7 +42,8 @@ type Faults uint32
 // BitRot in a log damages a replica for good, as nothing mends that; a machine that misbehaves, or has no snapshot to
 // be made of, is out of service until it is made anew: never more than a minority of the hosts at a time. Such a
 // replica has to serve nothing that is false. One whose log rotted is not waited for in the end; the others have to
-// serve again.
+// serve again. Where Membership or Replacement are drawn, too, no log rots, and of three hosts no machine comes to another
+// state, as two voters of which one differs have no majority.
 const (
 	Crash        Faults = 1 << iota // processes are killed, and started again
 	PowerLoss                       // hosts lose power, several at one instant too

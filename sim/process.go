@@ -188,6 +188,9 @@ func (o *observer) Observe(e env.Event) {
 	case (e.Kind == env.ReplicaStopped || e.Kind == env.ReplicaUnfit) && !o.h.damaged:
 		r.broken("host %d group %d: replica stopped: %s", o.h.n, e.Group, e.Text)
 	}
+	if e.Kind == env.ReplicaRemoved && e.Group == uint64(groupID) {
+		o.h.machine = nil // another replica here has another
+	}
 	if e.Kind == env.EntriesReadBack {
 		r.probes.hit("payload read back " + e.Text)
 	}

@@ -62,8 +62,7 @@ func (s *settings) draw(rng *rand.Rand, o *Options) {
 		MaxDriftPPM:    500_000, // clocks drift to 1.2 and 0.8 of the world's
 	}
 	for _, f := range []Faults{BitRot, MachineError} {
-		// A minority of the hosts is no minority of voters that change.
-		if o.Faults&f != 0 && rng.IntN(3) == 0 && !s.changesMembers() {
+		if o.Faults&f != 0 && rng.IntN(3) == 0 {
 			s.kinds = slices.Insert(s.kinds, rng.IntN(len(s.kinds)+1), f)
 		}
 	}

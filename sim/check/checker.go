@@ -188,6 +188,7 @@ func (c *Checker) Observe(host int, e *env.Event) {
 		c.configured(g, r, e)
 	case env.ReplicaRemoved:
 		c.ended(r)
+		c.ill[host] = c.ill[host] && g.id != 1
 	case env.ReplicaUnfit, env.ReplicaRebuilt, env.ReplicaStopped:
 		c.service(host, g, r, e)
 	}
@@ -205,7 +206,7 @@ func (c *Checker) service(host int, g *group, r *replica, e *env.Event) {
 		c.ill[host] = c.ill[host] && g.id != 1
 	case e.Kind == env.ReplicaUnfit && (c.damaged[host] || c.ill[host] && g.id == 1):
 		c.probes.Unfit++
-	case e.Kind == env.ReplicaStopped && (c.damaged[host] || c.ill[host] && g.id == 1): // the latter by a log that got full
+	case e.Kind == env.ReplicaStopped && (c.damaged[host] || c.ill[host] && g.id == 1): // an ill one when its log is full
 		c.probes.Stopped++
 		r.under = r.base + uint64(len(r.log))
 	default:
