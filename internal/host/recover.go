@@ -25,53 +25,13 @@ func (h *Host) recover(found *wal.Recovered) error {
 	h.mu.Lock()
 	for id, g := range found.Groups {
 		h.starting[replicaName{id, g.Birth}] = true
+		h.entering[id] = true // nor may a former group of this id begin, which the registry creates and destroys again
 	}
 	h.mu.Unlock()
 	for _, id := range slices.Sorted(maps.Keys(found.Groups)) {
-		state := found.Groups[id]
-		n := replicaName{state.Group, state.Birth}
-		if state.Destroyed {
-			continue
+		if err := h.recoverPlace(id, found.Groups[id]); err != nil {
+			return err
 		}
-		if state.BaseIdentity.Index == 0 && len(state.Entries) == 0 && state.Condition == wal.Normal {
-			h.mu.Lock()
-			h.dormant[n] = state.Hard // it joined, and got no entry yet: it begins when it is spoken to
-			h.mu.Unlock()
-			h.sweepGone(n)
-			continue
-		}
-		g, err := h.recoverGroup(state)
-		if errors.Is(err, errRemoved) {
-			h.mu.Lock()
-			h.entering[id] = true // no other replica of it begins before what this one leaves is gone
-			h.mu.Unlock()
-			h.tasks.run("end", func() {
-				h.clear(g)
-				h.mu.Lock()
-				delete(h.entering, id)
-				h.mu.Unlock()
-			})
-			continue
-		}
-		if errors.Is(err, errLevel) {
-			return fmt.Errorf("%w: recover group %d: %w", ErrDir, id, err)
-		}
-		if errors.Is(err, ErrNoMachine) {
-			return fmt.Errorf("recover group %d: %w", id, err)
-		}
-		if err != nil {
-			// Its place stays taken, so that nobody founds it anew; the other groups serve.
-			h.log.Error("group not recovered", "host", h.identity.is.Host, "group", id, "err", err, "do", "replace this host's replica; the others serve on")
-			why := fmt.Sprintf("group %d is not recovered: %v. The other hosts serve on; replace this one, or take it out of the group and put it back", id, err)
-			h.mu.Lock()
-			h.unrecovered[n] = why
-			h.mu.Unlock()
-			h.setWhy(why)
-			h.sweepGone(n)
-			continue
-		}
-		h.publishReplica(g)
-		h.post(event{kind: evAdd, g: g})
 	}
 	m := &h.identity.is.Mint
 	_, ended := h.joined(replicaName{systemGroup, m.Birth})
@@ -83,6 +43,58 @@ func (h *Host) recover(found *wal.Recovered) error {
 	case !h.isFounder():
 		h.tasks.run("await group 0", h.awaitSystem)
 	}
+	return nil
+}
+
+// entered lets replicas of a group begin here again.
+func (h *Host) entered(id raft.GroupID) {
+	h.mu.Lock()
+	delete(h.entering, id)
+	h.mu.Unlock()
+}
+
+// recoverPlace makes the replica that the log holds of a group, or says why there is none.
+func (h *Host) recoverPlace(id raft.GroupID, state *wal.GroupState) error {
+	n := replicaName{state.Group, state.Birth}
+	if state.Destroyed {
+		h.entered(id)
+		return nil
+	}
+	if state.BaseIdentity.Index == 0 && len(state.Entries) == 0 && state.Condition == wal.Normal {
+		h.mu.Lock()
+		h.dormant[n] = state.Hard // it joined, and got no entry yet: it begins when it is spoken to
+		h.mu.Unlock()
+		h.entered(id)
+		h.sweepGone(n)
+		return nil
+	}
+	g, err := h.recoverGroup(state)
+	switch {
+	case errors.Is(err, errRemoved):
+		h.tasks.run("end", func() { // no other replica of it begins before what this one leaves is gone
+			h.clear(g)
+			h.entered(id)
+		})
+		return nil
+	case errors.Is(err, errLevel):
+		return fmt.Errorf("%w: recover group %d: %w", ErrDir, id, err)
+	case errors.Is(err, ErrNoMachine):
+		return fmt.Errorf("recover group %d: %w", id, err)
+	case err != nil:
+		// Its place stays taken, so that nobody founds it anew; the other groups serve.
+		h.log.Error("group not recovered", "host", h.identity.is.Host, "group", id, "err", err, "do", "replace this host's replica; the others serve on")
+		why := fmt.Sprintf("group %d is not recovered: %v. The other hosts serve on; replace this one, or take it out of the group and put it back", id, err)
+		h.mu.Lock()
+		h.unrecovered[n] = why
+		h.mu.Unlock()
+		h.setWhy(why)
+		h.entered(id)
+		h.sweepGone(n)
+		return nil
+	}
+	h.publishReplica(g)
+	h.entered(id)
+	h.post(event{kind: evAdd, g: g})
 	return nil
 }
 
@@ -199,7 +211,10 @@ func (h *Host) startGroup(r groupRecord) {
 // found1 begins a group here with its founding entry, durable before the replica acts.
 func (h *Host) found1(id raft.GroupID, birth raft.Birth, c *raft.Configuration) {
 	n := replicaName{id, birth}
-	if !h.waitForPlace(n) {
+	h.mu.Lock()
+	known := h.starting[n] // its place is waited for by one only: a start has thousands of groups
+	h.mu.Unlock()
+	if known || !h.waitForPlace(n) {
 		return
 	}
 	h.mu.Lock()

@@ -86,6 +86,7 @@ type entry struct{ term, index uint64 }
 // lost are written over by what is appended in their place.
 type replica struct {
 	id       uint64
+	stopped  bool // it says no more in this life
 	removed  bool // it says no more: what its lane still executes is nobody's
 	inForce  configuration
 	term     uint64
@@ -208,7 +209,7 @@ func (c *Checker) service(host int, g *group, r *replica, e *env.Event) {
 		c.probes.Unfit++
 	case e.Kind == env.ReplicaStopped && (c.damaged[host] || c.ill[host] && g.id == 1): // an ill one when its log is full
 		c.probes.Stopped++
-		r.under = r.base + uint64(len(r.log))
+		r.under, r.stopped = r.base+uint64(len(r.log)), true
 	default:
 		c.fail("host %d group %d: replica stopped: %s", host, g.id, e.Text)
 	}

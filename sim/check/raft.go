@@ -176,7 +176,8 @@ func (c *Checker) installed(host int, g *group, r *replica, e *env.Event) {
 
 // recovered: what was saved is there after a restart, as the disk has it.
 func (c *Checker) recovered(host int, g *group, r *replica, e *env.Event) {
-	r.term = e.Term
+	stopped := r.stopped
+	r.term, r.stopped = e.Term, false
 	if c.damaged[host] && e.Text != "" {
 		c.admitted(host, g, r, e)
 		return
@@ -214,7 +215,7 @@ func (c *Checker) recovered(host int, g *group, r *replica, e *env.Event) {
 		c.fail("R7: host %d group %d: restarted with a log through %d, had saved through %d", host, g.id, e.Index, r.saved)
 		return
 	}
-	if want, ok := g.committed[e.Index]; c.damaged[host] && e.Index > last && ok && want == e.Digest {
+	if want, ok := g.committed[e.Index]; (c.damaged[host] || stopped) && e.Index > last && ok && want == e.Digest {
 		r.base, r.log, r.saved = e.Index, nil, e.Index // a snapshot that came while the replica was stopped
 		return
 	}
