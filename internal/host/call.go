@@ -30,6 +30,7 @@ type Call struct {
 	order    uint64        // among the calls of its group on this host
 	hold     time.Duration // of one that a leader refused: until when it waits for those after it; 0: none did
 	patient  bool          // its context ends it, or nothing
+	alone    bool          // its goroutine waits for it: it sends nothing after it
 	deadline time.Duration // at which the sweep ends it; 0: never
 	state    atomic.Uint32
 	settled  bool   // the lane ended it: nobody else knows it any more
@@ -92,6 +93,7 @@ func (c *Call) Done() bool { return c.state.Load() == callDone }
 func (h *Host) Propose(ctx context.Context, id raft.GroupID, cmd []byte) (Result, error) {
 	c := h.takeCall(cmd)
 	_, c.patient = ctx.Deadline()
+	c.alone = true
 	if err := h.start(id, c); err != nil {
 		h.giveCall(c)
 		return Result{}, err

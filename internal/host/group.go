@@ -35,6 +35,7 @@ type group struct {
 
 	intake    intake
 	queued    []*Call // accepted; neither appended nor forwarded yet
+	held      bool    // one of them may be held back for those after it
 	arrivals  uint64  // calls so far
 	inbound   []inbound
 	proposing []proposing // given to raft in this turn, by Ref-1

@@ -247,8 +247,8 @@ func (g *group) requeue(c *Call) {
 	if c.Done() {
 		return
 	}
-	if c.hold == 0 {
-		c.hold = g.h.env.Clock().Now() + g.h.opts.ElectionTimeout
+	if c.hold == 0 && !c.alone {
+		c.hold, g.held = g.h.env.Clock().Now()+g.h.opts.ElectionTimeout, true
 	}
 	i := len(g.queued)
 	for i > 0 && g.queued[i-1].order > c.order {
@@ -260,10 +260,17 @@ func (g *group) requeue(c *Call) {
 
 // mayGo says whether the queue may be appended or forwarded. Commands of one goroutine that commit
 // keep its order (H7): a refused call waits until it is known what became of those sent after it, and
-// ends as not committed if one of them has committed.
+// ends as not committed if one of them has committed. A goroutine that waits for its call has sent none after it.
 func (g *group) mayGo() bool {
-	for len(g.queued) > 0 && g.queued[0].hold != 0 {
-		c := g.queued[0]
+	if !g.held {
+		return true
+	}
+	for i := 0; i < len(g.queued); {
+		c := g.queued[i]
+		if c.hold == 0 {
+			i++
+			continue
+		}
 		open, passed := g.waiting.after(c.order)
 		if !passed && !open {
 			return true
@@ -271,9 +278,10 @@ func (g *group) mayGo() bool {
 		if !passed && g.h.env.Clock().Now() < c.hold {
 			return false // the sweep looks again, if nothing else does
 		}
-		g.queued = slices.Delete(g.queued, 0, 1)
+		g.queued = slices.Delete(g.queued, i, i+1)
 		c.fail(g.h.busy(g.id, "order"))
 	}
+	g.held = false
 	return true
 }
 

@@ -264,8 +264,19 @@ func TestRefusedCallsKeepTheirOrder(t *testing.T) {
 	}
 
 	g, c = newGroup()
+	c[0].alone, c[1].alone = true, true
+	g.waiting.addForward(5, 1, c[:4])
+	for seq := range uint64(3) {
+		g.requeue(refused(g, seq+1))
+	}
+	g.waiting.takeForward(4) // applied
+	if !g.mayGo() || !slices.Equal(g.queued, c[:2]) || !c[2].Done() {
+		t.Errorf("calls that somebody waits for end, or hide one behind them that may come to stand behind 4: %v", g.queued)
+	}
+
+	g, c = newGroup()
 	g.h.opts.ElectionTimeout = 0 // nobody ever hears of 3
-	c[1].hold = 1
+	c[1].hold, g.held = 1, true
 	g.waiting.addForward(5, 1, c[:3])
 	g.requeue(refused(g, 2))
 	if !g.mayGo() || !c[1].Done() {
