@@ -42,7 +42,7 @@ const reservedGroup = "group ids begin at 1: group 0 is the engine's own"
 
 // Propose sends cmd once and returns the machine's reply, or what is known: see OutcomeOf. A
 // refusal is a *machine.Refusal. When it returns a reply, cmd is on the disks of a majority and
-// executed here. Errors: ErrBusy, ErrTooLarge, ErrNoSpace, ErrHalted, ErrDropped, ErrSkipped, ErrNoQuorum,
+// executed here. Errors: ErrBusy, ErrTooLarge, ErrNoSpace, ErrHalted, ErrSkipped, ErrNoQuorum,
 // ErrQuarantined, ErrNoReplica, ErrNoGroup, ErrClosed, the end of ctx.
 func (g *Group) Propose(ctx context.Context, cmd []byte) (Result, error) {
 	if err := g.refuse("Propose"); err != nil {

@@ -7,8 +7,10 @@ import (
 // answer gives the results of one entry to the calls that wait for them here.
 func (l *lane) answer(g *group, s *span) {
 	own, dropped := g.waiting.takeEntry(s.entry.Term, s.entry.Index)
-	if len(dropped) > 0 {
-		failAll(dropped, notCommitted(ErrDropped))
+	for _, c := range dropped {
+		if c != nil {
+			g.again(c)
+		}
 	}
 	l.answered = l.answered || len(own) > 0
 	for i, c := range own {
@@ -22,6 +24,16 @@ func (l *lane) answer(g *group, s *span) {
 				l.settle(c, s, i)
 			}
 		}
+	}
+}
+
+// again takes a call in anew that is in no log and never will be, as a later term's entry shows (H5): one whose
+// goroutine waits for it, with nothing behind it that could have overtaken it (H7). Others end.
+func (g *group) again(c *Call) {
+	if !c.alone {
+		c.fail(notCommitted(ErrDropped))
+	} else if err := g.accept(c); err != nil {
+		c.fail(notCommitted(err))
 	}
 }
 

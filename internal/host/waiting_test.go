@@ -1,6 +1,7 @@
 package host
 
 import (
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -223,6 +224,29 @@ func TestEndedCallIsNotForwarded(t *testing.T) {
 	g.queued = append(g.queued, c...)
 	g.forward() // there is no link: what could be sent is queued again
 	wantCalls(t, "to be forwarded", g.queued, c[0], c[2])
+}
+
+// A call that can be in no log any more goes anew if somebody waits for it, since nothing can have overtaken it; others end.
+func TestCallsThatANewLeaderLacksGoAnew(t *testing.T) {
+	g := &group{h: &Host{env: env.OS()}, sweepAt: 1}
+	g.intake.asked = true // no turn runs here
+	c := newCalls(3)
+	c[0].alone, c[2].alone = true, true
+	l := &lane{}
+	g.waiting.addForward(5, 1, c[:2])
+	l.answer(g, &span{entry: &raft.Entry{Identity: raft.Identity{Term: 6, Index: 10}}})
+	if !slices.Equal(g.intake.calls, c[:1]) || c[0].Done() {
+		t.Errorf("taken in anew: %v", g.intake.calls)
+	}
+	if f, ok := c[1].Err.(*Fault); !ok || !c[1].Done() || f.Outcome != NotCommitted || !errors.Is(f, ErrDropped) {
+		t.Errorf("a call with others behind it ended with %v", c[1].Err)
+	}
+	g.intake.refusing = ErrClosed
+	g.waiting.addForward(6, 3, c[2:])
+	l.answer(g, &span{entry: &raft.Entry{Identity: raft.Identity{Term: 7, Index: 11}}})
+	if f, ok := c[2].Err.(*Fault); !ok || !c[2].Done() || f.Outcome != NotCommitted || !errors.Is(f, ErrClosed) {
+		t.Errorf("a call that a host which closes cannot take in anew ended with %v", c[2].Err)
+	}
 }
 
 // Commands of one goroutine that commit keep its order, also where a leader refuses one and takes
