@@ -193,6 +193,9 @@ func (c *Checker) recovered(host int, g *group, r *replica, e *env.Event) {
 		have, ok := o.digest(e.Index)
 		if e.Index == o.base { // nothing behind it was durable
 			have, ok = g.committed[e.Index]
+			if e.Index == 0 { // one that had joined, and got nothing that is durable
+				have, ok = e.Digest, true
+			}
 		}
 		if ok && have == e.Digest {
 			r.base, r.log, r.saved = o.base, o.log, o.saved
