@@ -34,3 +34,25 @@ func Least(orders [][]uint8, buf []byte, encode func(p []uint8, b []byte) []byte
 	}
 	return buf
 }
+
+// Places say where each of at most eight things stands in an order.
+type Places [8]uint8
+
+// PlacesOf gives the places in order p, as Least gives it.
+func PlacesOf(p []uint8) (at Places) {
+	for k, id := range p {
+		at[id] = uint8(k)
+	}
+	return at
+}
+
+// Mask is a set of things of the order, a bit for each, as a set of their places.
+func (at *Places) Mask(bits uint8) (n uint8) {
+	for id, place := range at {
+		n |= bits >> id & 1 << place
+	}
+	return n
+}
+
+// Letter names the thing of a number in what is shown: A is the first.
+func Letter(id uint8) string { return string('A' + rune(id)) }

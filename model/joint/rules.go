@@ -37,7 +37,7 @@ func (v set) String() string {
 	out := ""
 	for id := range uint8(maxReplicas) {
 		if v>>id&1 == 1 {
-			out += letter(id)
+			out += explore.Letter(id)
 		}
 	}
 	return out

@@ -9,10 +9,10 @@ import (
 
 // Label says what a step does, and which replica does it.
 func (m *model) Label(a explore.Act) string {
-	id := letter(a.A)
+	id := explore.Letter(a.A)
 	switch a.Op {
 	case opGrant:
-		return id + " votes for " + letter(a.B)
+		return id + " votes for " + explore.Letter(a.B)
 	case opTake:
 		return fmt.Sprintf("%s takes what term %d sent", id, a.B)
 	case opHear:
@@ -26,14 +26,12 @@ func (m *model) Label(a explore.Act) string {
 	}[a.Op]
 }
 
-func letter(id uint8) string { return string('A' + rune(id)) }
-
 // Show prints all replicas; the README says how to read it.
 func (m *model) Show(s *state) string {
 	var b strings.Builder
 	for i := range m.n {
 		r := &s.r[i]
-		fmt.Fprintf(&b, "%s%s t%d[", letter(uint8(i)), []string{"", " cand", " LEADER"}[r.role], r.term)
+		fmt.Fprintf(&b, "%s%s t%d[", explore.Letter(uint8(i)), []string{"", " cand", " LEADER"}[r.role], r.term)
 		for j, e := range r.log[:r.n] {
 			if j > 0 {
 				b.WriteString(" ")

@@ -9,13 +9,13 @@ import (
 
 // Label says what a step does, and which replica does it.
 func (m *model) Label(a explore.Act) string {
-	id := letter(a.A)
+	id := explore.Letter(a.A)
 	switch a.Op {
 	case opTick:
 		slow := ""
 		for i := range uint8(replicas) {
 			if a.B>>i&1 == 1 {
-				slow += letter(i)
+				slow += explore.Letter(i)
 			}
 		}
 		if slow == "" {
@@ -25,7 +25,7 @@ func (m *model) Label(a explore.Act) string {
 	case opCampaign:
 		return id + ": " + []string{"campaigns", "campaigns, as it was asked to"}[a.B]
 	case opGrant:
-		return id + " votes for " + letter(a.B)
+		return id + " votes for " + explore.Letter(a.B)
 	case opLead:
 		return fmt.Sprintf("%s leads, and commits in %d", id, a.B)
 	case opTake:
@@ -35,7 +35,7 @@ func (m *model) Label(a explore.Act) string {
 	case opJump:
 		return id + []string{": its wall clock jumps ahead", ": its wall clock jumps back"}[a.B]
 	case opAsk:
-		return fmt.Sprintf("%s asks %s to take over", id, letter(a.B))
+		return fmt.Sprintf("%s asks %s to take over", id, explore.Letter(a.B))
 	}
 	return id + ": " + map[uint8]string{
 		opPropose: "appends", opChange: "changes the length", opRestart: "restarts",
@@ -43,14 +43,12 @@ func (m *model) Label(a explore.Act) string {
 	}[a.Op]
 }
 
-func letter(id uint8) string { return string('A' + rune(id)) }
-
 // Show prints all replicas; the README says how to read it.
 func (m *model) Show(s *state) string {
 	var b strings.Builder
 	for i := range s.r {
 		r := &s.r[i]
-		fmt.Fprintf(&b, "%s%s t%d[", letter(uint8(i)), []string{"", " cand", " LEADER"}[r.role], r.term)
+		fmt.Fprintf(&b, "%s%s t%d[", explore.Letter(uint8(i)), []string{"", " cand", " LEADER"}[r.role], r.term)
 		for j, e := range r.log[:r.n] {
 			if j > 0 {
 				b.WriteString(" ")

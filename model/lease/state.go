@@ -160,26 +160,17 @@ func (m *model) broken(s *state) string {
 // Encode appends the least encoding over all orders of replicas: they are interchangeable.
 func (m *model) Encode(s *state, buf []byte) []byte {
 	return explore.Least(m.orders, buf, func(p []uint8, b []byte) []byte {
-		var place [replicas]uint8
-		for k, id := range p {
-			place[id] = uint8(k)
-		}
-		mask := func(bits uint8) (n uint8) {
-			for id := range replicas {
-				n |= bits >> id & 1 << place[id]
-			}
-			return n
-		}
+		place := explore.PlacesOf(p)
 		for _, id := range p {
 			r := &s.r[id]
-			b = append(b, r.term|place[r.vote]<<4, r.n|r.role<<4, mask(r.votes)|r.moved<<4, r.commit|r.from<<4,
+			b = append(b, r.term|place[r.vote]<<4, r.n|r.role<<4, place.Mask(r.votes)|r.moved<<4, r.commit|r.from<<4,
 				r.wait|r.uptime<<4, r.even|r.frozen<<4|r.handing<<5|r.before<<6)
 			for i := range r.n {
 				b = append(b, uint8(r.log[i])|r.age[i]<<4)
 			}
 		}
 		for t := uint8(1); t <= m.b.terms; t++ {
-			b = append(b, s.nsent[t]|mask(s.asked[t])<<4)
+			b = append(b, s.nsent[t]|place.Mask(s.asked[t])<<4)
 			for i := range s.nsent[t] {
 				b = append(b, uint8(s.sent[t][i]))
 			}

@@ -9,10 +9,10 @@ import (
 
 // Label says what a step does, and which replica does it.
 func (m *model) Label(a explore.Act) string {
-	id := letter(a.A)
+	id := explore.Letter(a.A)
 	switch a.Op {
 	case opGrant:
-		return fmt.Sprintf("%s writes vote for %s", id, letter(a.B))
+		return fmt.Sprintf("%s writes vote for %s", id, explore.Letter(a.B))
 	case opCampaign:
 		return id + " writes candidacy"
 	case opAppend:
@@ -27,8 +27,6 @@ func (m *model) Label(a explore.Act) string {
 	return id + ": " + opName(a.Op)
 }
 
-func letter(id uint8) string { return string('A' + rune(id)) }
-
 func opName(op uint8) string {
 	return [...]string{
 		opCampaign: "campaign", opGrant: "grant", opLead: "lead", opPropose: "propose", opChange: "configuration",
@@ -42,7 +40,7 @@ func opName(op uint8) string {
 func (m *model) Show(s *state) string {
 	var b strings.Builder
 	for i := range m.b.n {
-		b.WriteString(letter(uint8(i)))
+		b.WriteString(explore.Letter(uint8(i)))
 		s.r[i].show(&b)
 	}
 	if s.ncommitted > 0 {
@@ -67,7 +65,7 @@ func (r *replica) show(b *strings.Builder) {
 	b.WriteString([]string{"", " cand", " LEADER"}[r.role])
 	fmt.Fprintf(b, " t%d", r.base.term)
 	if r.base.vote != nobody {
-		b.WriteString("v" + letter(r.base.vote))
+		b.WriteString("v" + explore.Letter(r.base.vote))
 	}
 	b.WriteString("[")
 	for j, e := range r.base.log[:r.base.n] {
@@ -85,7 +83,7 @@ func (r *replica) show(b *strings.Builder) {
 func (t *batch) show(b *strings.Builder) {
 	switch {
 	case t.vote == 1:
-		fmt.Fprintf(b, "|vote t%d %s/%d", t.term, letter(t.cand), t.copy+1)
+		fmt.Fprintf(b, "|vote t%d %s/%d", t.term, explore.Letter(t.cand), t.copy+1)
 	case t.idx > 0:
 		fmt.Fprintf(b, "|t%d %d:%s", t.term, t.idx, t.ent)
 	default:

@@ -9,7 +9,7 @@ import (
 
 // Label says what a step does, and which replica does it.
 func (m *model) Label(a explore.Act) string {
-	id := letter(a.A)
+	id := explore.Letter(a.A)
 	switch a.Op {
 	case opCampaign:
 		if a.B > 0 {
@@ -17,7 +17,7 @@ func (m *model) Label(a explore.Act) string {
 		}
 		return id + " campaigns"
 	case opGrant:
-		return id + " votes for " + letter(a.B)
+		return id + " votes for " + explore.Letter(a.B)
 	case opTake:
 		return fmt.Sprintf("%s takes what term %d sent", id, a.B)
 	case opHear:
@@ -37,14 +37,12 @@ func (m *model) Label(a explore.Act) string {
 	}[a.Op]
 }
 
-func letter(id uint8) string { return string('A' + rune(id)) }
-
 // Show prints all replicas; the README says how to read it.
 func (m *model) Show(s *state) string {
 	var b strings.Builder
 	for i := range s.r {
 		r := &s.r[i]
-		fmt.Fprintf(&b, "%s%s t%d%v", letter(uint8(i)), []string{"", " cand", " LEADER"}[r.role], r.mem.term, r.mem.log[:r.mem.n])
+		fmt.Fprintf(&b, "%s%s t%d%v", explore.Letter(uint8(i)), []string{"", " cand", " LEADER"}[r.role], r.mem.term, r.mem.log[:r.mem.n])
 		fmt.Fprintf(&b, " saved %d c%d disk t%d%v", r.saved, r.commit, r.disk.term, r.disk.log[:r.disk.n])
 		if r.floor > 0 {
 			fmt.Fprintf(&b, " floor %d", r.floor)

@@ -9,7 +9,7 @@ import (
 
 // Label says what a step does, and which replica does it.
 func (m *model) Label(a explore.Act) string {
-	id := letter(a.A)
+	id := explore.Letter(a.A)
 	if text, ok := map[uint8]string{
 		opLearn: "knows that mark %d is agreed", opAgree: "marks snapshot %d as agreed", opCut: "cuts its log behind %d",
 		opReceive: "receives snapshot %d", opInstall: "installs snapshot %d", opRot: "snapshot %d rots",
@@ -22,14 +22,12 @@ func (m *model) Label(a explore.Act) string {
 	}[a.Op]
 }
 
-func letter(id uint8) string { return string('A' + rune(id)) }
-
 // Show prints all replicas; the README says how to read it.
 func (m *model) Show(s *state) string {
 	var b strings.Builder
 	for id := range s.r {
 		r := &s.r[id]
-		fmt.Fprintf(&b, "%s log %d-%d", letter(uint8(id)), r.base, r.last)
+		fmt.Fprintf(&b, "%s log %d-%d", explore.Letter(uint8(id)), r.base, r.last)
 		switch {
 		case r.up == 0:
 			b.WriteString(" down")

@@ -138,23 +138,14 @@ func (m *model) broken(s *state) string {
 // Encode appends the least encoding over all orders of replicas: they are interchangeable.
 func (m *model) Encode(s *state, buf []byte) []byte {
 	return explore.Least(m.orders, buf, func(p []uint8, b []byte) []byte {
-		var place [replicas]uint8
-		for k, id := range p {
-			place[id] = uint8(k)
-		}
-		mask := func(v uint8) (n uint8) {
-			for id := range replicas {
-				n |= v >> id & 1 << place[id]
-			}
-			return n
-		}
+		place := explore.PlacesOf(p)
 		for _, id := range p {
 			r := &s.r[id]
 			b = append(b, r.up|r.machine<<1|r.differs<<3|r.known<<4, r.base|r.last<<4, r.applied|r.acked<<4, r.reported, r.given)
 			b = append(b, r.snap[1:m.b.log+1]...)
 		}
 		for i := uint8(1); i <= m.b.log; i++ {
-			b = append(b, mask(s.right[i])|mask(s.others[i])<<4)
+			b = append(b, place.Mask(s.right[i])|place.Mask(s.others[i])<<4)
 		}
 		return append(b, s.entries|s.done<<4, s.crashes|s.rots<<4, s.differs)
 	})
