@@ -36,7 +36,7 @@ func Open(ctx context.Context, opts Options) (*Host, error) {
 func (h *Host) ID() HostID { return HostID(h.h.ID()) }
 
 // Create founds the group once, whoever asks first, or finds it. It waits, for ctx alone, until the
-// group answers, and logs for whom it waits (founding needs every founder once). Errors: ErrExists,
+// group answers and its replica here has caught up, and logs for whom it waits (founding needs every founder once). Errors: ErrExists,
 // ErrNoMachine, ErrOptions, the end of ctx with the reason for waiting, ErrClosed.
 func (h *Host) Create(ctx context.Context, id GroupID, opts GroupOptions) (*Group, error) {
 	err := h.h.Create(ctx, raft.GroupID(id), opts.Machine, hostIDs(opts.Voters), opts.Settings.over)

@@ -296,3 +296,25 @@ func TestZeroTokenIsRefused(t *testing.T) {
 		}
 	}
 }
+
+// A group that Create has returned is whole on this host: it draws tokens at once.
+func TestCreatedGroupDrawsTokensAtOnce(t *testing.T) {
+	for seed := range seedsOf(100, 5) {
+		for _, n := range []int{1, 3} {
+			inWorld(t, seed, n, time.Minute, func(c *island) {
+				c.startAll()
+				for i := range c.hosts {
+					var err, drawn error
+					c.w.Do(i, func() {
+						if _, err = c.hosts[i].Create(c.w.Context(), 1, lockstep.GroupOptions{Machine: "counter"}); err == nil {
+							_, drawn = c.hosts[i].Group(1).NewToken()
+						}
+					})
+					if err != nil || drawn != nil {
+						t.Errorf("seed %d, host %d of %d: create: %v, draw: %v", seed, i, n, err, drawn)
+					}
+				}
+			})
+		}
+	}
+}

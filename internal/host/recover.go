@@ -461,12 +461,20 @@ func (h *Host) awaitReplica(ctx context.Context, id raft.GroupID) error {
 	}
 }
 
-// awaitAnswer waits, for ctx alone, until the group answers a linearizable read.
+// awaitAnswer waits, for ctx alone, until the group answers a linearizable read, and its replica here has
+// caught up: it draws tokens and answers stale reads, too.
 func (h *Host) awaitAnswer(ctx context.Context, id raft.GroupID) error {
 	for {
 		v, _, err := h.View(ctx, id, ReadOptions{})
 		if err == nil {
-			return v.Close()
+			g, why := h.Replica(id), ""
+			if g != nil {
+				why = g.catchingUp()
+			}
+			if err = v.Close(); why == "" {
+				return err
+			}
+			err = fmt.Errorf("%w: %s", ErrRecovering, why)
 		}
 		if ctx.Err() != nil || h.closed.Load() || errors.Is(err, ErrContext) || errors.Is(err, ErrQuarantined) ||
 			errors.Is(err, ErrNoReplica) || errors.Is(err, ErrNoGroup) {

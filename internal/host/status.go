@@ -19,8 +19,9 @@ type published struct {
 	term       raft.Term
 	leader     raft.ReplicaID
 	commit     raft.Index
-	recovering string // what it has to catch up with; empty: nothing
-	behind     int    // voters that a leader has not heard from lately
+	recovering string     // what it has to catch up with; empty: nothing
+	catchUp    raft.Index // what ends that once it is executed; 0: not known yet
+	behind     int        // voters that a leader has not heard from lately
 	mark       raft.Mark
 	newest     raft.Index // snapshot
 	why        error      // it is stopped, or quarantined
@@ -40,7 +41,7 @@ func (g *group) publish() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.role, p.term, p.leader, p.commit = g.r.Role(), g.r.Term(), g.r.Leader(), g.r.Commit()
-	p.why, p.recovering = g.stopped, g.recovering()
+	p.why, p.recovering, p.catchUp = g.stopped, g.recovering(), g.catchUp.index
 	p.rebuilding, p.dump = g.rebuild.rebuilding(raft.Index(g.lane.applied.Load())), g.rebuild.dump
 	if p.why == nil && g.rebuild.left {
 		p.why = g.rebuild.why
@@ -55,12 +56,17 @@ func (g *group) publish() {
 	}
 }
 
-// catchingUp is why the replica has not caught up yet; empty: it has.
-func (p *published) catchingUp() string {
+// catchingUp is why the replica has not caught up yet; empty: it has. The lane may have executed more than
+// was published.
+func (g *group) catchingUp() string {
+	p := &g.pub
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.commit == 0 {
+	switch {
+	case p.commit == 0:
 		return "the replica has just begun"
+	case p.catchUp != 0 && raft.Index(g.lane.applied.Load()) >= p.catchUp:
+		return ""
 	}
 	return p.recovering
 }

@@ -16,7 +16,7 @@ func (h *Host) DrawToken(id raft.GroupID) (session.Token, error) {
 	if g == nil {
 		return session.Token{}, notCommitted(fmt.Errorf("%w: group %d", ErrNoReplica, id))
 	}
-	if why := g.pub.catchingUp(); why != "" {
+	if why := g.catchingUp(); why != "" {
 		return session.Token{}, notCommitted(fmt.Errorf("%w: %s", ErrRecovering, why))
 	}
 	return session.Draw(session.Time(g.lane.time.Load()), h.env.Rand().Uint64()), nil
