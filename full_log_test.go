@@ -132,7 +132,7 @@ func (c *island) clears(groups ...lockstep.GroupID) {
 }
 
 func TestFullLogClearsThoughHostsStartAgainAndAgain(t *testing.T) {
-	for seed := range seedsOf(8, 2) {
+	for seed := range seedsOf(8, 1) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			inWorld(t, 300+seed, 3, 30*time.Minute, func(c *island) {
 				c.tune = func(_ int, o *lockstep.Options) { o.WALSegmentBytes, o.MaxWALBytes = 512<<10, 8<<20 }
@@ -158,7 +158,7 @@ func TestFullLogClearsThoughHostsStartAgainAndAgain(t *testing.T) {
 
 // TestFullLogOfASleepingGroupClears fills the log with a group that sleeps then, and writes to another one.
 func TestFullLogOfASleepingGroupClears(t *testing.T) {
-	for seed := range seedsOf(8, 2) {
+	for seed := range seedsOf(8, 1) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			inWorld(t, 400+seed, 3, 30*time.Minute, func(c *island) {
 				c.tune = func(_ int, o *lockstep.Options) { o.WALSegmentBytes, o.MaxWALBytes = 512<<10, 8<<20 }
@@ -256,7 +256,7 @@ func TestFullLogOfTwoGroupsClears(t *testing.T) {
 // which so has entries that the others have no room for, and starts all anew. No leader can commit anything in
 // its term before there is room, so that what may be cut has to be known from the disk.
 func TestFullLogClearsThoughNobodyKnowsWhatIsCommitted(t *testing.T) {
-	for seed := range uint64(8) {
+	for seed := range seedsOf(8, 1) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			inWorld(t, 1300+seed, 3, 30*time.Minute, func(c *island) {
 				c.tune = func(i int, o *lockstep.Options) {

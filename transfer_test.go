@@ -69,7 +69,7 @@ func (c *island) transfer(i, to int) (took time.Duration, err error) {
 // Whoever proposes while leadership moves waits for the next leader: nothing is refused, nothing is done
 // twice, and nobody waits long.
 func TestTransferUnderLoadFailsNoCall(t *testing.T) {
-	for seed := range uint64(5) {
+	for seed := range seedsOf(5, 1) {
 		inWorld(t, 70+seed, 3, time.Minute, func(c *island) {
 			if !c.began() {
 				return
