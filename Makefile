@@ -1,7 +1,7 @@
 # make verify   all checks; changes no tracked file
 # make fix      formats what can be formatted
 # make test     what the README tells users to run
-# make soak     fuzzes and simulates for as long as SOAK says, then besieges real processes for 12 minutes
+# make soak     fuzzes and simulates for as long as SOAK says, then besieges real processes for 12 minutes, and loads them for 30
 # make model    explores all states of the models and of package raft within wide bounds: takes minutes
 # make figures  measures every row of docs/performance.md on this machine, which must do nothing else
 # make regress  compares a few rows with the ratios that were recorded; RECORD=1 records them anew
@@ -132,7 +132,7 @@ soak: $(if $(HAS_SIM),build)
 		done; \
 		$(if $(HAS_SIM),bin/lockstep sim run --seed $$(date +%s)000 --seeds $(SEEDS);) \
 	done
-	$(if $(HAS_E2E),cd e2e && go test -count=1 -timeout 60m -tags $(TAGS) -run TestSiege -v -long .)
+	$(if $(HAS_E2E),cd e2e && go test -count=1 -timeout 90m -tags $(TAGS) -run 'TestSiege|TestFullLoad' -v -long .)
 	$(MAKE) --no-print-directory regress
 
 rename:

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"net"
 	"slices"
@@ -66,7 +65,7 @@ func TestSiege(t *testing.T) {
 	}
 	s := startSiege(t, 3, small...)
 	s.call(false)
-	term := s.term()
+	term := s.c.term()
 	began := time.Now()
 	faults := s.goes(d)
 	lasted := time.Since(began)
@@ -74,7 +73,7 @@ func TestSiege(t *testing.T) {
 	s.settle()
 	h := s.callers.h
 	t.Logf("%d faults of %d kinds in %v; a write %v after each on average, %v at most", faults, len(s.counts), lasted.Round(time.Second), (s.total / time.Duration(max(1, faults))).Round(time.Millisecond), s.slowest.Round(time.Millisecond))
-	t.Logf("%d calls answered, %d writes unknown, %d calls not done, %d tries without a connection; %d keys; %d terms passed", h.ok, h.unknown, h.never, s.callers.refused.Load(), len(h.keys()), s.term()-term)
+	t.Logf("%d calls answered, %d writes unknown, %d calls not done, %d tries without a connection; %d keys; %d terms passed", h.ok, h.unknown, h.never, s.callers.refused.Load(), len(h.keys()), s.c.term()-term)
 	judging := time.Now()
 	if err := h.judge(); err != nil {
 		t.Error(err)
@@ -99,22 +98,6 @@ func (s *siege) settle() {
 	within(s.t, 20*time.Second, "read all keys", func(context.Context) error { return s.callers.readAll(conn) })
 	s.c.converge(20 * time.Second)
 	newDigests().equal(s.t, s.c)
-}
-
-// term is the highest that a replica says.
-func (s *siege) term() (term uint64) {
-	within(s.t, 10*time.Second, "tell the term", func(ctx context.Context) error {
-		for _, r := range s.c.replicas {
-			if st, err := r.status(ctx); err == nil {
-				term = max(term, st.RaftTerm)
-			}
-		}
-		if term == 0 {
-			return fmt.Errorf("nobody answers")
-		}
-		return nil
-	})
-	return term
 }
 
 // TestSiegeBites lets clients read without asking the leader, and call that linearizable: the judge finds it.

@@ -186,6 +186,23 @@ func (c *trio) awaitLeader(d time.Duration) (leader *replica) {
 	return leader
 }
 
+// term is the highest that a replica says.
+func (c *trio) term() (term uint64) {
+	c.t.Helper()
+	within(c.t, 10*time.Second, "tell the term", func(ctx context.Context) error {
+		for _, r := range c.replicas {
+			if st, err := r.status(ctx); err == nil {
+				term = max(term, st.RaftTerm)
+			}
+		}
+		if term == 0 {
+			return fmt.Errorf("nobody answers")
+		}
+		return nil
+	})
+	return term
+}
+
 // others are all replicas but one.
 func (c *trio) others(but *replica) (list []*replica) {
 	for _, r := range c.replicas {
