@@ -291,7 +291,7 @@ func (r *Replica) becomeLeader() {
 	r.beginLease()
 	r.beginPreference()
 	r.startMarks()
-	r.rest = rest{busy: r.now}
+	r.rest = rest{}
 	r.firstOwn = r.log.last() + 1
 	r.heartbeatAt = r.nextBeat()
 	r.append(KindEmpty, nil, emptyPayload)

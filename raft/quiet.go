@@ -6,10 +6,11 @@ import (
 	"github.com/lockstep-rsm/lockstep/raft/quorum"
 )
 
-// Groups at rest. A leader that has had nothing to do for an election timeout, and whose followers hold
-// all that it holds, asks them with its heartbeat to be quiet. Who agrees waits for no heartbeat any
-// more; once all have agreed the leader sends none. The group then costs nothing, however many there are:
-// whether the other lives is from then on a matter of pairs of hosts (Options.Quiet).
+// Groups at rest. A leader whose heartbeat is due while it has nothing to do, and its followers hold all
+// that it holds, asks them with that heartbeat to be quiet. Who agrees waits for no heartbeat any more; once
+// all have agreed the leader sends none. The group then costs nothing, however many there are: whether the
+// other lives is from then on a matter of pairs of hosts (Options.Quiet). Nor does waking cost a message: what
+// wakes the group says itself that the leader lives, and the next heartbeat is due with those of all groups.
 //
 //	        nothing to do, all hold all            all agree
 //	awake ────────────────────────────▶ asking ────────────▶ quiet
@@ -20,11 +21,10 @@ import (
 
 // rest is what a replica knows of its group's quiet.
 type rest struct {
-	quiet   bool    // no deadline of heartbeats or of an election is set
-	busy    Instant // leader: something was last asked of it
-	round   uint64  // leader: of the first heartbeats that ask for quiet, as all do since; 0: they do not
-	agreed  Mark    // leader: as they told it
-	assumed bool    // follower: contact is when it woke; its host may know of an earlier one
+	quiet   bool   // no deadline of heartbeats or of an election is set
+	round   uint64 // leader: of the first heartbeats that ask for quiet, as all do since; 0: they do not
+	agreed  Mark   // leader: as they told it
+	assumed bool   // follower: contact is when it woke; its host may know of an earlier one
 }
 
 // Quiet says whether the replica neither sends heartbeats nor waits for any.
@@ -45,10 +45,10 @@ func (r *Replica) stirs(in *Input) bool {
 	return true
 }
 
-// wake ends the quiet, and begins the wait for it anew. Nobody was asked for a sign of life meanwhile: it is
+// wake ends the quiet, or the asking for it. Nobody was asked for a sign of life meanwhile: it is
 // assumed of those that were there, until their hosts say otherwise (InHostSilent).
 func (r *Replica) wake() {
-	r.rest.busy, r.rest.round = r.now, 0
+	r.rest.round = 0
 	if !r.rest.quiet {
 		return
 	}
@@ -58,7 +58,7 @@ func (r *Replica) wake() {
 		r.resetElection()
 		return
 	}
-	r.heartbeatAt = r.now
+	r.heartbeatAt = r.nextBeat()
 	for _, p := range r.followers {
 		if !p.absent {
 			p.heard, p.assumed = r.now, true
@@ -66,12 +66,12 @@ func (r *Replica) wake() {
 	}
 }
 
-// settled says whether a leader has nothing to do.
+// settled says whether a leader has nothing to do. The mark that is due some time after the last entry is no
+// reason to stay awake: the leader's own clock wakes it.
 func (r *Replica) settled() bool {
 	last, c := r.log.last(), r.configuration()
-	return r.o.Quiet && r.now-r.rest.busy >= Instant(r.o.ElectionTimeout) &&
-		r.commit == last && r.log.saved == last && r.applied == last && len(r.saving) == 0 &&
-		r.reads.count == 0 && r.handover.target == 0 && !c.Joint() && len(c.Next) == 0 && r.marksDeadline() == 0 &&
+	return r.o.Quiet && r.commit == last && r.log.saved == last && r.applied == last && len(r.saving) == 0 &&
+		r.reads.count == 0 && r.handover.target == 0 && !c.Joint() && len(c.Next) == 0 && !r.marker.wanted &&
 		r.preferred() == nil
 }
 

@@ -23,6 +23,28 @@ func restful(t *testing.T, n int) *world {
 	return w
 }
 
+// What a command costs a group at rest besides its entry: the heartbeat that asks each follower to be quiet again
+// (docs/decisions/0034-quiet-at-the-first-heartbeat.md).
+func TestCommandToAGroupAtRestCostsOneRoundOfHeartbeats(t *testing.T) {
+	w := restful(t, 3)
+	beats := 0
+	w.lose = func(m *Message) bool {
+		if m.Type == MsgHeartbeat && m.Round != 0 {
+			beats++
+		}
+		return false
+	}
+	l := w.hosts[0]
+	w.step(l, Input{Kind: InPropose, Proposal: Proposal{Kind: KindEmpty, Payload: emptyPayload}})
+	w.settle(5_000_000_000)
+	if !l.r.Quiet() || l.r.commit != l.r.log.last() {
+		t.Errorf("quiet: %v, commit %d of %d", l.r.Quiet(), l.r.commit, l.r.log.last())
+	}
+	if beats != 2 {
+		t.Errorf("%d heartbeats, not one to each follower", beats)
+	}
+}
+
 // without has replica id die, and the group rest for a minute.
 func without(t *testing.T, w *world, id ReplicaID) {
 	t.Helper()
