@@ -106,12 +106,7 @@ func (h *Host) adopt(m *wire.Mint) error {
 		return err
 	}
 	h.log.Info("founded", "host", is.Host, "cluster", fmt.Sprintf("%x", m.Cluster), "hosts", len(m.Hosts))
-	if err := h.begin(); err != nil {
-		h.tell(env.Event{Kind: env.LogFailed, Text: err.Error()}) // of the cluster, and not able to serve it
-		return err
-	}
-	h.setWhy("")
-	return nil
+	return h.serve()
 }
 
 // saveIdentity writes the identity, then shows it to other goroutines.

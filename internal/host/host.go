@@ -85,6 +85,7 @@ type Host struct {
 	levels      map[raft.HostID]uint32 // that other hosts know, as they said last
 	notes       []hostNote
 	why         string // why the host does not serve; empty: it does
+	roomless    int    // what waits for room on the disk, to begin or to end: the host, or groups
 	retries     retries
 	watchers    []env.Waiter // of replicas, why and founding
 }
@@ -196,64 +197,6 @@ func (h *Host) listen() error {
 	}
 	h.net.Store(net)
 	return nil
-}
-
-// begin opens the log of a host that belongs to a cluster, and its replicas.
-func (h *Host) begin() error {
-	id := &h.identity.is
-	snaps, err := snapshot.Open(snapshot.Options{
-		Env: h.env, Dir: h.opts.Dir + "/snapshots", Cluster: id.Mint.Cluster, WriteBytesPerSecond: h.opts.SnapshotBytesPerSecond,
-	})
-	if err != nil {
-		return err
-	}
-	h.snaps = snaps
-	log, recovered, err := wal.Open(wal.Options{
-		Env: h.env, Dir: h.opts.Dir + "/wal", SegmentBytes: h.opts.WALSegmentBytes, MaxBytes: h.opts.MaxWALBytes,
-		Direct: !h.opts.Fdatasync, Cluster: id.Mint.Cluster, Host: id.Host, Logger: h.log,
-		Synced: func(s wal.Sync) {
-			h.tell(env.Event{Kind: env.WALSynced, Count: uint64(s.Commands), Bytes: uint64(s.Bytes), Took: s.Took})
-		},
-	})
-	if err != nil {
-		return err
-	}
-	h.wal = log
-	if err := h.logBegan(recovered.Fresh); err != nil {
-		return err
-	}
-	if err := h.loadFounded(recovered); err != nil {
-		return err
-	}
-	for _, note := range recovered.Notes {
-		h.log.Warn("log recovered", "host", id.Host, "note", note)
-	}
-	if err := h.readOvercome(); err != nil {
-		return err
-	}
-	for range h.opts.Lanes {
-		h.tasks.run("lane", h.lanes.work)
-	}
-	if err := h.recover(recovered); err != nil {
-		return err
-	}
-	h.recovered.Store(true)
-	return nil
-}
-
-// logBegan tells the first start after founding from one whose log was taken away: the log of a
-// founded host begins once, and its beginning is written down by forgetting the mint's nonce (H13).
-func (h *Host) logBegan(fresh bool) error {
-	is := h.identity.is
-	if fresh && is.Nonce == 0 {
-		return fmt.Errorf("%w: %s belongs to host %d of cluster %x, and its log is gone: it gets no vote, for it may have promised one. Replace this host",
-			ErrDir, h.opts.Dir, is.Host, is.Mint.Cluster)
-	}
-	if is.Nonce == 0 {
-		return nil
-	}
-	is.Nonce = 0
-	return h.saveIdentity(is)
 }
 
 // hello is how this host presents itself on a connection.

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/lockstep-rsm/lockstep/env"
 	"github.com/lockstep-rsm/lockstep/internal/wire"
 	"github.com/lockstep-rsm/lockstep/machine"
 	"github.com/lockstep-rsm/lockstep/raft"
@@ -236,11 +235,9 @@ func (h *Host) adoptJoined(r *wire.JoinReply) error {
 		return err
 	}
 	h.log.Info("joined", "host", is.Host, "cluster", fmt.Sprintf("%x", is.Mint.Cluster), "hosts", len(r.Peers))
-	if err := h.begin(); err != nil {
-		h.tell(env.Event{Kind: env.LogFailed, Text: err.Error()})
+	if err := h.serve(); err != nil {
 		return err
 	}
-	h.setWhy("")
 	h.connect()
 	return nil
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"syscall"
 
 	"github.com/lockstep-rsm/lockstep/env"
 	"github.com/lockstep-rsm/lockstep/internal/session"
@@ -273,13 +272,21 @@ func (h *Host) saveNow(s wal.GroupSave) (err error) {
 // would begin the group here.
 func (h *Host) whileFull(id raft.GroupID, try func() error) error {
 	why := ""
+	defer func() {
+		if why != "" {
+			h.countRoomless(-1)
+		}
+	}()
 	for {
 		err := try()
 		if why != "" && err == nil {
 			h.unsetWhy(why)
 		}
-		if !errors.Is(err, wal.ErrFull) && !errors.Is(err, syscall.ENOSPC) || h.closed.Load() {
+		if !noRoom(err) || h.closed.Load() {
 			return err
+		}
+		if why == "" {
+			h.countRoomless(1)
 		}
 		why = fmt.Sprintf("group %d begins, or ends, here as soon as the disk has room: %v", id, err)
 		h.setWhy(why)

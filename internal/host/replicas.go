@@ -144,10 +144,11 @@ func (h *Host) enter(n replicaName, id raft.ReplicaID) error {
 	if last := h.lastState(n); last != nil {
 		hard = *last
 	}
-	if err := h.saveNow(wal.GroupSave{Group: n.group, Birth: n.birth, Save: raft.Save{Hard: hard, HardSet: true}}); err != nil {
+	save := wal.GroupSave{Group: n.group, Birth: n.birth, Save: raft.Save{Hard: hard, HardSet: true}}
+	if err := h.whileFull(n.group, func() error { return h.saveNow(save) }); err != nil {
 		return err
 	}
-	if err := h.note(n.joined(id)); err != nil {
+	if err := h.whileFull(n.group, func() error { return h.note(n.joined(id)) }); err != nil {
 		return err
 	}
 	g.makeRaft(&conf, raft.SnapshotMeta{Configuration: conf}, hard, nil, 0, 0, false)

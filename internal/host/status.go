@@ -116,7 +116,7 @@ const slowSync = 100 * time.Millisecond
 // Status never waits for a turn or a disk.
 func (h *Host) Status() Status {
 	h.mu.Lock()
-	is, why := h.identity.is, h.why
+	is, why, roomless := h.identity.is, h.why, h.roomless
 	groups := make([]*group, 0, len(h.replicas))
 	for _, g := range h.replicas {
 		groups = append(groups, g)
@@ -126,6 +126,9 @@ func (h *Host) Status() Status {
 		Host: is.Host, Cluster: is.Mint.Cluster, Addr: h.opts.Addr, FeatureLevel: h.level, Disk: "ok", Why: why,
 		PID: h.env.Facts().PID, InboxBytes: h.inboxBytes.held.Load(), Uptime: h.env.Clock().Now() - h.opened,
 	}
+	if roomless > 0 {
+		s.Disk = "full"
+	}
 	if is.State == stateFounded && len(groups) > 0 {
 		stats := h.wal.Stats()
 		s.P99Sync, s.WALBytes, s.WALMaxBytes, s.Syncs = stats.P99Sync, stats.Bytes, stats.MaxBytes, stats.Syncs
@@ -134,7 +137,7 @@ func (h *Host) Status() Status {
 			s.Disk = "failed"
 		case stats.Full:
 			s.Disk = "full"
-		case stats.P99Sync > slowSync:
+		case stats.P99Sync > slowSync && roomless == 0:
 			s.Disk = "slow"
 		}
 	}
