@@ -25,11 +25,12 @@ func reserve(*os.File, int64, int64) error { return nil }
 
 func dropCache(*os.File) error { return nil }
 
-func lockFile(f *os.File, shared bool) (held bool, err error) {
-	how := unix.LOCK_EX
-	if shared {
-		how = unix.LOCK_SH
-	}
+func lockFile(f *os.File) (held bool, err error) { return flock(f, unix.LOCK_EX) }
+
+// isLocked takes the lock for a moment, shared with others who only look: a process that starts just then is refused.
+func isLocked(f *os.File) (held bool, err error) { return flock(f, unix.LOCK_SH) }
+
+func flock(f *os.File, how int) (held bool, err error) {
 	err = control(f, interrupted, func(fd uintptr) error {
 		return unix.Flock(int(fd), how|unix.LOCK_NB)
 	})

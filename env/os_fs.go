@@ -119,7 +119,7 @@ func (osFS) Lock(name string) (io.Closer, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = lock(f, name, false)
+	err = taken(f, name, lockFile)
 	if err == nil {
 		err = f.Truncate(0)
 	}
@@ -133,7 +133,7 @@ func (osFS) Lock(name string) (io.Closer, error) {
 	return f, nil
 }
 
-// Locked takes the lock for a moment, shared with others who only look.
+// Locked asks the kernel who holds the lock. Where it cannot say, as on darwin, it takes it for a moment.
 func (osFS) Locked(name string) error {
 	f, err := os.Open(filepath.FromSlash(name))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -143,12 +143,12 @@ func (osFS) Locked(name string) error {
 		return err
 	}
 	defer f.Close()
-	return lock(f, name, true)
+	return taken(f, name, isLocked)
 }
 
-// lock takes the lock of an open file, or says who holds it.
-func lock(f *os.File, name string, shared bool) error {
-	held, err := lockFile(f, shared)
+// taken asks for the lock of an open file, or about it, and says who else holds it.
+func taken(f *os.File, name string, ask func(*os.File) (held bool, err error)) error {
+	held, err := ask(f)
 	if err == nil && held {
 		owner := make([]byte, 64)
 		n, _ := f.ReadAt(owner, 0) // unreadable is the same as unknown

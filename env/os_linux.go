@@ -47,19 +47,27 @@ func dropCache(f *os.File) error {
 	})
 }
 
-// lockFile says whether another process, or another open of this one, holds the lock.
-func lockFile(f *os.File, shared bool) (held bool, err error) {
-	how := unix.LOCK_EX
-	if shared {
-		how = unix.LOCK_SH
-	}
-	err = control(f, interrupted, func(fd uintptr) error {
-		return unix.Flock(int(fd), how|unix.LOCK_NB)
-	})
-	if errors.Is(err, unix.EWOULDBLOCK) {
+// lockFile takes the lock, and says whether another process, or another open of this one, holds it. It is one of the
+// open file, as flock's is, of the kind that can be asked about without being taken: who only looks never is in the way
+// of a process that starts.
+func lockFile(f *os.File) (held bool, err error) {
+	err = fcntl(f, unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_WRLCK})
+	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
 		return true, nil
 	}
 	return false, err
+}
+
+// isLocked says whether somebody holds the lock.
+func isLocked(f *os.File) (held bool, err error) {
+	l := unix.Flock_t{Type: unix.F_WRLCK}
+	err = fcntl(f, unix.F_OFD_GETLK, &l)
+	return err == nil && l.Type != unix.F_UNLCK, err
+}
+
+// fcntl does one with a lock of the whole file: from its start, without an end.
+func fcntl(f *os.File, cmd int, l *unix.Flock_t) error {
+	return control(f, interrupted, func(fd uintptr) error { return unix.FcntlFlock(fd, cmd, l) })
 }
 
 func freeBytes(dir string) (int64, error) {

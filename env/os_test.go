@@ -7,7 +7,9 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -176,6 +178,36 @@ func TestLockNamesItsHolderAndComesBackBug87(t *testing.T) {
 		t.Fatal(err)
 	}
 	again.Close()
+}
+
+// Whoever looks whether a lock is held keeps nobody from taking it.
+func TestLookingAtALockIsInNobodysWay(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("the kernel is asked about locks on Linux alone: see isLocked")
+	}
+	disk, name := OS().FS(), filepath.Join(t.TempDir(), "LOCK")
+	var ends atomic.Bool
+	var lookers sync.WaitGroup
+	for range 4 {
+		lookers.Go(func() {
+			for !ends.Load() {
+				if err := disk.Locked(name); err != nil && !errors.As(err, new(*LockedError)) {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	for range 3000 {
+		held, err := disk.Lock(name)
+		if err != nil {
+			t.Error(err)
+			break
+		}
+		held.Close()
+	}
+	ends.Store(true)
+	lookers.Wait()
 }
 
 func TestRefusedDialSaysSo(t *testing.T) {
