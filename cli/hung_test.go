@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -75,6 +78,48 @@ func TestHungServersLeaveTimeForTheOthers(t *testing.T) {
 	})
 	if took := time.Since(began); err != nil || took > 10*time.Second {
 		t.Errorf("connected after %v: %v", took, err)
+	}
+}
+
+// A token is of the first server that makes one, and who votes is told by those that answer: one that hangs keeps neither.
+func TestMemberIsAddedBesideServersThatHang(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/status" {
+			_, _ = io.WriteString(w, `{"id":3}`)
+			return
+		}
+		_, _ = io.WriteString(w, `{"token":"t"}`)
+	}))
+	defer s.Close()
+	p := Program{env: env.OS(), timeout: 30 * time.Second, endpoints: append(hung(t, 3), s.Listener.Addr().String())}
+	began := time.Now()
+	token, err := p.anyToken(t.Context(), time.Hour)
+	if took := time.Since(began); err != nil || token != "t" || took > 15*time.Second {
+		t.Errorf("token %q after %v: %v", token, took, err)
+	}
+	began = time.Now()
+	all := p.askEach(t.Context(), p.endpoints, true, othersHave)
+	if took := time.Since(began); len(all) != 4 || all[0].err == nil || all[3].err != nil || all[3].status.ID != 3 || took > 15*time.Second {
+		t.Errorf("asked for %v: %+v", took, all)
+	}
+}
+
+// A server that refuses is passed over at once, and each that did is named.
+func TestServersThatMakeNoTokenAreNamed(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"error":"no majority"}`) }))
+	defer s.Close()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone := l.Addr().String()
+	_ = l.Close()
+	p := Program{env: env.OS(), timeout: 30 * time.Second, endpoints: []string{gone, s.Listener.Addr().String()}}
+	_, err = p.anyToken(t.Context(), time.Hour)
+	for _, part := range []string{"ask " + gone + " for a token", "no majority"} {
+		if err == nil || !strings.Contains(err.Error(), part) {
+			t.Errorf("%v: %q is missing", err, part)
+		}
 	}
 }
 

@@ -216,6 +216,9 @@ func (s *standing) stranger(id uint64) error {
 	return &codedError{exitNo, fmt.Errorf("host %d is not of the cluster: lockstep member list shows who is", id)}
 }
 
+// othersHave is how long servers have to say how they are once one has: one that is cut off keeps nobody waiting.
+const othersHave = time.Second
+
 // voters asks every server that is known how the group of keys stands.
 func (p *Program) voters(ctx context.Context) (*standing, error) {
 	s := &standing{live: map[uint64]bool{}}
@@ -231,7 +234,7 @@ func (p *Program) voters(ctx context.Context) (*standing, error) {
 	}
 	var why error
 	best := uint64(0)
-	for _, a := range p.askEach(ctx, p.endpoints, true) {
+	for _, a := range p.askEach(ctx, p.endpoints, true, othersHave) {
 		if a.err != nil {
 			why = a.err
 			continue
@@ -337,17 +340,52 @@ func (p *Program) printToken(ctx context.Context, good time.Duration) error {
 	return err
 }
 
+// tokenStart is how long a server has for a token before the next is asked as well: it may be cut off from its clients,
+// or from the other hosts. A token that nobody is told lets nobody join.
+const tokenStart = time.Second
+
 // anyToken is of the first server that makes one.
-func (p *Program) anyToken(ctx context.Context, good time.Duration) (token string, err error) {
+func (p *Program) anyToken(ctx context.Context, good time.Duration) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
-	for _, endpoint := range p.endpoints {
-		if token, err = p.tokenOf(ctx, endpoint, good); err == nil {
-			return token, nil
-		}
-		err = fmt.Errorf("ask %s for a token: %w", endpoint, err)
+	type made struct {
+		token string
+		err   error
 	}
-	return "", &codedError{exitNotDone, err}
+	tries := make(chan made, len(p.endpoints)) // nobody waits for those that come too late
+	begun, open := 0, 0
+	next := func() {
+		endpoint := p.endpoints[begun]
+		begun, open = begun+1, open+1
+		p.env.Run("token", func() {
+			token, err := p.tokenOf(ctx, endpoint, good)
+			if err != nil {
+				err = fmt.Errorf("ask %s for a token: %w", endpoint, err)
+			}
+			tries <- made{token, err}
+		})
+	}
+	start := time.NewTicker(tokenStart)
+	defer start.Stop()
+	var errs []error
+	for begun < len(p.endpoints) || open > 0 {
+		if open == 0 {
+			next()
+			start.Reset(tokenStart)
+		}
+		select {
+		case got := <-tries:
+			if open--; got.err == nil {
+				return got.token, nil
+			}
+			errs = append(errs, got.err)
+		case <-start.C:
+			if begun < len(p.endpoints) {
+				next()
+			}
+		}
+	}
+	return "", &codedError{exitNotDone, errors.Join(errs...)}
 }
 
 func (p *Program) tokenOf(ctx context.Context, endpoint string, good time.Duration) (string, error) {

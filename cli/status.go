@@ -68,15 +68,15 @@ type answer struct {
 }
 
 // askEach asks servers how they are, and, where follow is set, those that they tell of: all of them at
-// once, within one timeout, so that those that hang cost no more than one that does. The answers come
-// in the order of the servers.
-func (p *Program) askEach(ctx context.Context, endpoints []string, follow bool) []answer {
+// once, within one timeout, so that those that hang cost no more than one that does; once one has answered the others have
+// rest, where that is above 0. The answers come in the order of the servers.
+func (p *Program) askEach(ctx context.Context, endpoints []string, follow bool, rest time.Duration) []answer {
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
 	answers := make(chan answer)
 	place, schemes := map[string]int{}, map[string]string{}
 	var all []answer
-	open := 0
+	open, answered := 0, false
 	ask := func(endpoint, scheme string) {
 		e := plain(endpoint)
 		if _, asked := place[e]; asked || e == "" {
@@ -101,6 +101,10 @@ func (p *Program) askEach(ctx context.Context, endpoints []string, follow bool) 
 	for ; open > 0; open-- {
 		a := <-answers
 		all[place[a.endpoint]] = a
+		if a.err == nil && rest > 0 && !answered {
+			answered = true
+			defer time.AfterFunc(rest, cancel).Stop()
+		}
 		for i := 0; follow && a.err == nil && i < len(a.status.Peers); i++ {
 			ask(a.status.Peers[i].Endpoint, schemes[a.endpoint])
 		}
@@ -112,7 +116,7 @@ func (p *Program) askEach(ctx context.Context, endpoints []string, follow bool) 
 func (p *Program) allStatus(ctx context.Context) []row {
 	known := map[string]uint64{} // ids of endpoints, and of addresses between hosts, that others told of
 	var rows []row
-	for _, a := range p.askEach(ctx, p.endpoints, true) {
+	for _, a := range p.askEach(ctx, p.endpoints, true, 0) {
 		if a.err != nil {
 			rows = append(rows, row{Group: 1, Endpoint: a.endpoint, State: "unreachable", Why: a.err.Error(), Tolerates: -1})
 			continue

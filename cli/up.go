@@ -319,7 +319,7 @@ func (p *Program) learnIDs(ctx context.Context, g *pack) {
 	for _, r := range g.replicas {
 		clients = append(clients, r.client)
 	}
-	for i, a := range p.askEach(ctx, clients, false) {
+	for i, a := range p.askEach(ctx, clients, false, 0) {
 		if a.err == nil {
 			g.replicas[i].note(a.status)
 		}
@@ -379,7 +379,7 @@ func (p *Program) tellLeader(ctx context.Context, g *pack) {
 	}
 	w := p.env.NewWaiter()
 	for range 100 {
-		for i, a := range p.askEach(ctx, clients, false) {
+		for i, a := range p.askEach(ctx, clients, false, 0) {
 			if a.err == nil && leads(a.status) {
 				fmt.Fprintf(p.Out, "leader id=%d client=%s\n", g.replicas[i].id(), clients[i])
 				return
