@@ -34,7 +34,7 @@ type replica struct {
 	client, host, dir, log string
 	program                string
 	args                   []string
-	late                   bool // it had no data when others had
+	late                   bool // it had no data when others belonged to a cluster
 
 	mu      sync.Mutex
 	process *os.Process

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/lockstep-rsm/lockstep/env"
+	"github.com/lockstep-rsm/lockstep/internal/host"
 )
 
 // upOptions are those of lockstep up.
@@ -25,6 +26,8 @@ type upOptions struct {
 	replicas             int
 	data                 string
 	clientPort, hostPort int
+
+	founded bool // some replica's directory belongs to a cluster, or may
 }
 
 // upSegments is the length of the log's files, of which each replica makes two or three ahead: for a try on
@@ -192,49 +195,82 @@ func (p *Program) startAll(o *upOptions) (*pack, error) {
 		}
 		g.replicas = append(g.replicas, r)
 	}
-	empty := func(r *replica) bool { return r.empty() }
-	if !slices.ContainsFunc(g.replicas, empty) || !slices.ContainsFunc(g.replicas, func(r *replica) bool { return !r.empty() }) {
-		for _, r := range g.replicas {
-			g.start(r)
-		}
-		return g, nil
+	if err := p.survey(g, o); err != nil {
+		return nil, err
 	}
-	for _, r := range g.replicas { // those without data may have to join: startAnew
-		if r.late = empty(r); !r.late {
+	for _, r := range g.replicas {
+		if r.late = o.founded && r.empty(); !r.late {
 			g.start(r)
 		}
 	}
 	return g, nil
 }
 
-// startAnew starts the replicas that have no data, beside some that have. Whoever was removed from the cluster joins it as
-// another host; who still belongs to it, or is needed to found it, is started as before, and says how it stands.
-func (p *Program) startAnew(ctx context.Context, g *pack) error {
-	const patience = 5 * time.Second
-	var clients []string
+// survey finds out which directories belong to a cluster. Where none of those that are to run does, and another one that
+// lies beside them, they would found a second cluster beside the first.
+func (p *Program) survey(g *pack, o *upOptions) error {
 	for _, r := range g.replicas {
-		if !r.late {
+		is, err := host.IsFounded(p.env, filepath.ToSlash(r.dir))
+		o.founded = o.founded || is || err != nil // its own process says what is wrong with it
+	}
+	if o.founded {
+		return nil
+	}
+	names, err := os.ReadDir(o.data)
+	if err != nil {
+		return fmt.Errorf("list data directory: %w", err)
+	}
+	for _, name := range names {
+		n, err := strconv.Atoi(name.Name())
+		if err != nil || n <= o.replicas {
+			continue
+		}
+		if is, err := host.IsFounded(p.env, filepath.ToSlash(filepath.Join(o.data, name.Name()))); is || err != nil {
+			return &codedError{exitFailed, fmt.Errorf("%s belongs to a cluster, and no replica up to %d does: these would found another cluster beside it. Start all of it with --replicas, or give --data another directory",
+				filepath.Join(o.data, name.Name()), o.replicas)}
+		}
+	}
+	return nil
+}
+
+// startAnew starts the replicas that have no data, where others belong to a cluster: that has to say first whether they
+// are of it. Whoever was removed joins it as another host; who still belongs to it is started as before, and says how it
+// stands. Nothing is founded by that: a founder that belongs to a cluster tells those who ask.
+func (p *Program) startAnew(ctx context.Context, g *pack) error {
+	const patience = 10 * time.Second
+	var clients, late []string
+	for _, r := range g.replicas {
+		if r.late {
+			late = append(late, strconv.Itoa(r.n+1))
+		} else {
 			clients = append(clients, r.client)
 		}
 	}
-	if len(clients) == len(g.replicas) {
+	if len(late) == 0 {
 		return nil
 	}
 	asker := *p
 	asker.endpoints, asker.timeout = clients, time.Second
 	var hosts []string
 	w := p.env.NewWaiter()
-	for until := p.env.Clock().Now() + patience; len(hosts) == 0 && p.env.Clock().Now() < until && g.failed() == nil; {
+	for until := p.env.Clock().Now() + patience; len(hosts) == 0; {
 		hosts = asker.hosts(ctx)
 		if err := w.Wait(ctx, p.env.Clock().Now()+20*time.Millisecond); errors.Is(err, context.Canceled) {
 			return nil
+		}
+		if r := g.failed(); r != nil {
+			return r.failure()
+		}
+		if len(hosts) == 0 && p.env.Clock().Now() >= until {
+			return &codedError{exitFailed, fmt.Errorf("replica %s has no data, and belongs to a cluster, or did: no majority of that says within %v which, so that it is not started. Put its data back, or start a majority of the others; their logs are %s and so on",
+				strings.Join(late, ", replica "), patience, g.replicas[0].log)}
 		}
 	}
 	for _, r := range g.replicas {
 		if !r.late {
 			continue
 		}
-		if len(hosts) > 0 && !slices.Contains(hosts, r.host) {
+		if !slices.Contains(hosts, r.host) {
 			token, err := asker.anyToken(ctx, 10*time.Minute)
 			if err != nil {
 				return fmt.Errorf("let replica %d join: %w", r.n+1, err)
@@ -288,7 +324,7 @@ func (p *Program) awaitReady(ctx context.Context, g *pack) error {
 			}
 		}
 		if r := g.failed(); r != nil {
-			return &codedError{exitFailed, fmt.Errorf("replica %d did not start: %s\nIts log is %s", r.n+1, lastError(r.log), r.log)}
+			return r.failure()
 		}
 		if !told && p.env.Clock().Now()-began > patience {
 			told = true
@@ -298,6 +334,11 @@ func (p *Program) awaitReady(ctx context.Context, g *pack) error {
 			return err
 		}
 	}
+}
+
+// failure is the error of a replica whose process has ended before it served.
+func (r *replica) failure() error {
+	return &codedError{exitFailed, fmt.Errorf("replica %d did not start: %s\nIts log is %s", r.n+1, lastError(r.log), r.log)}
 }
 
 // probe has one server commit a write.

@@ -73,6 +73,18 @@ func (f *identityFile) load(e env.Env, dir string) error {
 	return nil
 }
 
+// IsFounded says whether a directory belongs to a host of a cluster, be it in use or not. One that is not there, or holds
+// nothing, does not. It writes nothing. Errors: of one whose identity cannot be read.
+func IsFounded(e env.Env, dir string) (bool, error) {
+	e = env.ReadOnly(e)
+	if _, err := e.FS().Stat(dir + "/HOST"); errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	var f identityFile
+	err := f.load(e, dir)
+	return f.is.State == stateFounded, err
+}
+
 // create makes the file of a directory that was empty. A directory with a log but without it is
 // not empty: somebody took the file away.
 func (f *identityFile) create() error {
