@@ -53,7 +53,8 @@ func OutcomeOf(err error) Outcome {
 
 // Error wraps every error of a call on a Host, a Group, a Session or a Client, but for a machine's Refusal, which is an
 // answer. errors.Is finds in it one of the sentinels, or what the call's context ended with. A call that a majority has
-// to answer and whose time is over is ErrNoQuorum, by its context's deadline also context.DeadlineExceeded.
+// to answer and whose time is over is ErrNoQuorum, one that only this replica has to is ErrBehind; by its context's
+// deadline either is also context.DeadlineExceeded.
 type Error struct {
 	Op         string        // the method, such as "Propose"
 	Group      GroupID       // 0: the call concerns none
@@ -89,6 +90,9 @@ var (
 	// ErrRecovering: with Stale, and of NewToken, this replica has not yet executed all that was committed before its
 	// process started. It ends as soon as the machine has, after there was a leader.
 	ErrRecovering = host.ErrRecovering
+	// ErrBehind: the time of a read at AtLeast or Stale is over, and this replica has not executed what it must see, or
+	// not got to it. No majority is asked for these.
+	ErrBehind = host.ErrBehind
 )
 
 // Errors of calls whose Outcome says what is known.
@@ -141,7 +145,7 @@ func fault(op string, group GroupID, err error) error {
 	err = faultOfWait(op, group, err)
 	e, ok := err.(*Error)
 	switch {
-	case !ok || !errors.Is(e.Err, context.DeadlineExceeded) || errors.Is(e.Err, ErrNoQuorum):
+	case !ok || !errors.Is(e.Err, context.DeadlineExceeded) || errors.Is(e.Err, ErrNoQuorum) || errors.Is(e.Err, ErrBehind):
 	case e.Err == context.DeadlineExceeded:
 		e.Err = errLate
 	default:

@@ -3,6 +3,7 @@ package lockstep_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -24,6 +25,7 @@ func calls(h *lockstep.Host, g *lockstep.Group, s *lockstep.Session, token locks
 	check(err)
 	typed := lockstep.Typed(g, counter.Machine)
 	conf.Settings.Halt = true
+	ahead := lockstep.ReadOptions{Level: lockstep.AtLeast, After: 1 << 40}
 	return []called{
 		{"Propose", true, false, func(ctx context.Context) error { _, err := g.Propose(ctx, cmd); return err }},
 		{"Propose", true, false, func(ctx context.Context) error { _, err := typed.Propose(ctx, counter.Add{N: 1}); return err }},
@@ -41,6 +43,8 @@ func calls(h *lockstep.Host, g *lockstep.Group, s *lockstep.Session, token locks
 			return err
 		}},
 		{"View", true, false, func(ctx context.Context) error { _, _, err := g.View(ctx, lockstep.ReadOptions{}); return err }},
+		{"Read", false, false, func(ctx context.Context) error { _, err := g.Read(ctx, nil, ahead); return err }},
+		{"View", false, false, func(ctx context.Context) error { _, _, err := g.View(ctx, ahead); return err }},
 		{"Wait", false, false, func(ctx context.Context) error { _, err := g.Wait(ctx, 1<<40); return err }},
 		{"Session", true, true, func(ctx context.Context) error { _, err := g.Session(ctx); return err }},
 		{"Propose", true, true, func(ctx context.Context) error { _, err := s.Propose(ctx, cmd); return err }},
@@ -116,6 +120,30 @@ func TestEveryErrorIsTyped(t *testing.T) {
 			if call.quorum && call.op != "Announce" {
 				c.w.Do(0, func() { look("CallTimeout", call.make(c.w.Context()), lockstep.ErrNoQuorum) })
 			}
+		}
+	})
+}
+
+// A read that only this replica has to answer, and that ends by its deadline or by CallTimeout, names what it waited
+// for: no majority was asked.
+func TestReadThatIsTooLateNamesWhatItWaitsFor(t *testing.T) {
+	inWorld(t, 73, 3, time.Minute, func(c *island) {
+		c.tune = func(_ int, o *lockstep.Options) { o.CallTimeout = 2 * time.Second }
+		if !c.began() {
+			return
+		}
+		ahead, g := lockstep.ReadOptions{Level: lockstep.AtLeast, After: 7000}, c.hosts[0].Group(1)
+		_, deadline := c.get(0, 1, time.Second, ahead)
+		var timeout, view error
+		c.w.Do(0, func() { _, timeout = g.Read(c.w.Context(), nil, ahead) })
+		c.w.Do(0, func() { _, _, view = g.View(c.w.Context(), ahead) })
+		for name, err := range map[string]error{"deadline": deadline, "CallTimeout": timeout, "CallTimeout of a view": view} {
+			if !errors.Is(err, lockstep.ErrBehind) || errors.Is(err, lockstep.ErrNoQuorum) || lockstep.OutcomeOf(err) != lockstep.NotCommitted || !strings.Contains(err.Error(), "waits for index 7000, and ") {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if !errors.Is(deadline, context.DeadlineExceeded) {
+			t.Error(deadline)
 		}
 	})
 }

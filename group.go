@@ -41,7 +41,7 @@ func (g *Group) refuse(op string) error {
 const reservedGroup = "group ids begin at 1: group 0 is the engine's own"
 
 // Propose sends cmd once and returns the machine's reply, or what is known: see OutcomeOf. A
-// refusal is a *machine.Refusal. When it returns a reply, cmd is on the disks of a majority and
+// refusal is a *machine.Refusal, and has its place in the log as an error that is Committed has. When it returns a reply, cmd is on the disks of a majority and
 // executed here. Errors: ErrBusy, ErrTooLarge, ErrNoSpace, ErrHalted, ErrSkipped, ErrNoQuorum,
 // ErrQuarantined, ErrNoReplica, ErrNoGroup, ErrClosed, the end of ctx.
 func (g *Group) Propose(ctx context.Context, cmd []byte) (Result, error) {
@@ -96,8 +96,8 @@ func (c *Call) Wait(ctx context.Context) (Result, error) {
 }
 
 // Read answers query at the level of opts, from the replica on this host. Its Result.Index is the log index that the
-// answer is of. The machine's "no" is a *machine.Refusal. Errors, all of them NotCommitted: ErrNoQuorum, ErrStale,
-// ErrRecovering, ErrHalted where no majority has one state, ErrBusy, ErrQuarantined, ErrNoReplica, ErrNoGroup,
+// answer is of. The machine's "no" is a *machine.Refusal. Errors, all of them NotCommitted: ErrNoQuorum, ErrBehind,
+// ErrStale, ErrRecovering, ErrHalted where no majority has one state, ErrBusy, ErrQuarantined, ErrNoReplica, ErrNoGroup,
 // ErrOptions, ErrClosed, the end of ctx.
 func (g *Group) Read(ctx context.Context, query []byte, opts ReadOptions) (Result, error) {
 	if err := g.refuse("Read"); err != nil {

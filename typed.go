@@ -66,10 +66,10 @@ func (c *Client[S, C, R, Q, A]) Read(ctx context.Context, query Q, opts ReadOpti
 		opts.After = max(opts.After, c.Seen())
 	}
 	r, err := c.on.Read(ctx, p, opts)
+	c.saw(r.Index) // of a refusal, too
 	if err != nil {
 		return none, err
 	}
-	c.saw(r.Index)
 	out, err := c.m.DecodeAnswer(r.Data)
 	if err != nil {
 		return none, &Error{Op: "Read", Outcome: NotCommitted, Err: err}
@@ -77,8 +77,8 @@ func (c *Client[S, C, R, Q, A]) Read(ctx context.Context, query Q, opts ReadOpti
 	return out, nil
 }
 
-// Seen is the newest index that a result or an answer of this client was of; 0: none yet. Whoever is told it, and
-// reads at AtLeast with it as After, sees what this client has seen.
+// Seen is the newest index that a result, a refusal or an answer of this client was of, or an error that is Committed;
+// 0: none yet. Whoever is told it, and reads at AtLeast with it as After, sees what this client has seen.
 func (c *Client[S, C, R, Q, A]) Seen() Index { return Index(c.seen.Load()) }
 
 func (c *Client[S, C, R, Q, A]) saw(index Index) {
@@ -99,10 +99,10 @@ func (c *Client[S, C, R, Q, A]) write(op string, cmd C, send func([]byte) (Resul
 
 func (c *Client[S, C, R, Q, A]) result(op string, r Result, err error) (R, error) {
 	var none R
+	c.saw(r.Index) // of a refusal, too, and of a result that is kept no more
 	if err != nil {
 		return none, err
 	}
-	c.saw(r.Index)
 	out, err := c.m.DecodeReply(r.Data)
 	if err != nil {
 		return none, &Error{Op: op, Outcome: Committed, Err: err}

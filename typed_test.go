@@ -14,11 +14,12 @@ type scripted struct {
 	data  []byte
 	index lockstep.Index
 	asked lockstep.ReadOptions
+	err   error
 }
 
 func (s *scripted) Propose(context.Context, []byte) (lockstep.Result, error) {
 	s.index += 10
-	return lockstep.Result{Index: s.index, Data: s.data}, nil
+	return lockstep.Result{Index: s.index, Data: s.data}, s.err
 }
 
 func (s *scripted) Read(_ context.Context, _ []byte, opts lockstep.ReadOptions) (lockstep.Result, error) {
@@ -48,6 +49,32 @@ func TestTypedReadsAtLeastItsOwnWrites(t *testing.T) {
 	} {
 		if n, err := c.Read(t.Context(), counter.Get{}, step.opts); err != nil || n != 7 || on.asked.After != step.after || c.Seen() != step.seen {
 			t.Errorf("%+v: %d, %v, asked after %d, seen %d", step.opts, n, err, on.asked.After, c.Seen())
+		}
+	}
+}
+
+// A refusal, and an error of a command that ran, have a place in the log as a result has: who was told them has seen it.
+func TestTypedHasSeenWhatItWasRefusedAt(t *testing.T) {
+	on := &scripted{err: &lockstep.Error{Op: "Propose", Group: 1, Outcome: lockstep.Committed, Err: lockstep.ErrForgotten}}
+	if c := lockstep.Typed(on, counter.Machine); true {
+		if _, err := c.Propose(t.Context(), counter.Add{N: 1}); !errors.Is(err, lockstep.ErrForgotten) || c.Seen() != 10 {
+			t.Errorf("seen %d, %v, want 10", c.Seen(), err)
+		}
+	}
+	group, done := alone(t.Context())
+	defer done()
+	session, err := group.Session(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, on := range []lockstep.Caller{group, session} {
+		c := lockstep.Typed(on, counter.Machine)
+		if _, err := c.Propose(t.Context(), counter.Add{N: -1}); !errors.Is(err, counter.ErrNegative) || c.Seen() == 0 {
+			t.Errorf("seen %d, %v", c.Seen(), err)
+		}
+		seen := c.Seen()
+		if _, err := c.Propose(t.Context(), counter.Add{N: -1}); !errors.Is(err, counter.ErrNegative) || c.Seen() <= seen {
+			t.Errorf("seen %d after %d, %v", c.Seen(), seen, err)
 		}
 	}
 }

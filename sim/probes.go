@@ -31,6 +31,7 @@ func (p *probes) call(query bool, err error) {
 	}{
 		{lockstep.ErrDropped, "call dropped by a new leader"},
 		{lockstep.ErrNoQuorum, "call without a quorum"},
+		{lockstep.ErrBehind, "read before its replica got so far"},
 		{lockstep.ErrNoSpace, "call refused for lack of space"},
 		{lockstep.ErrBusy, "call refused as busy"},
 		{lockstep.ErrSkipped, "call passed over by a snapshot"},

@@ -39,6 +39,7 @@ var (
 	ErrNoMachine   = errors.New("no such machine on this host")
 	ErrStale       = errors.New("replica is older than MaxAge")
 	ErrRecovering  = errors.New("recovering")
+	ErrBehind      = errors.New("replica did not get to the read in time")
 	ErrOptions     = errors.New("impossible option")
 	ErrDir         = errors.New("data directory cannot be used")
 	ErrLog         = errors.New("log failed: this host is stopped until restarted")

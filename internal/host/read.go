@@ -73,10 +73,21 @@ func (r *readCall) done() bool { return r.state.Load() == callDone }
 // told then.
 func (r *readCall) late(now time.Duration) bool {
 	if r.deadline != 0 && r.deadline <= now {
-		r.fail(ErrNoQuorum)
+		r.fail(r.tooLate())
 		return true // it has ended, and may be another's by now
 	}
 	return r.done()
+}
+
+// tooLate is the error of a read whose time is over: it names what was waited for.
+func (r *readCall) tooLate() error {
+	switch r.opts.Level {
+	case AtLeast:
+		return fmt.Errorf("%w: it waits for index %d, and %d is executed here", ErrBehind, r.opts.After, r.g.lane.applied.Load())
+	case Stale:
+		return fmt.Errorf("%w: its machine is busy, and has executed %d", ErrBehind, r.g.lane.applied.Load())
+	}
+	return ErrNoQuorum
 }
 
 // maxKeptAnswer is the longest answer whose memory is kept for the next.
@@ -169,7 +180,10 @@ func (h *Host) await(ctx context.Context, id raft.GroupID, opts ReadOptions, own
 			return nil, err
 		}
 		if err := r.waiter.Wait(ctx, 0); err != nil {
-			if r.abandon() {
+			if late := r.tooLate(); r.abandon() {
+				if err == context.DeadlineExceeded && late != ErrNoQuorum {
+					err = fmt.Errorf("%w: %w", late, err)
+				}
 				return nil, err
 			}
 			_ = r.waiter.Wait(nil, 0) //nolint:staticcheck // whoever was first wakes it now

@@ -45,6 +45,7 @@ var failures = []struct{ is, as error }{
 	{lockstep.ErrSkipped, rpctypes.ErrGRPCTimeout},
 	{lockstep.ErrNoReplica, status.Error(codes.Unavailable, "etcdserver: "+NoReplica)},
 	{lockstep.ErrStale, rpctypes.ErrGRPCTimeoutWaitAppliedIndex},
+	{lockstep.ErrBehind, rpctypes.ErrGRPCTimeoutWaitAppliedIndex},
 }
 
 // answer turns any error of the group or the machine into what a client of etcd expects. ctx is the
