@@ -28,8 +28,8 @@ func (r *Replica) Handed() Index { return r.applying }
 // order. Read only, valid until the next Step.
 func (r *Replica) Committed() iter.Seq[*Configuration] {
 	return func(yield func(c *Configuration) bool) {
-		for i := range r.configurations {
-			if c := &r.configurations[i]; c.Index > r.commit || !yield(c) {
+		for _, c := range r.configurations {
+			if c.Index > r.commit || !yield(c) {
 				return
 			}
 		}
@@ -44,7 +44,7 @@ func (r *Replica) Settled() bool { return r.role == Leader && r.commit >= r.firs
 // valid until the next Step.
 func (r *Replica) CommittedConfiguration() *Configuration {
 	for i := len(r.configurations) - 1; i >= 0; i-- {
-		if c := &r.configurations[i]; c.Index <= r.commit && len(c.Voters) > 0 {
+		if c := r.configurations[i]; c.Index <= r.commit && len(c.Voters) > 0 {
 			return c
 		}
 	}

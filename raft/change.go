@@ -212,7 +212,7 @@ func (r *Replica) bequeath() {
 // only through a joint configuration, so that any two majorities that may both decide meet.
 func (r *Replica) checkSuccession() {
 	for i := 1; i < len(r.configurations); i++ {
-		before, c := &r.configurations[i-1], &r.configurations[i]
+		before, c := r.configurations[i-1], r.configurations[i]
 		if len(before.Voters) == 0 {
 			continue // a replica that has learnt nothing yet
 		}

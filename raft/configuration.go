@@ -68,7 +68,7 @@ func (r *Replica) tally(opinion func(r *Replica, id ReplicaID) quorum.Result) qu
 }
 
 // configuration is the one in force: the newest in the log, committed or not (bug 3).
-func (r *Replica) configuration() *Configuration { return &r.configurations[len(r.configurations)-1] }
+func (r *Replica) configuration() *Configuration { return r.configurations[len(r.configurations)-1] }
 
 // decode reads the configuration that an entry brings.
 func (r *Replica) decode(e *Entry) (Configuration, error) {
@@ -86,7 +86,7 @@ func (r *Replica) decode(e *Entry) (Configuration, error) {
 // enter puts a configuration in force. The former ones stay until the log is cut behind them: a
 // truncation brings them back (bugs 7 and 9).
 func (r *Replica) enter(c Configuration) {
-	r.configurations = append(r.configurations, c)
+	r.configurations = append(r.configurations, &c)
 	r.reconfigured()
 }
 
@@ -104,7 +104,7 @@ func (r *Replica) revert(i Index) {
 
 // rebase makes c the oldest configuration; those after index i stay.
 func (r *Replica) rebase(c Configuration, i Index) {
-	kept := []Configuration{c}
+	kept := []*Configuration{&c}
 	for _, have := range r.configurations {
 		if have.Index > i {
 			kept = append(kept, have)

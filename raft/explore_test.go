@@ -103,12 +103,12 @@ func (r *Replica) clone() *Replica {
 	c.log.entries = slices.Clip(r.log.entries)
 	c.configurations = slices.Clone(r.configurations)
 	c.ballots = slices.Clone(r.ballots)
-	c.own.list = slices.Clip(r.own.list)
+	c.own.list, c.agreed.list = slices.Clip(r.own.list), slices.Clip(r.agreed.list)
 	c.scratch = [2][]uint64{}
 	c.followers = nil
 	for _, p := range r.followers {
 		q := *p
-		q.window.sent = slices.Clone(p.window.sent)
+		q.window.sent, q.marks.list = slices.Clone(p.window.sent), slices.Clip(p.marks.list)
 		c.followers = append(c.followers, &q)
 	}
 	c.reads.waiting, c.reads.rounds, c.reads.asked = slices.Clone(r.reads.waiting), slices.Clone(r.reads.rounds), slices.Clone(r.reads.asked)

@@ -171,10 +171,10 @@ type Options struct {
 	Group   GroupID
 	Birth   Birth
 	Hard    HardState
-	Base    SnapshotMeta // the snapshot the log begins after; Identity.Index 0: none
-	Entries []Entry      // after Base, in order; saved
-	Applied Index        // what the machine holds already: Base's index, or 0
-	Commit  Index        // the newest commit floor of a Save, at most the last entry's index; 0: none
+	Base    *SnapshotMeta // the snapshot the log begins after; nil: none
+	Entries []Entry       // after Base, in order; saved
+	Applied Index         // what the machine holds already: Base's index, or 0
+	Commit  Index         // the newest commit floor of a Save, at most the last entry's index; 0: none
 
 	Heartbeat       int64
 	ElectionTimeout int64 // the shorter bound; drawn up to twice of it

@@ -27,7 +27,7 @@ type grant struct {
 // every later leader.
 func (r *Replica) leaseTerms() (length int64, ppm uint32) {
 	for i := len(r.configurations) - 1; i >= 0; i-- {
-		c := &r.configurations[i]
+		c := r.configurations[i]
 		if i == len(r.configurations)-1 || c.Settings.Lease < length {
 			length = c.Settings.Lease
 		}

@@ -7,74 +7,50 @@ import (
 	"github.com/lockstep-rsm/lockstep/raft/quorum"
 )
 
-// reports are this replica's own, one for each mark that its machine has executed in this life, as far as its log
-// goes back: one that is behind may hold any of them for its newest, and ask what a majority had there.
-type reports struct {
+// marks are the newest reports of one reporter, as many as there were room for: a group that has few marks
+// takes room for few.
+type marks struct {
 	list []Mark // ascending
 }
 
-// maxReports bounds what a group costs: 16 KiB.
-const maxReports = 1024
+const (
+	// maxReports is how many of its own a replica keeps: one for each mark that its machine has executed in this
+	// life, as far as its log goes back. One that is behind may hold any of them for its newest, and ask what a
+	// majority had there. It bounds what a group costs: 16 KiB.
+	maxReports = 1024
+	// maxMarks is how many are kept of those that a follower has reported, or a majority has agreed on.
+	maxMarks = 16
+)
 
-func (s *reports) add(m Mark, base Index) bool {
+// add notes a report, and forgets those before index base and the oldest ones beyond most. Older ones than the
+// newest are late mail.
+func (s *marks) add(m Mark, base Index, most int) bool {
 	if m.Index <= s.newest().Index {
 		return false
 	}
 	n := 0
-	for n < len(s.list) && (s.list[n].Index < base || len(s.list)-n >= maxReports) {
+	for n < len(s.list) && (s.list[n].Index < base || len(s.list)-n >= most) {
 		n++
 	}
 	s.list = append(s.list[n:], m)
 	return true
 }
 
-func (s *reports) newest() Mark {
+// newest report; zero: none.
+func (s *marks) newest() Mark {
 	if len(s.list) == 0 {
 		return Mark{}
 	}
 	return s.list[len(s.list)-1]
 }
 
-func (s *reports) at(i Index) (Mark, bool) {
+// at returns the report for index i.
+func (s *marks) at(i Index) (Mark, bool) {
 	n, ok := slices.BinarySearchFunc(s.list, i, func(m Mark, i Index) int { return cmp.Compare(m.Index, i) })
 	if !ok {
 		return Mark{}, false
 	}
 	return s.list[n], true
-}
-
-// marks are the newest few reports of one reporter, by index.
-type marks struct {
-	ring [16]Mark
-	n    int // ever added
-}
-
-// add notes a report; older ones than the newest are late mail.
-func (s *marks) add(m Mark) bool {
-	if m.Index <= s.newest().Index {
-		return false
-	}
-	s.ring[s.n%len(s.ring)] = m
-	s.n++
-	return true
-}
-
-// newest report; zero: none.
-func (s *marks) newest() Mark {
-	if s.n == 0 {
-		return Mark{}
-	}
-	return s.ring[(s.n-1)%len(s.ring)]
-}
-
-// at returns the report for index i.
-func (s *marks) at(i Index) (Mark, bool) {
-	for _, m := range s.ring {
-		if m.Index == i && i > 0 {
-			return m, true
-		}
-	}
-	return Mark{}, false
 }
 
 // marker decides which entries are marked.
@@ -161,7 +137,7 @@ func (r *Replica) ringMarks() {
 
 // onMark takes the digest of this replica's machine at a marked entry.
 func (r *Replica) onMark(m Mark) {
-	if !r.own.add(m, r.log.base.Index) {
+	if !r.own.add(m, r.log.base.Index, maxReports) {
 		return
 	}
 	r.event(Event{Kind: evMarkReported, Index: m.Index, Digest: m.Digest})
@@ -175,7 +151,7 @@ func (r *Replica) onMark(m Mark) {
 
 // reported takes a follower's.
 func (r *Replica) reported(p *progress, m Mark) {
-	if p.marks.add(m) {
+	if p.marks.add(m, 0, maxMarks) {
 		r.seekAgreement(m)
 	}
 }
@@ -274,7 +250,7 @@ func (r *Replica) learnAgreed(m Mark) {
 }
 
 func (r *Replica) agree(m Mark) {
-	r.agreed.add(m)
+	r.agreed.add(m, 0, maxMarks)
 	r.ready.Agreed = &m
 	if own, ok := r.own.at(m.Index); ok && own.Digest != m.Digest {
 		r.ready.Diverged = &own

@@ -19,9 +19,12 @@ const (
 // requires it.
 func (m *Memory) Reuse(rd *Ready) {
 	m.events = keep(m.events, rd.Events, keptEvents)
-	m.messages = keep(m.messages, rd.Messages, keptSent)
+	m.ReuseMessages(rd.Messages)
 	rd.Events, rd.Messages = nil, nil
 }
+
+// ReuseMessages takes back messages that were sent, those of AfterSave for one.
+func (m *Memory) ReuseMessages(sent []Message) { m.messages = keep(m.messages, sent, keptSent) }
 
 func keep[T any](kept [][]T, used []T, most int) [][]T {
 	if cap(used) == 0 || cap(used) > most || len(kept) >= keptReadies {

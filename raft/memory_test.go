@@ -22,6 +22,12 @@ func TestMemoryOfAReadyIsSharedOnceItIsGivenBack(t *testing.T) {
 	if &a.ready.Events[0] != before {
 		t.Error("memory that was given back is not used again")
 	}
+	a.sendAfterSave(Message{Token: 1})
+	sent := a.ready.AfterSave
+	m.ReuseMessages(sent)
+	if b.sendAfterSave(Message{Token: 2}); &b.ready.AfterSave[0] != &sent[0] {
+		t.Error("memory of messages that were sent is not used again")
+	}
 	big := Ready{Events: make([]Event, 0, keptEvents+1)}
 	if m.Reuse(&big); len(m.events) > 0 {
 		t.Error("the memory of a burst is kept")

@@ -31,9 +31,9 @@ type Replica struct {
 	byBound    bool          // and that is the log's own bound
 	fullAt     Instant       // since when, or when somebody else was last asked to lead for that
 
-	log            entryLog        // entries in memory, from the base on
-	configurations []Configuration // of the log from its base on; the last is in force
-	clock          logClock        // log time, which a leader continues
+	log            entryLog         // entries in memory, from the base on
+	configurations []*Configuration // of the log from its base on; the last is in force
+	clock          logClock         // log time, which a leader continues
 
 	commit   Index // as this replica knows it
 	told     Index // commit index that a leader of this or a former term has told; a snapshot is ahead of it
@@ -67,10 +67,10 @@ type Replica struct {
 
 	reads reads // that wait for a round, or for the leader's answer
 
-	own      reports // of this replica's machine
-	agreed   marks   // of which a majority reported one digest
-	disputed Index   // leader: the newest mark of which no digest can have a majority any more
-	marker   marker  // leader: the digests reported so far
+	own      marks  // of this replica's machine
+	agreed   marks  // of which a majority reported one digest
+	disputed Index  // leader: the newest mark of which no digest can have a majority any more
+	marker   marker // leader: the digests reported so far
 
 	rest rest
 
@@ -96,9 +96,14 @@ func New(o Options) *Replica {
 		hard:    o.Hard,
 		durable: o.Hard,
 	}
-	base := o.Base.Identity
-	r.log = entryLog{base: base, baseSum: o.Base.Sum, saved: base.Index, handed: base.Index, trim: base.Index}
-	r.configurations = []Configuration{o.Base.Configuration}
+	r.o.Base, r.o.Entries = nil, nil // they are the log's
+	base, baseSum, first := Identity{}, Digest(0), &unfounded
+	if b := o.Base; b != nil {
+		c := b.Configuration // alone: the rest of o.Base does not stay
+		base, baseSum, first = b.Identity, b.Sum, &c
+	}
+	r.log = entryLog{base: base, baseSum: baseSum, saved: base.Index, handed: base.Index, trim: base.Index}
+	r.configurations = []*Configuration{first}
 	r.applied = max(base.Index, o.Applied)
 	r.applying, r.told = r.applied, o.Commit
 	r.commit = max(r.applied, r.told)
@@ -122,6 +127,9 @@ func New(o Options) *Replica {
 	r.clock.appended(last.Time, 0)
 	return r
 }
+
+// unfounded is the configuration before the founding entry. It is never written, as no configuration is.
+var unfounded Configuration
 
 func assertOptions(o *Options) {
 	switch {
@@ -370,5 +378,5 @@ func (r *Replica) Entries(lo, hi Index, dst []Entry) []Entry {
 	return append(dst, r.log.slice(lo, max(lo, hi))...)
 }
 
-// Configuration in force; read only, valid until the next Step.
+// Configuration in force. Nobody ever writes to it.
 func (r *Replica) Configuration() *Configuration { return r.configuration() }

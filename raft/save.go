@@ -150,6 +150,9 @@ func (r *Replica) send(m Message) {
 func (r *Replica) sendAfterSave(m Message) {
 	m.Group, m.Birth = r.o.Group, r.o.Birth
 	m.From, m.FromIncarnation = r.o.Self.Replica, r.o.Self.Incarnation
+	if r.ready.AfterSave == nil && r.memory != nil {
+		r.ready.AfterSave = fromKept(&r.memory.messages)
+	}
 	r.ready.AfterSave = append(r.ready.AfterSave, m)
 }
 

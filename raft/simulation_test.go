@@ -178,7 +178,7 @@ func (o *oracle) configured(h *host, e Event) {
 	if h.r.role != Leader || c.Index != e.Index {
 		return
 	}
-	before := &h.r.configurations[len(h.r.configurations)-2]
+	before := h.r.configurations[len(h.r.configurations)-2]
 	switch at, _, ok := h.r.log.position(before.Index); {
 	case len(c.Next) > 0:
 		o.count["learning"]++
@@ -229,7 +229,7 @@ func (o *oracle) inForce(h *host) *Configuration {
 	for i > 0 && h.r.configurations[i].Index > h.r.log.last()-o.later {
 		i--
 	}
-	return &h.r.configurations[i]
+	return h.r.configurations[i]
 }
 
 func (o *oracle) majority(voters []Member, k Index, sum Digest) bool {

@@ -14,7 +14,7 @@ const unfitWait = 2
 //
 // Its machine executes again from an earlier place: what it reported so far is forgotten.
 func (r *Replica) onUnfit() {
-	r.own = reports{}
+	r.own = marks{}
 	r.marker.wanted, r.marker.wantAt = false, 0
 	if r.unfit {
 		return

@@ -171,7 +171,7 @@ func testOptions() Options {
 func (w *world) start(h *host) {
 	o := w.options
 	h.lives++
-	o.Self, o.Hard, o.Base = h.self, h.disk.hard, h.disk.base
+	o.Self, o.Hard, o.Base = h.self, h.disk.hard, &h.disk.base
 	o.Seed += uint64(h.self.Replica)<<32 + h.lives
 	o.Entries = slices.Clone(h.disk.entries)
 	o.Applied = h.disk.base.Index()

@@ -95,6 +95,7 @@ func openSide(id raft.GroupID, left *Left) (*side, error) {
 	}
 	s := &side{g: &group{h: h, id: id, birth: state.Birth}, state: state}
 	s.g.lane.singly.Store(true)
+	s.g.lane.execution = &execution{}
 	return s, nil
 }
 

@@ -24,7 +24,7 @@ func TestBlameNamesTheCommandOrTheRange(t *testing.T) {
 		{3, 2, `entries 7..8, with 2 of 3 commands answered, the next being tick 8`},
 		{3, 3, `entries 7..8, with 3 of 3 commands answered`},
 	} {
-		l := &lane{cmds: batch[:c.commands]}
+		l := &lane{execution: &execution{cmds: batch[:c.commands]}}
 		for range c.answered {
 			l.results.Reply(nil)
 		}

@@ -27,6 +27,29 @@ const (
 	maxLaneBytes    = 1 << 20
 )
 
+// execution is what a task needs to run a lane's turn: memory that serves one group after the other, so that there
+// is as much of it as there are tasks, not groups. Between turns it holds nothing of any group.
+type execution struct {
+	taken    []raft.Entry // that the turn executes
+	cmds     []machine.Command
+	spans    []span
+	results  machine.Results
+	skipsNow []place // commands that are passed over, for the batch that is executed
+	answered bool    // calls of this host, in this turn
+	serving  []*readCall
+	replies  []byte // the open piece of memory for short replies
+	scratch  []byte
+}
+
+// reset ends a turn, whatever it came to.
+func (x *execution) reset() {
+	clear(x.taken)
+	clear(x.cmds)
+	clear(x.spans)
+	x.taken, x.cmds, x.spans, x.skipsNow, x.answered = x.taken[:0], x.cmds[:0], x.spans[:0], nil, false
+	x.results.Reset()
+}
+
 // execute runs entries in order (H10), cutting batches at marks and configurations, and behind entries
 // with commands of sessions: what is decided next depends on the bytes of their results (S3).
 func (l *lane) execute(g *group, entries []raft.Entry) error {

@@ -3,6 +3,7 @@ package host
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -17,6 +18,8 @@ import (
 // lane is one group's machine and the work that waits for it. The fields behind mu are shared with
 // the turn; the rest is of whichever task runs the lane's turn, one at a time (A11).
 type lane struct {
+	*execution // of the task that runs the lane's turn; nil between turns
+
 	bytes   atomic.Int64  // of payloads that wait here
 	applied atomic.Uint64 // index the machine has executed
 	most    atomic.Uint64 // the highest that any machine of this process has
@@ -35,7 +38,6 @@ type lane struct {
 	waitsAt   raft.Index // entries from it on wait until it is known what is passed over (H28); 0: none
 	held      *pin       // of the newest mark, while holds; nil: none
 
-	answered  bool // calls of this host, in this turn
 	machine   machine.StateMachine
 	sessions  session.Table
 	conf      raft.Configuration // as of applied
@@ -51,15 +53,8 @@ type lane struct {
 	singly    atomic.Bool             // the machine is given one command at a time: a batch of it failed
 	skips     atomic.Pointer[[]place] // commands that are passed over; nil: none
 	unshown   bool                    // the machine has changed since it was last shown to the host
-	skipsNow  []place                 // so, for the batch that is executed
 	base      atomic.Uint64           // index of the state that the machine was made of
 	watches   atomic.Bool             // machines here failed at commands of this group: Host.overcome
-	cmds      []machine.Command
-	spans     []span
-	results   machine.Results
-	serving   []*readCall
-	replies   []byte // the open piece of memory for short replies
-	scratch   []byte
 }
 
 // laneWaiter is somebody who waits until more than after is applied.
@@ -68,8 +63,19 @@ type laneWaiter struct {
 	w     env.Waiter
 }
 
+// apply gives the lane entries to execute. Nobody writes to them: where nothing waits, they wait where they are.
 func (l *lane) apply(g *group, entries []raft.Entry) {
 	l.mu.Lock()
+	var bytes int64
+	for i := range entries {
+		bytes += int64(entries[i].Length)
+	}
+	if len(l.entries) == 0 && l.bytes.Load()+bytes <= g.h.opts.MaxApplyBytes {
+		l.bytes.Add(bytes)
+		l.entries = slices.Clip(entries)
+		l.unlockAndSchedule(g)
+		return
+	}
 	for i := range entries {
 		e := entries[i]
 		// What waits beyond the budget waits on disk: everything here is saved.
@@ -158,43 +164,25 @@ func (l *lane) failReads(err error) {
 
 // turn executes a bounded piece of what waits, answers, and comes back for the rest. It returns what the
 // host's turn is to be told, if its kind is not 0, and whether calls of this host were answered.
-func (l *lane) turn(g *group) (told event, answered bool) {
-	install, entries, life, ok := l.take()
+func (l *lane) turn(g *group, x *execution) (told event, answered bool) {
+	install, life, ok := l.take(x)
 	if !ok {
 		return event{}, false
 	}
-	l.answered = false
-	applied := raft.Index(l.applied.Load())
-	var err error
-	if install != nil {
-		err = l.restore(g, install)
-	} else if len(entries) > 0 {
-		err = l.execute(g, entries)
-	}
-	// What was taken may have left the disk, entries and snapshots both, for a snapshot that came since.
-	if (errors.Is(err, wal.ErrNotHeld) || errors.Is(err, snapshot.ErrNotFound)) && l.overtaken() {
-		err = nil
-	}
+	l.execution = x
+	applied, err := l.work(g, install)
+	answered = x.answered
+	x.reset()
+	l.execution = nil
 	if err != nil {
 		l.end(g, life, err)
 		return event{}, false
 	}
-	if now := raft.Index(l.applied.Load()); now > applied {
-		if err = l.guard("Deadline", func() { l.askTick(g) }); err == nil {
-			told = event{kind: evApplied, g: g, index: now, life: life}
-			l.wakeWaiters(now)
-		}
-	}
-	if err == nil {
-		err = l.serve(g)
-	}
-	if err != nil {
-		l.end(g, life, err)
-		return event{}, false
+	if applied > 0 {
+		told = event{kind: evApplied, g: g, index: applied, life: life}
 	}
 
-	answered = l.answered // from here on another lane may have the group
-	l.mu.Lock()
+	l.mu.Lock() // from here on another task may have the lane
 	l.scheduled, l.busy = false, false
 	if !l.mayTake(0) && l.pending == nil && !l.servable() {
 		l.mu.Unlock()
@@ -202,6 +190,32 @@ func (l *lane) turn(g *group) (told event, answered bool) {
 	}
 	l.unlockAndSchedule(g)
 	return told, answered
+}
+
+// work restores the snapshot, or executes the entries that were taken, and serves reads. It returns through which
+// index the machine has executed, if that is new, else 0.
+func (l *lane) work(g *group, install *raft.SnapshotMeta) (applied raft.Index, err error) {
+	before := raft.Index(l.applied.Load())
+	if install != nil {
+		err = l.restore(g, install)
+	} else if len(l.taken) > 0 {
+		err = l.execute(g, l.taken)
+	}
+	// What was taken may have left the disk, entries and snapshots both, for a snapshot that came since.
+	if (errors.Is(err, wal.ErrNotHeld) || errors.Is(err, snapshot.ErrNotFound)) && l.overtaken() {
+		err = nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	if now := raft.Index(l.applied.Load()); now > before {
+		if err := l.guard("Deadline", func() { l.askTick(g) }); err != nil {
+			return 0, err
+		}
+		applied = now
+		l.wakeWaiters(now)
+	}
+	return applied, l.serve(g)
 }
 
 // end is the machine's: it executes no more, whatever comes before the turn hears of it.
@@ -260,28 +274,30 @@ func (l *lane) askTick(g *group) {
 	g.h.post(event{kind: evDo, fn: func() { g.expectTick(raft.Time(d), at) }})
 }
 
-// take removes the snapshot that waits, or else the next entries, up to a bound, for the machine of this life.
-// false: the lane has stopped.
-func (l *lane) take() (install *raft.SnapshotMeta, entries []raft.Entry, life uint64, ok bool) {
+// take removes the snapshot that waits, or else the next entries, up to a bound, which x then holds. They are for the
+// machine of this life. false: the lane has stopped.
+func (l *lane) take(x *execution) (install *raft.SnapshotMeta, life uint64, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.stopped {
 		l.scheduled = false
-		return nil, nil, 0, false
+		return nil, 0, false
 	}
 	l.busy = true
 	if install := l.pending; install != nil {
 		l.pending = nil
-		return install, nil, l.life, true
+		return install, l.life, true
 	}
 	n, bytes := 0, 0
 	for l.mayTake(n) && (n == 0 || bytes+int(l.entries[n].Length) <= maxLaneBytes && n < maxLaneCommands) {
 		bytes += int(l.entries[n].Length)
 		n++
 	}
-	entries = l.entries[:n:n]
-	l.entries = l.entries[n:]
-	return nil, entries, l.life, true
+	x.taken = append(x.taken, l.entries[:n]...)
+	if l.entries = l.entries[n:]; len(l.entries) == 0 {
+		l.entries = nil
+	}
+	return nil, l.life, true
 }
 
 // wakeWaiters wakes those who wait for an index below or at applied.

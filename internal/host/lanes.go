@@ -24,6 +24,7 @@ const maxTold = 64
 // they bring, and one entry carries it (docs/decisions/0032-entries-wait-for-answers.md).
 func (l *lanes) work() {
 	w := l.env.NewWaiter()
+	var x execution
 	var told []event
 	answered := false
 	for {
@@ -32,7 +33,7 @@ func (l *lanes) work() {
 		case closed:
 			return
 		case g != nil:
-			e, some := g.lane.turn(g)
+			e, some := g.lane.turn(g, &x)
 			if answered = answered || some; e.kind != 0 {
 				told = append(told, e)
 			}

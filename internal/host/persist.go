@@ -29,6 +29,7 @@ func (g *group) save(rd *raft.Ready) {
 		for i := range rd.AfterSave {
 			g.send(&rd.AfterSave[i]) // nothing to wait for
 		}
+		g.h.memory.ReuseMessages(rd.AfterSave)
 		return
 	}
 	g.cache(rd.Save.Entries)
@@ -71,7 +72,8 @@ func (h *Host) persist() {
 		return
 	}
 	saves, savers := h.saves, h.savers
-	h.saves, h.savers = nil, nil
+	h.saves, h.savers = h.saves[:0], nil // the log copies saves; savers are its batches' until they are handled
+	defer clear(saves)
 	if h.failed != nil {
 		return
 	}
@@ -147,6 +149,7 @@ func (s *saver) saved() {
 	for i := range afterSave {
 		g.send(&afterSave[i])
 	}
+	g.h.memory.ReuseMessages(afterSave)
 	if through > 0 {
 		g.step(raft.Input{Kind: raft.InSaved, Seq: through})
 		g.trim()

@@ -262,8 +262,6 @@ func (g *group) remake(conf *raft.Configuration, first, least raft.Index) (*raft
 func (l *lane) clear() {
 	l.chain, l.last, l.lastSum = 0, raft.Identity{}, 0
 	l.deadline, l.wantsTick, l.ticked = 0, false, false
-	l.cmds, l.spans = nil, nil
-	l.results.Reset()
 	l.bytes.Store(0)
 	l.applied.Store(0)
 	l.base.Store(0)

@@ -140,7 +140,11 @@ func (h *Host) recoverGroup(state *wal.GroupState) (*group, error) {
 			"why", state.Why, "do", "this replica does not vote until it is repaired from the others")
 	}
 	g.lane.holds.Store(h.wal.Pressed()) // from the first mark on that is executed again
-	g.makeRaft(conf, base, state.Hard, state.Entries, applied, state.Commit, state.Condition != wal.Normal)
+	from := &base
+	if base.Index() == 0 {
+		from = nil
+	}
+	g.makeRaft(conf, from, state.Hard, state.Entries, applied, state.Commit, state.Condition != wal.Normal)
 	g.cache(state.Entries)
 	return g, nil
 }
@@ -255,7 +259,7 @@ func (h *Host) found1(id raft.GroupID, birth raft.Birth, c *raft.Configuration) 
 		h.setWhy(fmt.Sprintf("group %d has not begun here: %v", id, err))
 		return
 	}
-	g.makeRaft(c, raft.SnapshotMeta{}, hard, []raft.Entry{founding}, 0, 0, false)
+	g.makeRaft(c, nil, hard, []raft.Entry{founding}, 0, 0, false)
 	h.publishReplica(g)
 	h.post(event{kind: evAdd, g: g})
 }
@@ -352,7 +356,8 @@ func (g *group) findSelf(c *raft.Configuration) {
 	}
 }
 
-func (g *group) makeRaft(conf *raft.Configuration, base raft.SnapshotMeta, hard raft.HardState, entries []raft.Entry, applied, commit raft.Index, noVote bool) {
+// makeRaft makes the replica. Base is where its log begins; nil: at its founding entry.
+func (g *group) makeRaft(conf *raft.Configuration, base *raft.SnapshotMeta, hard raft.HardState, entries []raft.Entry, applied, commit raft.Index, noVote bool) {
 	o := &g.h.opts
 	g.r = raft.New(raft.Options{
 		Self: g.self, Group: g.id, Birth: g.birth, Hard: hard, Base: base, Entries: entries, Applied: applied, Commit: commit,
@@ -362,15 +367,19 @@ func (g *group) makeRaft(conf *raft.Configuration, base raft.SnapshotMeta, hard 
 		Campaign: len(conf.Voters) == 1 || hard.Term == 1 && g.self.Replica == 1, NoVote: noVote,
 		DecodeConfiguration: g.h.decodeConfiguration, EncodeConfiguration: encodeConfiguration, Check: o.Check, Memory: &g.h.memory,
 	})
-	g.saves.last = base.Identity.Index + raft.Index(len(entries))
+	var last raft.Identity
+	var sum raft.Digest
+	if base != nil {
+		last, sum = base.Identity, base.Sum
+	}
+	if n := len(entries); n > 0 {
+		last, sum = entries[n-1].Identity, entries[n-1].Sum
+	}
+	g.saves.last = last.Index
 	g.lane.watches.Store(g.h.overcome.has(replicaName{g.id, g.birth}))
 	g.lane.waitsAt = g.doubtful(entries, applied)
 	g.doubts = g.lane.waitsAt != 0
 	g.conf.Store(g.r.Configuration())
-	last, sum := base.Identity, base.Sum
-	if n := len(entries); n > 0 {
-		last, sum = entries[n-1].Identity, entries[n-1].Sum
-	}
 	c := g.r.Configuration()
 	defer g.h.observe(env.Event{
 		Kind: env.Configured, Group: uint64(g.id), Replica: uint64(g.self.Replica), Index: uint64(c.Index), Text: c.String(),

@@ -151,7 +151,7 @@ func (h *Host) enter(n replicaName, id raft.ReplicaID) error {
 	if err := h.whileFull(n.group, func() error { return h.note(n.joined(id)) }); err != nil {
 		return err
 	}
-	g.makeRaft(&conf, raft.SnapshotMeta{Configuration: conf}, hard, nil, 0, 0, false)
+	g.makeRaft(&conf, &raft.SnapshotMeta{Configuration: conf}, hard, nil, 0, 0, false)
 	h.log.Info("replica begins", "host", is.Host, "group", n.group, "replica", uint64(id))
 	h.publishReplica(g)
 	h.post(event{kind: evAdd, g: g})

@@ -20,7 +20,7 @@ func TestMarkCoversTheTableOfSessions(t *testing.T) {
 		t.Fatal(err)
 	}
 	settings := defaultSettings("counter")
-	l := &lane{machine: m}
+	l := &lane{machine: m, execution: &execution{}}
 	empty, _, _ := l.digest()
 	l.sessions.Begin(1, sessionLimits(&settings))
 	l.sessions.Decide(&session.Header{Kind: session.Register}, session.Place{Index: 1})
@@ -76,7 +76,7 @@ func TestBatchesDoNotChangeWhatSessionsDecide(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			l.machine, l.conf.Settings = m, defaultSettings("counter")
+			l.machine, l.conf.Settings, l.execution = m, defaultSettings("counter"), &execution{}
 			l.conf.Settings.MaxSessions, l.conf.Settings.MaxTokens, l.conf.Settings.MaxResultBytes = 2, 3, 112
 			for left := entries; len(left) > 0; {
 				n := min(1+rng.IntN(1+cut*4), len(left))
@@ -108,7 +108,7 @@ func TestCallsOfOneEntryGetTheirOwnResults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.lane.machine, g.lane.conf.Settings = m, defaultSettings("counter")
+	g.lane.machine, g.lane.conf.Settings, g.lane.execution = m, defaultSettings("counter"), &execution{}
 	entry := func(index raft.Index, commands ...wire.Command) (calls []*Call) {
 		var b wire.PayloadBuilder
 		for _, c := range commands {

@@ -32,10 +32,8 @@ type published struct {
 }
 
 func (g *group) publish() {
-	conf := g.r.Configuration()
-	if old := g.conf.Load(); old == nil || old.Index != conf.Index {
-		c := *conf
-		g.conf.Store(&c)
+	if conf := g.r.Configuration(); g.conf.Load() != conf {
+		g.conf.Store(conf)
 	}
 	p := &g.pub
 	p.mu.Lock()

@@ -212,7 +212,7 @@ func TestEndedCallIsNotForwarded(t *testing.T) {
 	if err := g.h.opts.fill(); err != nil {
 		t.Fatal(err)
 	}
-	g.makeRaft(conf, raft.SnapshotMeta{}, raft.HardState{Term: 2}, []raft.Entry{foundingEntry(1, 1, conf)}, 0, 0, false)
+	g.makeRaft(conf, nil, raft.HardState{Term: 2}, []raft.Entry{foundingEntry(1, 1, conf)}, 0, 0, false)
 	g.r.Step(raft.Input{Kind: raft.InMessage, Message: &raft.Message{
 		Type: raft.MsgHeartbeat, Group: 1, Birth: 1, Term: 2, From: 2, FromIncarnation: 12, To: 1, ToIncarnation: 11,
 	}})
@@ -232,7 +232,7 @@ func TestCallsThatANewLeaderLacksGoAnew(t *testing.T) {
 	g.intake.asked = true // no turn runs here
 	c := newCalls(3)
 	c[0].alone, c[2].alone = true, true
-	l := &lane{}
+	l := &lane{execution: &execution{}}
 	g.waiting.addForward(5, 1, c[:2])
 	l.answer(g, &span{entry: &raft.Entry{Identity: raft.Identity{Term: 6, Index: 10}}})
 	if !slices.Equal(g.intake.calls, c[:1]) || c[0].Done() {

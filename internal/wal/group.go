@@ -14,8 +14,9 @@ type group struct {
 	destroyed bool
 	hard      raft.HardState
 
-	base              raft.SnapshotMeta
-	baseConfiguration []byte // encoded
+	base              raft.Identity // of the last entry before the log; zero: it begins at 1
+	baseConfiguration []byte        // as of it, encoded
+	baseConfigured    raft.Index    // of the entry that brought that
 
 	first   raft.Index // of places[0]
 	places  []place
@@ -56,7 +57,7 @@ func (g *group) view() view {
 	if g.destroyed {
 		return view{}
 	}
-	return view{g.birth, g.base.Identity.Index, g.last.Index, g.lastSum}
+	return view{g.birth, g.base.Index, g.last.Index, g.lastSum}
 }
 
 // after returns the view once s is applied; ErrGap where it cannot be; a panic where the caller
@@ -114,7 +115,7 @@ func checkEntries(s *GroupSave) {
 // rebase moves the log's beginning behind meta; drop is told every place that ends to be live.
 func (g *group) rebase(meta *raft.SnapshotMeta, replaces bool, encoded []byte, drop func(place)) {
 	index := meta.Index()
-	if !replaces && index <= g.base.Index() {
+	if !replaces && index <= g.base.Index {
 		return
 	}
 	if replaces || index >= g.last.Index {
@@ -122,7 +123,7 @@ func (g *group) rebase(meta *raft.SnapshotMeta, replaces bool, encoded []byte, d
 		g.first = index + 1
 		g.last, g.lastSum = meta.Identity, meta.Identity.Digest()
 	}
-	g.base, g.baseConfiguration = *meta, encoded
+	g.base, g.baseConfiguration, g.baseConfigured = meta.Identity, encoded, meta.Configuration.Index
 	for g.first <= index {
 		drop(g.places[0])
 		g.places = g.places[1:]
@@ -177,7 +178,7 @@ func (g *group) place(index raft.Index) (place, bool) {
 
 // appendFloor appends the record of the group's commit floor, where it says more than the base.
 func (g *group) appendFloor(dst []byte) []byte {
-	if g.destroyed || g.floor <= g.base.Index() {
+	if g.destroyed || g.floor <= g.base.Index {
 		return dst
 	}
 	return wire.AppendFloorRecord(dst, g.id, g.birth, g.floor)
@@ -191,7 +192,7 @@ func headOf(g *group) wire.GroupHead {
 	}
 	h.Condition, h.Since, h.Why = uint8(g.condition), g.since, g.why
 	h.Hard, h.Last = g.hard, g.last
-	h.Base, h.BaseConfiguration, h.BaseIndex = g.base.Identity, g.baseConfiguration, g.base.Configuration.Index
+	h.Base, h.BaseConfiguration, h.BaseIndex = g.base, g.baseConfiguration, g.baseConfigured
 	if n := len(g.configs); n > 0 {
 		h.NewestIndex, h.Newest = g.configs[n-1].index, g.configs[n-1].payload
 	}

@@ -108,9 +108,16 @@ type request struct {
 // call Append.
 func (l *Log) Append(saves []GroupSave, done func(err error)) {
 	r := &request{saves: append([]GroupSave(nil), saves...), done: done}
+	count := 0
+	for i := range saves {
+		count += len(saves[i].Save.Entries)
+	}
+	entries := make([]raft.Entry, 0, count)
 	for i := range r.saves {
 		s := &r.saves[i]
-		s.Save.Entries = append([]raft.Entry(nil), s.Save.Entries...)
+		from := len(entries)
+		entries = append(entries, s.Save.Entries...)
+		s.Save.Entries = entries[from:len(entries):len(entries)]
 		r.two = r.two || s.Save.TwoBatch && !s.Destroy
 		if !s.Destroy {
 			r.claim = max(r.claim, claimOf(s.Save.Entries))

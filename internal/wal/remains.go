@@ -48,8 +48,8 @@ func (r *remains) add(l *Log, s *segment, g *group) bool {
 		whole = whole && p.segment == s.id
 	}
 	switch {
-	case whole && g.base.Index() > 0:
-		r.records = wire.AppendBaseRecord(r.records, g.id, g.birth, true, &g.base.Identity, g.base.Configuration.Index, g.baseConfiguration)
+	case whole && g.base.Index > 0:
+		r.records = wire.AppendBaseRecord(r.records, g.id, g.birth, true, &g.base, g.baseConfigured, g.baseConfiguration)
 	case whole:
 		r.records = wire.AppendDestroyRecord(r.records, g.id, g.birth)
 		r.records = wire.AppendHardStateRecord(r.records, g.id, g.birth, g.hard)

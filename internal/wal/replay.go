@@ -275,11 +275,10 @@ func (g *replayed) setBase(out *group, st *GroupState) error {
 		return fmt.Errorf("configuration of the base at index %d: %w", id.Index, err)
 	}
 	c.Index = g.base.ConfigurationIndex
-	out.base = raft.SnapshotMeta{Identity: id, Sum: id.Digest(), Configuration: c}
-	out.baseConfiguration = g.base.Configuration
+	out.base, out.baseConfiguration, out.baseConfigured = id, g.base.Configuration, c.Index
 	out.first = id.Index + 1
-	out.last, out.lastSum = id, out.base.Sum
-	st.BaseIdentity, st.BaseSum, st.BaseConfiguration = id, out.base.Sum, c
+	out.last, out.lastSum = id, id.Digest()
+	st.BaseIdentity, st.BaseSum, st.BaseConfiguration = id, out.lastSum, c
 	return nil
 }
 

@@ -264,7 +264,7 @@ func (l *Log) encodeSave(g *group, s *raft.Save) {
 		e := &s.Entries[i]
 		g.add(e, l.putEntry(wire.RecordEntry, &e.Identity, e.Data))
 	}
-	if c := min(s.Commit, g.last.Index); c > max(g.floor, g.base.Index()) {
+	if c := min(s.Commit, g.last.Index); c > max(g.floor, g.base.Index) {
 		g.floor = c
 		l.scratch = g.appendFloor(l.scratch[:0])
 		l.batch.Write(l.scratch)
