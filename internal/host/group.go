@@ -27,8 +27,8 @@ type group struct {
 	lost     error        // found at recovery: it is stopped as soon as it is added
 	began    raft.Mark    // the state that it was restored to, of an agreed snapshot; zero: none
 
-	deadline time.Duration // in h.deadlines, at place-1
-	place    int
+	deadline time.Duration // that h.deadlines waits for; 0: none
+	place    int           // of its slot there, plus one; 0: it has none
 	raftAt   time.Duration // when raft wants the clock
 	sweepAt  time.Duration // when calls may expire; 0: none wait
 	tickAt   time.Duration // when the machine's deadline may come; 0: none
@@ -252,6 +252,7 @@ func (h *Host) handlePackets(from raft.HostID, packets []wire.Packet) {
 				g.endFor(errRemoved)
 			} else if g.birth == p.Raft.Birth {
 				g.receive(from, p.Raft)
+				h.obeyMany()
 			}
 		case p.Forward != nil:
 			if g := h.groups[p.Forward.Group]; g != nil && g.birth == p.Forward.Birth {

@@ -205,7 +205,7 @@ func (h *Host) handleTimer() {
 	h.checkDisk(now)
 	h.ringPairs(now)
 	h.checkPressure(now)
-	for {
+	for len(h.touched) < maxTouched {
 		g := h.deadlines.due(now)
 		if g == nil {
 			return
@@ -234,6 +234,7 @@ func (h *Host) handleTimer() {
 		g.askLonely(now)
 		g.step(raft.Input{Kind: raft.InClock})
 	}
+	h.post(event{kind: evTimer}) // for those that are due, too
 }
 
 // checkDisk tells leaders that the log's writes stall: leadership is tied to the ability to commit (H17).
@@ -262,9 +263,26 @@ func (h *Host) handleClose() {
 	}
 }
 
-// flush does what the touched groups ask for: sends at once what may leave before the save, and
-// hands one batch for all of them to the log.
+// flush ends a turn: it does what the touched groups ask for, and hands one batch for all of them to the log.
 func (h *Host) flush() {
+	h.obey()
+	h.persist()
+	h.arm()
+}
+
+// maxTouched is for how many groups at most a turn lets inputs gather before it does what they ask for: with
+// thousands, a group would have left the processor's caches by then.
+const maxTouched = 32
+
+// obeyMany is obey once that many groups are touched.
+func (h *Host) obeyMany() {
+	if len(h.touched) >= maxTouched {
+		h.obey()
+	}
+}
+
+// obey does what the touched groups ask for: it sends at once what may leave before the save.
+func (h *Host) obey() {
 	for i := 0; i < len(h.touched); i++ { // grows while it runs
 		g := h.touched[i]
 		g.touched = false
@@ -273,8 +291,6 @@ func (h *Host) flush() {
 	}
 	clear(h.touched)
 	h.touched = h.touched[:0]
-	h.persist()
-	h.arm()
 }
 
 // arm sets the timer to the earliest deadline.

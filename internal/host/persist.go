@@ -125,6 +125,7 @@ func (h *Host) handleSaved(b *batch, err error) {
 		for i := range b.savers {
 			b.savers[i].g.linger.saved = now
 			b.savers[i].saved()
+			h.obeyMany()
 		}
 	case errors.Is(err, wal.ErrFull), errors.Is(err, wal.ErrGap): // a gap: what is before it waits for space
 		for i := range b.savers {
