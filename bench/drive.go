@@ -153,13 +153,14 @@ func drive(l load) (point, error) {
 	}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	flushes, machine, cpu, began := diskFlushes(), machineCPU(), l.cpu(), time.Now()
+	flushes, machine, cpu, collector, began := diskFlushes(), machineCPU(), l.cpu(), collectorCPU(), time.Now()
 	c.errors.Store(0)
 	c.measuring.Store(true)
 	time.Sleep(l.duration)
 	c.measuring.Store(false)
 	elapsed := time.Since(began)
 	cpu = l.cpu() - cpu
+	collector = collectorCPU() - collector
 	machine = machineCPU() - machine
 	flushes = diskFlushes() - flushes
 	runtime.ReadMemStats(&after)
@@ -178,6 +179,7 @@ func drive(l load) (point, error) {
 	p.add("allocs/op", float64(after.Mallocs-before.Mallocs)/n)
 	p.add("bytes/op", float64(after.TotalAlloc-before.TotalAlloc)/n)
 	p.add("flushes/op", float64(flushes)/n)
+	p.add("GC % of CPU", float64(collector)/float64(max(cpu, 1))*100)
 	p.add("errors", float64(failed))
 	return p, nil
 }

@@ -87,6 +87,7 @@ func parse(row string, args []string) (*settings, error) {
 	f.IntVar(&s.rounds, "rounds", d.rounds, "points of each peer")
 	f.IntVar(&s.Clients, "clients", d.Clients, "operations outstanding")
 	f.IntVar(&s.Groups, "groups", d.Groups, "groups that puts go to at random, or that are idle. 0 in the row idle: servers instead of replicas")
+	f.IntVar(&s.Crowd, "crowd", 0, "in the row of groups, so many more clients that all put to group 1 and are not measured: what is left to the others")
 	f.IntVar(&s.Writes, "writes", 0, "of a hundred operations of the row of reads")
 	f.BoolVar(&s.Pipelined, "pipelined", false, "64 clients share what is outstanding; the row of writes alone")
 	f.IntVar(&s.Size, "size", d.Size, "bytes of a put, key included")
@@ -107,8 +108,8 @@ func parse(row string, args []string) (*settings, error) {
 	if err := f.Parse(args); err != nil {
 		return nil, err
 	}
-	if s.Writes < 0 || s.Writes > 100 || s.Clients < 0 || s.Groups < 0 || s.Pipelined && row != "write" {
-		return nil, errors.New("wrong flags: -writes is between 0 and 100, -clients and -groups are not negative, -pipelined is for the row write")
+	if s.Writes < 0 || s.Writes > 100 || s.Clients < 0 || s.Groups < 0 || s.Crowd < 0 || s.Crowd > 0 && row != "groups" || s.Pipelined && row != "write" {
+		return nil, errors.New("wrong flags: -writes is between 0 and 100, -clients, -groups and -crowd are not negative, -pipelined is for the row write, -crowd for the row groups")
 	}
 	if (s.Heartbeat > 0) != (s.Election > 0) || s.Election < 4*s.Heartbeat {
 		return nil, errors.New("wrong flags: -heartbeat and -election stand together, and an election takes four heartbeats or more")

@@ -35,6 +35,9 @@ func (s *settings) name() string {
 	case "read":
 		return fmt.Sprintf("read, %d clients, %d B, %d%% writes", s.Clients, s.Size, s.Writes)
 	case "groups":
+		if s.Crowd > 0 {
+			return fmt.Sprintf("%d groups, %d clients, %d B, beside %d of one group", s.Groups, s.Clients, s.Size, s.Crowd)
+		}
 		return fmt.Sprintf("%d groups, %d clients, %d B", s.Groups, s.Clients, s.Size)
 	case "snapshot":
 		return fmt.Sprintf("snapshot of %d MiB, %d clients, %d B", s.State>>20, s.Clients, s.Size)

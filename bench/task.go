@@ -17,6 +17,7 @@ type task struct {
 	Size                int // of a command, in bytes
 	Writes              int // of a hundred operations of the row of reads
 	Groups              int
+	Crowd               int // clients beside, who are not measured and all put to group 1
 	Pipelined           bool
 	Warm                time.Duration
 	Duration            time.Duration
@@ -104,6 +105,10 @@ func inProcess(t task) (point, error) {
 		}
 	case t.Do == "groups":
 		l.groups, l.hot = t.Groups, uint64(max(keys/t.Groups, 8))
+		if t.Crowd > 0 {
+			crowd := start(&load{on: three, clients: t.Crowd, size: t.Size})
+			defer crowd.stop()
+		}
 	case t.Pipelined:
 		w, err := three.start(1, putCommand(1, 1, t.Size))
 		if err != nil {
