@@ -182,7 +182,7 @@ func (r *Replica) checkReads() {
 
 // checkReady: nothing leaves before what it says is durable.
 func (r *Replica) checkReady() {
-	rd := &r.ready
+	rd := r.ready
 	for i := range rd.Messages {
 		m := &rd.Messages[i]
 		switch {

@@ -6,6 +6,7 @@ package raft
 type Memory struct {
 	events   [][]Event
 	messages [][]Message
+	readies  []*Ready // empty
 }
 
 // Most of what is kept: of larger bursts the memory goes back.
@@ -32,6 +33,13 @@ func keep[T any](kept [][]T, used []T, most int) [][]T {
 	}
 	clear(used)
 	return append(kept, used[:0])
+}
+
+func keepOne[T any](kept []T, used T) []T {
+	if len(kept) >= keptReadies {
+		return kept
+	}
+	return append(kept, used)
 }
 
 // fromKept is the memory that a slice begins with.

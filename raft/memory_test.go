@@ -5,10 +5,10 @@ import "testing"
 // What a Ready holds stays its caller's until that gives it back, and no longer.
 func TestMemoryOfAReadyIsSharedOnceItIsGivenBack(t *testing.T) {
 	var m Memory
-	a, b := &Replica{memory: &m}, &Replica{memory: &m}
+	a, b := &Replica{memory: &m, ready: new(Ready)}, &Replica{memory: &m, ready: new(Ready)}
 	a.event(Event{Text: "a"})
-	was := a.ready
-	a.ready = Ready{}
+	was := *a.ready
+	*a.ready = Ready{}
 	b.event(Event{Text: "b"})
 	if was.Events[0].Text != "a" {
 		t.Error("an event was overwritten before it was given back")

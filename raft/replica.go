@@ -82,7 +82,7 @@ type Replica struct {
 	asked   Instant     // the deadline last told to the host
 	scratch [2][]uint64 // memory for majorities
 	former  former      // what the last check of the whole state saw
-	ready   Ready       // what has gathered for the next Ready
+	ready   *Ready      // what has gathered for the next Ready; nil: nothing since the last
 	memory  *Memory     // o.Memory, once the caller steps
 }
 
@@ -95,6 +95,7 @@ func New(o Options) *Replica {
 		rand:    random(o.Seed ^ uint64(o.Self.Replica)*0x9e3779b97f4a7c15),
 		hard:    o.Hard,
 		durable: o.Hard,
+		ready:   new(Ready),
 	}
 	r.o.Base, r.o.Entries = nil, nil // they are the log's
 	base, baseSum, first := Identity{}, Digest(0), &unfounded
@@ -174,6 +175,7 @@ func (r *Replica) Step(in Input) {
 	r.now = max(r.now, in.Now)
 	r.wall = in.Wall
 	r.memory = r.o.Memory
+	r.open()
 	if !r.started {
 		r.start()
 	}
@@ -271,9 +273,8 @@ func (r *Replica) ring() {
 
 // Pending says whether Ready has anything that the host does not know yet.
 func (r *Replica) Pending() bool {
-	rd := &r.ready
-	if rd.GivenUp > 0 || len(rd.Messages)+len(rd.AfterSave)+len(rd.Proposed)+len(rd.Reads)+len(rd.Events)+len(rd.NeedSnapshot) > 0 ||
-		rd.Install != nil || rd.Agreed != nil || rd.Diverged != nil || rd.Failed != nil {
+	if rd := r.ready; rd != nil && (rd.GivenUp > 0 || len(rd.Messages)+len(rd.AfterSave)+len(rd.Proposed)+len(rd.Reads)+len(rd.Events)+len(rd.NeedSnapshot) > 0 ||
+		rd.Install != nil || rd.Agreed != nil || rd.Diverged != nil || rd.Failed != nil) {
 		return true
 	}
 	if r.failed != nil {
@@ -291,6 +292,7 @@ func (r *Replica) Pending() bool {
 
 // Ready returns everything asked for since the last one, and forgets it.
 func (r *Replica) Ready() Ready {
+	r.open()
 	if r.failed == nil {
 		r.flushReads()
 		r.flushFollowers()
@@ -301,11 +303,27 @@ func (r *Replica) Ready() Ready {
 			r.checkReady()
 		}
 	}
-	rd := r.ready
-	r.ready = Ready{}
+	rd := *r.ready
+	*r.ready = Ready{}
+	if r.memory != nil {
+		r.memory.readies = keepOne(r.memory.readies, r.ready)
+		r.ready = nil
+	}
 	rd.Deadline = r.deadline()
 	r.asked = rd.Deadline
 	return rd
+}
+
+// open makes room for what gathers until the next Ready.
+func (r *Replica) open() {
+	switch {
+	case r.ready != nil:
+	case r.memory != nil && len(r.memory.readies) > 0:
+		last := len(r.memory.readies) - 1
+		r.ready, r.memory.readies = r.memory.readies[last], r.memory.readies[:last]
+	default:
+		r.ready = new(Ready)
+	}
 }
 
 // deadline is the earliest moment at which the time alone changes something.

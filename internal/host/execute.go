@@ -255,13 +255,19 @@ func (l *lane) link(s *span) {
 	}
 }
 
+// configure takes up the configuration of an entry: mostly that in force, which is of the committed entry there if
+// it is of one with its index.
 func (l *lane) configure(g *group, e *raft.Entry) error {
-	conf, err := wire.DecodeConfiguration(e.Data)
-	if err != nil {
-		return fmt.Errorf("decode configuration %d: %w", e.Index, err)
+	conf := g.conf.Load()
+	if conf == nil || conf.Index != e.Index {
+		c, err := wire.DecodeConfiguration(e.Data)
+		if err != nil {
+			return fmt.Errorf("decode configuration %d: %w", e.Index, err)
+		}
+		c.Index = e.Index
+		conf = &c
 	}
-	conf.Index = e.Index
 	l.conf = conf
-	g.lookAt(&conf)
+	g.lookAt(conf)
 	return nil
 }

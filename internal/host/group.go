@@ -19,6 +19,8 @@ type group struct {
 
 	r        *raft.Replica
 	touched  bool
+	held     bool         // a queued call may be held back for those after it
+	doubts   bool         // the machine waits at a command of which it is not known yet whether it is passed over
 	ended    atomic.Bool  // for good: its data go
 	heirless atomic.Bool  // its host stops, and nobody takes over from it
 	work     atomic.Int32 // tasks that touch its files
@@ -35,7 +37,6 @@ type group struct {
 
 	intake    intake
 	queued    []*Call // accepted; neither appended nor forwarded yet
-	held      bool    // one of them may be held back for those after it
 	arrivals  uint64  // calls so far
 	inbound   []inbound
 	proposing []proposing // given to raft in this turn, by Ref-1
@@ -69,7 +70,6 @@ type group struct {
 	rebuild   rebuild
 	skips     []place    // commands that are passed over, as far as is committed here
 	skipsOf   raft.Index // the configuration that they were last read of
-	doubts    bool       // the machine waits at a command of which it is not known yet whether it is passed over
 	pub       published
 	conf      atomic.Pointer[raft.Configuration] // in force
 }

@@ -40,19 +40,19 @@ type lane struct {
 
 	machine   machine.StateMachine
 	sessions  session.Table
-	conf      raft.Configuration // as of applied
-	chain     raft.Digest        // over all results, and the table of sessions
+	conf      *raft.Configuration // as of applied; nobody ever writes to it
+	chain     raft.Digest         // over all results, and the table of sessions
 	secret    [2]uint64
 	last      raft.Identity // of the entry at applied
 	lastSum   raft.Digest
 	deadline  machine.Time // that the turn was told, if wantsTick
 	wantsTick bool
 	ticked    bool                    // a Tick was executed since
+	unshown   bool                    // the machine has changed since it was last shown to the host
 	wantPin   atomic.Bool             // a snapshot waits for the next mark
 	holds     atomic.Bool             // the log presses: the view of the newest mark is kept
 	singly    atomic.Bool             // the machine is given one command at a time: a batch of it failed
 	skips     atomic.Pointer[[]place] // commands that are passed over; nil: none
-	unshown   bool                    // the machine has changed since it was last shown to the host
 	base      atomic.Uint64           // index of the state that the machine was made of
 	watches   atomic.Bool             // machines here failed at commands of this group: Host.overcome
 }

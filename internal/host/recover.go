@@ -300,7 +300,7 @@ func (h *Host) whileFull(id raft.GroupID, try func() error) error {
 
 // makeMachine makes an empty machine of the configured kind.
 func (g *group) makeMachine(c *raft.Configuration) error {
-	g.lane.conf, g.lane.sessions = *c, session.Table{}
+	g.lane.conf, g.lane.sessions = c, session.Table{}
 	secret := g.h.identity.is.Mint.Cluster
 	for i, b := range secret {
 		g.lane.secret[i/8] = g.lane.secret[i/8]<<8 | uint64(b)

@@ -76,7 +76,7 @@ func TestBatchesDoNotChangeWhatSessionsDecide(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			l.machine, l.conf.Settings, l.execution = m, defaultSettings("counter"), &execution{}
+			l.machine, l.conf, l.execution = m, &raft.Configuration{Settings: defaultSettings("counter")}, &execution{}
 			l.conf.Settings.MaxSessions, l.conf.Settings.MaxTokens, l.conf.Settings.MaxResultBytes = 2, 3, 112
 			for left := entries; len(left) > 0; {
 				n := min(1+rng.IntN(1+cut*4), len(left))
@@ -108,7 +108,7 @@ func TestCallsOfOneEntryGetTheirOwnResults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.lane.machine, g.lane.conf.Settings, g.lane.execution = m, defaultSettings("counter"), &execution{}
+	g.lane.machine, g.lane.conf, g.lane.execution = m, &raft.Configuration{Settings: defaultSettings("counter")}, &execution{}
 	entry := func(index raft.Index, commands ...wire.Command) (calls []*Call) {
 		var b wire.PayloadBuilder
 		for _, c := range commands {

@@ -102,7 +102,7 @@ func (l *lane) mark(g *group, e *raft.Entry) {
 	}
 	header := snapshot.Header{
 		Cluster: g.h.identity.is.Mint.Cluster, Epoch: g.h.identity.is.Epoch,
-		Meta:  raft.SnapshotMeta{Identity: e.Identity, Sum: e.Sum, Configuration: l.conf},
+		Meta:  raft.SnapshotMeta{Identity: e.Identity, Sum: e.Sum, Configuration: *l.conf},
 		Chain: l.chain, MachineDigest: raft.Digest(md), HasMachineDigest: has, FeatureLevel: l.conf.Settings.FeatureLevel,
 		Machine: l.conf.Settings.Machine, MachineVersion: l.conf.Settings.Version, Time: e.Time,
 	}
@@ -387,7 +387,7 @@ func (l *lane) restore(g *group, meta *raft.SnapshotMeta) error {
 	if err := l.loadSnapshot(g, meta.Identity.Index); err != nil {
 		return err
 	}
-	g.lookAt(&l.conf)
+	g.lookAt(l.conf)
 	failAll(g.waiting.takeSkipped(meta.Identity.Term, meta.Identity.Index), unknown(ErrSkipped))
 	g.h.observe(env.Event{
 		Kind: env.SnapshotInstalled, Group: uint64(g.id), Replica: uint64(g.self.Replica), Index: uint64(meta.Identity.Index), Digest: uint64(l.chain),
@@ -425,7 +425,8 @@ func (l *lane) loadSnapshot(g *group, index raft.Index) error {
 	if md, has := l.machine.Digest(); has != h.HasMachineDigest || has && raft.Digest(md) != h.MachineDigest {
 		return fmt.Errorf("restore snapshot %d of group %d: state has digest %v, expected %v", index, g.id, raft.Digest(md), h.MachineDigest)
 	}
-	l.chain, l.conf, l.sessions = h.Chain, h.Meta.Configuration, sessions
+	conf := h.Meta.Configuration // alone: the rest of the header does not stay
+	l.chain, l.conf, l.sessions = h.Chain, &conf, sessions
 	l.last, l.lastSum = h.Meta.Identity, h.Meta.Sum
 	l.time.Store(int64(l.last.Time))
 	l.open.Store(int64(l.sessions.Len()))

@@ -67,7 +67,7 @@ func pinnedAt(t *testing.T, marked raft.Index) (header snapshot.Header) {
 		conf := func(next raft.ReplicaID) *raft.Configuration {
 			return &raft.Configuration{NextReplica: next, Settings: defaultSettings("counter")}
 		}
-		g.lane.machine, g.lane.conf, g.lane.execution = m, *conf(1), &execution{}
+		g.lane.machine, g.lane.conf, g.lane.execution = m, conf(1), &execution{}
 		newest := *conf(3)
 		newest.Index = 99 // appended, and not committed
 		g.conf.Store(&newest)
