@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -20,15 +21,17 @@ func (c *island) hasOf(i int) (names []string) {
 			names = append(names, name)
 		}
 	}
-	for _, name := range c.w.Disk(i).Names("data/machines") {
-		if strings.HasPrefix(name, "1-") {
-			names = append(names, name)
+	for _, dir := range []string{"data/machines", "data/quarantine"} {
+		for _, name := range c.w.Disk(i).Names(dir) {
+			if strings.HasPrefix(name, "1-") {
+				names = append(names, name)
+			}
 		}
 	}
 	return names
 }
 
-// furnish makes a snapshot of group 1 on each host, and files of its machine.
+// furnish makes a snapshot of group 1 on each host, files of its machine, and of commands at which that failed.
 func (c *island) furnish() {
 	for i := range c.hosts {
 		_ = c.call(i, time.Minute, func(ctx context.Context, h *lockstep.Host) error {
@@ -37,15 +40,19 @@ func (c *island) furnish() {
 			}
 			files := c.w.Host(i).FS()
 			birth := strings.Split(c.hasOf(i)[0], "-")[2]
-			dir := "data/machines/1-" + birth
-			if err := files.MkdirAll(dir); err != nil {
-				return err
+			for _, name := range []string{"data/machines/1-" + birth + "/state", "data/quarantine/1-7.0-" + birth + ".bin", "data/quarantine/1-7.0-" + birth + ".executed"} {
+				if err := files.MkdirAll(path.Dir(name)); err != nil {
+					return err
+				}
+				f, err := files.Open(name, env.Write|env.Create)
+				if err != nil {
+					return err
+				}
+				if err := f.Close(); err != nil {
+					return err
+				}
 			}
-			f, err := files.Open(dir+"/state", env.Write|env.Create)
-			if err != nil {
-				return err
-			}
-			return f.Close()
+			return nil
 		})
 	}
 }

@@ -142,7 +142,16 @@ func (h *Host) sweepGone(n replicaName) {
 	if left {
 		h.entering[n.group] = true
 	}
+	g := h.replicas[n.group]
+	stray := h.directory.gone[n] && !dormant && why == "" && (g == nil || g.birth != n.birth)
 	h.mu.Unlock()
+	if stray && h.overcome.has(n) {
+		h.tasks.run("end", func() { // the replica that left them was taken out of the group before
+			if err := h.removeDumps(n); err != nil && !h.closed.Load() {
+				h.log.Warn("destroyed group's commands stay", "host", h.ID(), "group", n.group, "err", err, "do", "see the disk; they go at the next start")
+			}
+		})
+	}
 	if !left {
 		return
 	}

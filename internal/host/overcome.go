@@ -84,6 +84,48 @@ func (o *overcome) add(n replicaName, at place) {
 	o.dumps[n][at] = true
 }
 
+// removeDumps removes what is there of a group that was destroyed: notes first, so that what an interrupted end leaves is
+// known to be there at the next start.
+func (h *Host) removeDumps(n replicaName) error {
+	files, err := h.env.FS().ReadDir(h.quarantineDir())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("list the group's dumps: %w", err)
+	}
+	removed := false
+	for _, suffix := range []string{executedSuffix, dumpSuffix} {
+		for _, f := range files {
+			name, is := strings.CutSuffix(f.Name, suffix)
+			if of, _, ok := placeOfDump(name + dumpSuffix); !is || !ok || of != n {
+				continue
+			}
+			if err := h.env.FS().Remove(h.quarantineDir() + "/" + f.Name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return fmt.Errorf("remove the group's dumps: %w", err)
+			}
+			removed = true
+			h.overcome.forget(f.Name)
+		}
+	}
+	if !removed {
+		return nil
+	}
+	if err := h.env.FS().SyncDir(h.quarantineDir()); err != nil {
+		return fmt.Errorf("remove the group's dumps: %w", err)
+	}
+	h.overcome.mu.Lock()
+	defer h.overcome.mu.Unlock()
+	delete(h.overcome.dumps, n)
+	return nil
+}
+
+func (o *overcome) forget(note string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.executed, note)
+}
+
 // has says whether a machine of this host failed at any command of the group.
 func (o *overcome) has(n replicaName) bool {
 	o.mu.Lock()

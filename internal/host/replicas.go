@@ -280,6 +280,11 @@ func (h *Host) discard(n replicaName) error {
 	if err := h.env.FS().SyncDir(h.machinesDir()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove the machine's directory: %w", err)
 	}
+	if _, ended := h.joined(n); ended == everyReplica {
+		if err := h.removeDumps(n); err != nil {
+			return err
+		}
+	}
 	if err := h.saveNow(wal.GroupSave{Group: n.group, Birth: n.birth, Destroy: true}); err != nil {
 		return err
 	}
