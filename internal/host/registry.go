@@ -56,8 +56,15 @@ type hostNote struct {
 	Text string
 }
 
-// registryCommand has exactly one of its fields.
+// commandVersion is of what commands do, the highest that this build knows. A change of that is the next one, and is
+// proposed only where the feature level of group 0 says that all hosts know it.
+const commandVersion = 0
+
+var errCommandVersion = errors.New("command of the registry is of a version that this build does not know: start a newer one")
+
+// registryCommand has exactly one of its fields, beside the version.
 type registryCommand struct {
+	Version uint32          `json:",omitempty"` // of what it does
 	Create  *groupRecord    `json:",omitempty"` // without Birth: it is drawn when the command runs
 	Note    *hostNote       `json:",omitempty"`
 	Issue   *issueCommand   `json:",omitempty"`
@@ -93,6 +100,8 @@ var registryKind = &machine.Typed[registry, registryCommand, registryReply, regi
 
 func applyRegistry(s *registry, c registryCommand, at *machine.Command) (registryReply, error) {
 	switch {
+	case c.Version > commandVersion: // what a build guessed would differ from what the others know
+		return registryReply{}, fmt.Errorf("%w: version %d, above %d", errCommandVersion, c.Version, commandVersion)
 	case c.Create != nil:
 		return s.create(c.Create, at)
 	case c.Note != nil:
