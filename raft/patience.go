@@ -22,24 +22,28 @@ type patience struct {
 	rested  Instant // for how long the replica has been quiet, in all
 }
 
-// peak is the longest of what was measured in one to two windows of time.
+// peak is the longest of what was measured in one to two windows of time, of each two in a row the shorter: a replica
+// that stood still, or was cut off for a moment, makes one of them long, and that is no reason to miss the next leader
+// later. Where links or disks are slow all are.
 type peak struct {
 	latest, former int64
 	since          Instant // the window of latest began
+	before         int64   // measured last
 }
 
 func (p *peak) roll(now Instant, window int64) {
 	switch passed := int64(now - p.since); {
 	case passed >= 2*window:
-		*p = peak{since: now}
+		p.latest, p.former, p.since = 0, 0, now
 	case passed >= window:
-		*p = peak{former: p.latest, since: now}
+		p.latest, p.former, p.since = 0, p.latest, now
 	}
 }
 
 func (p *peak) add(now Instant, took, window int64) {
 	p.roll(now, window)
-	p.latest = max(p.latest, took)
+	p.latest = max(p.latest, min(took, p.before))
+	p.before = took
 }
 
 func (p peak) longest(now Instant, window int64) int64 {

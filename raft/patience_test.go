@@ -199,15 +199,30 @@ func TestPeakForgets(t *testing.T) {
 	const window = 100
 	var p peak
 	p.add(1000, 7, window)
+	p.add(1000, 8, window)
 	for at, want := range map[Instant]int64{1000: 7, 1099: 7, 1150: 7, 1199: 7, 1200: 0, 5000: 0} {
 		if got := p.longest(at, window); got != want {
 			t.Errorf("at %d the longest is %d, want %d", at, got, want)
 		}
 	}
 	p.add(1110, 3, window)
+	p.add(1115, 3, window)
 	p.add(1220, 2, window)
 	if got := p.longest(1220, window); got != 3 {
 		t.Errorf("the longest of two windows is %d, want 3", got)
+	}
+}
+
+// What is long once, between others that are short, or first, was an outage: it counts for nothing. Twice in a row it is
+// how it is.
+func TestLongOnceIsNotLong(t *testing.T) {
+	const window = 100
+	var p peak
+	for i, c := range []struct{ took, want int64 }{{90, 0}, {3, 3}, {2, 3}, {80, 3}, {4, 4}, {70, 4}, {60, 60}, {2, 60}} {
+		p.add(Instant(1000+i), c.took, window)
+		if got := p.longest(Instant(1000+i), window); got != c.want {
+			t.Errorf("after %d, number %d, the longest is %d, want %d", c.took, i, got, c.want)
+		}
 	}
 }
 
@@ -217,11 +232,13 @@ func TestSavesThatStoodStillAreNotMeasured(t *testing.T) {
 		s := newSlow(1, 8*testElection)
 		s.run(4_000_000_000)
 		h := s.leader()
-		s.step(h, Input{Kind: InPropose, Proposal: Proposal{Kind: KindEmpty, Payload: emptyPayload}})
-		s.now += testElection
-		s.step(h, Input{Kind: kind})
-		for len(h.queue) > 0 {
-			s.world.sync(h, true)
+		for range 2 { // one alone tells nothing
+			s.step(h, Input{Kind: InPropose, Proposal: Proposal{Kind: KindEmpty, Payload: emptyPayload}})
+			s.now += testElection
+			s.step(h, Input{Kind: kind})
+			for len(h.queue) > 0 {
+				s.world.sync(h, true)
+			}
 		}
 		if got := h.r.patience.syncs.longest(s.now, h.r.window()); (got >= testElection) != (name == "slow") {
 			t.Errorf("after a save that was %s for %d the longest sync is %d", name, testElection, got)

@@ -570,7 +570,7 @@ var oneSeed = flag.Uint64("seed", 0, "the only seed to simulate")
 
 // TestSimulationKeepsThesisProperties throws dice over the whole algorithm. One seed: -seed n.
 func TestSimulationKeepsThesisProperties(t *testing.T) {
-	seeds, steps := uint64(200), 4000
+	seeds, steps := uint64(400), 4000
 	if testing.Short() {
 		seeds = 40
 	}
