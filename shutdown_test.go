@@ -69,6 +69,34 @@ func TestShutdownHandsOverFirst(t *testing.T) {
 	}
 }
 
+// A host that stops stays until another leads, and asks another heir where one does not answer: where one of three stands
+// still for a moment, its vote is missing, or its campaign.
+func TestHostThatStopsWaitsForNoneThatStandsStill(t *testing.T) {
+	for seed := range seedsOf(20, 4) {
+		inWorld(t, 240+seed, 3, time.Minute, func(c *island) {
+			if !c.began() {
+				return
+			}
+			lead := c.leader(1)
+			slow := (lead + 1 + int(seed)%2) % 3
+			l := c.load(3 - lead - slow)
+			c.w.Sleep(500 * time.Millisecond)
+			c.w.Pause(slow)
+			c.w.Sleep(time.Duration(seed/2) * 3 * time.Millisecond) // it may seem to be the best heir, and be asked
+			leader, all := c.shutdown(lead)
+			if leader > 150*time.Millisecond || all > 250*time.Millisecond {
+				t.Errorf("seed %d: another host leads after %v, this one has stopped after %v", seed, leader, all)
+			}
+			c.w.Resume(slow)
+			c.w.Sleep(time.Second)
+			c.end(l, 3-lead-slow)
+			if len(l.failed) > 0 {
+				t.Errorf("seed %d: %d commands failed: %v", seed, len(l.failed), l.failed[0])
+			}
+		})
+	}
+}
+
 // Hosts that stop at one time, as those of one program do, give leaderships to none of each other, and the last one waits
 // for nobody; where one stays it gets all, each once.
 func TestHostsThatStopTogetherHandOverToNoneOfThem(t *testing.T) {

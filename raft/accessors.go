@@ -15,6 +15,9 @@ func (r *Replica) Leader() ReplicaID { return r.leader }
 // election timeout at most.
 func (r *Replica) HandingOver() bool { return r.handover.target != 0 }
 
+// Heir is who is asked to take over, while HandingOver; 0: nobody.
+func (r *Replica) Heir() ReplicaID { return r.handover.target }
+
 // Commit is the highest index known to be committed.
 func (r *Replica) Commit() Index { return r.commit }
 

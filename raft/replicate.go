@@ -35,7 +35,7 @@ func (r *Replica) nextBeat() Instant {
 }
 
 func (r *Replica) leaderDeadline() Instant {
-	at := earlier(r.handover.deadline, r.marksDeadline())
+	at := earlier(earlier(r.handover.deadline, r.handover.another), r.marksDeadline())
 	if r.defersCommit() {
 		at = earlier(at, r.lease.defers)
 	}

@@ -7,7 +7,8 @@ type handover struct {
 	target   ReplicaID // 0: none
 	deadline Instant   // given up then, and proposals are taken again
 	resend   Instant
-	failed   ReplicaID // of an earlier one: it did not take over
+	another  Instant   // is asked then, too; 0: nobody
+	failed   ReplicaID // of an earlier one, or of this: it did not take over
 }
 
 // onTransfer begins to hand leadership to a voter; 0: to the best placed one, of those that are there and did not
@@ -16,21 +17,49 @@ func (r *Replica) onTransfer(id ReplicaID) {
 	if r.role != Leader || r.handover.target != 0 {
 		return
 	}
-	var best *progress
-	for _, p := range r.followers {
-		if p.learner || !r.recent(p) || id != 0 && p.member.Replica != id || id == 0 && !r.heir(p) || !r.configuration().votes(p.member) {
-			continue
-		}
-		if best == nil || r.betterPlaced(p, best) {
-			best = p
-		}
-	}
+	best, heirs := r.bestHeir(id)
 	if best == nil {
 		return
 	}
 	r.handover = handover{target: best.member.Replica, deadline: r.now + Instant(r.timeout())}
+	if r.leaving && heirs > 1 {
+		r.handover.another = r.now + r.impatience(best)
+	}
 	r.feedDue = true
 	r.ringTransfer()
+}
+
+// bestHeir is who is asked to take over, and of how many.
+func (r *Replica) bestHeir(id ReplicaID) (best *progress, heirs int) {
+	for _, p := range r.followers {
+		if p.learner || !r.recent(p) || id != 0 && p.member.Replica != id || id == 0 && !r.heir(p) || !r.configuration().votes(p.member) {
+			continue
+		}
+		heirs++
+		if best == nil || r.betterPlaced(p, best) {
+			best = p
+		}
+	}
+	return best, heirs
+}
+
+// impatience is how long a leader that leaves waits for one heir before it asks another: twice what asking it, its two
+// saves and its question about votes take, and at least a heartbeat. An heir that stands still just then would hold up
+// the group for an election timeout.
+func (r *Replica) impatience(p *progress) Instant {
+	syncs := r.patience.syncs.longest(r.awake(), r.window())
+	return Instant(max(r.o.Heartbeat, 2*(p.trip.longest(r.awake(), r.window())+2*syncs)))
+}
+
+// askAnother turns to the next heir, within the same transfer: nothing is proposed in between, so that whoever of the two
+// campaigns first has all, and this replica's vote.
+func (r *Replica) askAnother() {
+	h := &r.handover
+	tried := h.target
+	h.another, h.failed = 0, tried
+	if best, heirs := r.bestHeir(0); heirs > 1 && best.member.Replica != tried {
+		h.target, h.resend, h.another = best.member.Replica, 0, r.now+r.impatience(best)
+	}
 }
 
 // heir says whether a voter may take over if nobody in particular is asked to.
@@ -69,6 +98,9 @@ func (r *Replica) ringTransfer() {
 	h := &r.handover
 	if h.target == 0 {
 		return
+	}
+	if h.another != 0 && r.now >= h.another {
+		r.askAnother()
 	}
 	p := r.follower(h.target)
 	if p == nil || r.now >= h.deadline {

@@ -23,6 +23,8 @@ type group struct {
 	doubts   bool         // the machine waits at a command of which it is not known yet whether it is passed over
 	ended    atomic.Bool  // for good: its data go
 	heirless atomic.Bool  // its host stops, and nobody takes over from it
+	heir     atomic.Bool  // its host stops, and asked one that is there to take over: see HandOver
+	heirHost raft.HostID  // that one's; of the turn alone
 	work     atomic.Int32 // tasks that touch its files
 	needs    atomic.Bool  // its machine waits for a snapshot of the others
 	stopped  error        // it has ended, its log failed, or raft found it contradicting itself

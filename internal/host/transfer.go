@@ -123,7 +123,8 @@ func (g *group) handOver(to raft.HostID) bool {
 }
 
 // HandOver takes no more calls, gives all leaderships of this host away, as far as others take them until
-// ctx ends, takes none, and lets open calls finish; four election timeouts at most.
+// ctx ends, takes none, and lets open calls finish; four election timeouts at most. A host that gave one away stays until
+// somebody leads: its vote may be the one that is missing, where the third replica is slow, or lags.
 func (h *Host) HandOver(ctx context.Context) {
 	h.leaving.Store(true)
 	h.mu.Lock()
@@ -145,9 +146,14 @@ func (h *Host) HandOver(ctx context.Context) {
 		busy := h.inboxBytes.held.Load() > 0
 		for _, g := range groups {
 			s := g.status()
-			if len(s.Configuration.Voters) > 1 && s.Role == raft.Leader.String() && !g.heirless.Load() {
+			switch {
+			case len(s.Configuration.Voters) == 1:
+			case s.Role == raft.Leader.String() && !g.heirless.Load():
 				busy = true
-				h.post(event{kind: evDo, fn: func() { g.heirless.Store(!g.handOver(0) && g.r.Heirless()) }})
+				h.post(event{kind: evDo, fn: g.handOn})
+			case s.Leader == 0 && g.heir.Load():
+				busy = true
+				h.post(event{kind: evDo, fn: func() { g.heir.Store(h.linked[g.heirHost]) }}) // else it stops as well
 			}
 		}
 		if !busy || h.env.Clock().Now() > limit {
@@ -157,4 +163,15 @@ func (h *Host) HandOver(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// handOn gives a leadership of a host that stops to whoever is best placed.
+func (g *group) handOn() {
+	if g.handOver(0) {
+		m, _ := g.r.Configuration().Member(g.r.Heir())
+		g.heirHost = m.Host
+		g.heir.Store(true)
+		return
+	}
+	g.heirless.Store(g.r.Heirless())
 }
