@@ -80,7 +80,7 @@ var (
 	ErrTooLarge  = host.ErrTooLarge  // the command is longer than Settings.MaxEntryBytes
 	ErrNoSpace   = host.ErrNoSpace   // the leader's disk is full; clears by itself
 	ErrHalted    = host.ErrHalted    // the group is halted: see Settings.Halt; or its end was begun: Destroy it again
-	ErrDropped   = host.ErrDropped   // a new leader's log lacks the command; of Start alone, Propose sends it anew
+	ErrDropped   = host.ErrDropped   // a new leader's log lacks the command; Propose sends it anew, as sessions and tokens do: of them it is the last word where ctx ends
 	ErrExists    = host.ErrExists    // the group exists with other options
 	ErrNoGroup   = host.ErrNoGroup   // the group was destroyed, or never created
 	ErrNoReplica = host.ErrNoReplica // this host holds no replica of the group

@@ -247,8 +247,11 @@ func (g *group) requeue(c *Call) {
 	if c.Done() {
 		return
 	}
-	if c.hold == 0 && !c.alone {
-		c.hold, g.held = g.h.env.Clock().Now()+g.h.opts.ElectionTimeout, true
+	if !c.alone {
+		g.held = true // again, where it was refused before: others may have come meanwhile
+		if c.hold == 0 {
+			c.hold = g.h.env.Clock().Now() + g.h.opts.ElectionTimeout
+		}
 	}
 	i := len(g.queued)
 	for i > 0 && g.queued[i-1].order > c.order {
@@ -365,6 +368,9 @@ func (g *group) forward() {
 // refused is the leader's word that a forward was not appended: it may go to the next leader.
 func (g *group) refused(r *wire.ForwardReply) {
 	term, calls := g.waiting.takeForwards(r.Seq, uint64(r.Count))
+	if len(calls) == 0 {
+		return // all of them have ended, or gone anew
+	}
 	for _, c := range calls {
 		switch r.Refused {
 		case raft.Overloaded:

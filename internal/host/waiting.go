@@ -15,7 +15,7 @@ type waiting struct {
 	appended []appended       // by this replica as leader, in order of index
 	forwards map[uint64]*Call // by sequence; addressed to the leader of a term
 	terms    []forwardTerm    // the forwards' terms, in order of sequence
-	passed   uint64           // the highest Call.order that was met in an applied entry
+	passed   uint64           // the highest Call.order that was met in an applied entry, or may be in one (H7)
 }
 
 // appended are the calls whose commands one entry of this leader carries.
@@ -75,7 +75,8 @@ func (w *waiting) takeForwards(from, count uint64) (term raft.Term, calls []*Cal
 	return term, calls
 }
 
-// after says whether a call that came after order is open, or has been met in an applied entry.
+// after says whether a call that came after order is open, or has been met in an applied entry, or may be in one
+// though nobody here will meet it.
 func (w *waiting) after(order uint64) (open, passed bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -109,11 +110,7 @@ func (w *waiting) takeEntry(term raft.Term, index raft.Index) (own []*Call, drop
 		}
 		if a.index == index && a.term == term {
 			own = a.calls
-			for _, c := range own {
-				if c != nil {
-					w.passed = max(w.passed, c.order)
-				}
-			}
+			w.pass(own)
 		} else {
 			dropped = append(dropped, a.calls...)
 		}
@@ -169,9 +166,18 @@ func (w *waiting) takeForward(seq uint64) *Call {
 	delete(w.forwards, seq)
 	i := sort.Search(len(w.terms), func(k int) bool { return w.terms[k].from+w.terms[k].count > seq })
 	w.terms[i].open--
-	w.passed = max(w.passed, c.order)
+	w.pass([]*Call{c})
 	w.prune()
 	return c
+}
+
+// pass notes calls that stand in the log that is executed, or may. The lock is held.
+func (w *waiting) pass(calls []*Call) {
+	for _, c := range calls {
+		if c != nil {
+			w.passed = max(w.passed, c.order)
+		}
+	}
 }
 
 // takeSkipped removes what a snapshot through (term, index) passed over: nobody can tell any more (H5).
@@ -185,6 +191,7 @@ func (w *waiting) takeSkipped(term raft.Term, index raft.Index) (skipped []*Call
 	for len(w.terms) > 0 && w.terms[0].term <= term {
 		skipped = append(skipped, w.takeTerm()...)
 	}
+	w.pass(skipped)
 	return skipped
 }
 
@@ -199,11 +206,12 @@ func (w *waiting) takeAll() (calls []*Call) {
 	for len(w.terms) > 0 {
 		calls = append(calls, w.takeTerm()...)
 	}
+	w.pass(calls)
 	return calls
 }
 
 // expire claims the calls whose deadline has passed, in order of arrival, and forgets those that have
-// ended. Open says whether others wait. The lane may be about to take any of them: once it has, a call
+// ended, which may commit yet. Open says whether others wait. The lane may be about to take any of them: once it has, a call
 // may be used for another command, so that they are claimed under the lock.
 func (w *waiting) expire(now time.Duration) (expired []*Call, open bool) {
 	w.mu.Lock()
@@ -211,6 +219,7 @@ func (w *waiting) expire(now time.Duration) (expired []*Call, open bool) {
 	look := func(c *Call) (done bool) {
 		switch {
 		case c.Done():
+			w.pass([]*Call{c})
 			return true
 		case c.deadline == 0 || c.deadline > now:
 			open = true

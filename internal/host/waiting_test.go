@@ -299,6 +299,53 @@ func TestRefusedCallsKeepTheirOrder(t *testing.T) {
 	}
 
 	g, c = newGroup()
+	g.waiting.addForward(5, 1, c[:1])
+	g.requeue(refused(g, 1))
+	if !g.mayGo() {
+		t.Error("nothing is behind 1")
+	}
+	g.queued = g.queued[:0]
+	g.waiting.addForward(6, 2, c[:1])
+	g.queued = append(g.queued, c[1])
+	if !g.mayGo() {
+		t.Error("call 2 waits, and was never refused")
+	}
+	g.queued = g.queued[:0]
+	g.waiting.addForward(7, 3, c[1:2])
+	g.requeue(refused(g, 2)) // by a leader of term 6 that has stood still
+	if g.mayGo() {
+		t.Error("call 1, refused a second time, goes while 2 is open: it could come to stand behind it")
+	}
+	g.waiting.takeForward(3) // applied
+	if !g.mayGo() || len(g.queued) != 0 || !c[0].Done() {
+		t.Error("call 1, refused a second time, may come to stand behind 2")
+	}
+
+	for what, gone := range map[string]func(*group, []*Call){
+		"its caller has gone": func(g *group, c []*Call) {
+			c[1].fail(unknown(ErrContext))
+			g.waiting.expire(1)
+		},
+		"its deadline has passed": func(g *group, c []*Call) {
+			c[1].deadline = 1
+			expired, _ := g.waiting.expire(2)
+			expired[0].finish(Result{}, unknown(ErrNoQuorum))
+			g.waiting.expire(3)
+		},
+		"a snapshot passes over it":   func(g *group, c []*Call) { failAll(g.waiting.takeSkipped(6, 20), unknown(ErrSkipped)) },
+		"its machine is out of order": func(g *group, c []*Call) { failAll(g.waiting.takeAll(), unknown(ErrSkipped)) },
+	} {
+		g, c = newGroup()
+		g.waiting.addForward(5, 1, c[:1])
+		g.waiting.addForward(6, 2, c[1:2])
+		g.requeue(refused(g, 1))
+		gone(g, c)
+		if !g.mayGo() || len(g.queued) != 0 || !c[0].Done() {
+			t.Errorf("call 1 goes though 2 may stand before it: %s", what)
+		}
+	}
+
+	g, c = newGroup()
 	g.h.opts.ElectionTimeout = 0 // nobody ever hears of 3
 	c[1].hold, g.held = 1, true
 	g.waiting.addForward(5, 1, c[:3])
