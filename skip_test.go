@@ -300,7 +300,7 @@ func TestWhatAnEarlierBuildExecutedIsNotPassedOver(t *testing.T) {
 }
 
 // Nobody sees what came of a command at which a machine had failed before the note of that is on the disk: where the
-// disk is full that is waited for, and where it fails the machine is made anew, until the note is there (H28).
+// disk is full that is waited for, while other groups are served (H15), and where it fails the machine is made anew, until the note is there (H28).
 func TestNobodySeesWhatIsNotNoted(t *testing.T) {
 	for i, refusal := range []error{syscall.ENOSPC, syscall.EIO} {
 		notNoted(t, uint64(79+i), refusal)
@@ -334,6 +334,9 @@ func notNoted(t *testing.T, seed uint64, refusal error) {
 			}
 			return refused >= 3
 		})
+		if _, err := c.currentPeers(1); err != nil && refusal == syscall.ENOSPC { // on its only lane
+			t.Errorf("group 0 does not answer there meanwhile: %v", err)
+		}
 		if n := w.counts[1][env.ReplicaUnfit] - unfit; refusal == syscall.ENOSPC && n > 0 {
 			t.Errorf("a full disk took the machine out of service %d times", n)
 		}

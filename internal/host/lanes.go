@@ -13,6 +13,7 @@ type lanes struct {
 	mu     sync.Mutex
 	queue  []*group
 	idle   []env.Waiter
+	spare  int // tasks that are too many: those for whom they stood in are back
 	closed bool
 }
 
@@ -33,6 +34,11 @@ func (l *lanes) work() {
 		case closed:
 			return
 		case g != nil:
+			if len(told) > 0 && g.lane.watches.Load() {
+				l.tell(told) // this turn may wait: see standIn
+				clear(told)
+				told = told[:0]
+			}
 			e, some := g.lane.turn(g, &x)
 			if answered = answered || some; e.kind != 0 {
 				told = append(told, e)
@@ -41,6 +47,9 @@ func (l *lanes) work() {
 				continue
 			}
 		case len(told) == 0:
+			if l.isSpare() {
+				return
+			}
 			answered = false
 			l.park(w)
 			continue
@@ -51,6 +60,27 @@ func (l *lanes) work() {
 		clear(told)
 		told, answered = told[:0], false
 	}
+}
+
+// standIn has another task serve the groups while the one that calls it waits, until back is called.
+func (l *lanes) standIn(run func(name string, f func())) (back func()) {
+	run("lane", l.work)
+	return func() {
+		l.mu.Lock()
+		l.spare++
+		l.mu.Unlock()
+	}
+}
+
+// isSpare says whether a task that has nothing to do may end.
+func (l *lanes) isSpare() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.spare == 0 || len(l.queue) > 0 {
+		return false
+	}
+	l.spare--
+	return true
 }
 
 // next is the group that has waited longest; nil: none waits.

@@ -178,7 +178,8 @@ func (o *overcome) among(n replicaName, cmds []machine.Command) (places []place)
 var errNoNote = errors.New("command was executed that a machine had failed at, and the disk does not take a note of it")
 
 // noteOvercome puts on disk which commands of the batch were executed that a machine here had failed at. It comes
-// before anybody is answered, or sees the state. A disk that is full is waited for, with all that this lane has to do.
+// before anybody is answered, or sees the state. A disk that is full is waited for, with all that this group has to do;
+// another task does what the others have (H15).
 func (l *lane) noteOvercome(g *group) error {
 	o := &g.h.overcome
 	for _, at := range o.among(replicaName{g.id, g.birth}, l.cmds) {
@@ -187,9 +188,13 @@ func (l *lane) noteOvercome(g *group) error {
 		}
 		name := executedName(g, at)
 		err := g.h.dump(g.h.quarantineDir()+"/"+name, []byte("executed\n"))
-		for errors.Is(err, syscall.ENOSPC) && !g.h.closed.Load() && !l.isStopped() {
-			_ = g.h.pause(nil, retryEvery) //nolint:staticcheck // nobody waits for it but Close
-			err = g.h.dump(g.h.quarantineDir()+"/"+name, []byte("executed\n"))
+		if errors.Is(err, syscall.ENOSPC) {
+			back := g.h.lanes.standIn(g.h.tasks.run)
+			for errors.Is(err, syscall.ENOSPC) && !g.h.closed.Load() && !l.isStopped() {
+				_ = g.h.pause(nil, retryEvery) //nolint:staticcheck // nobody waits for it but Close
+				err = g.h.dump(g.h.quarantineDir()+"/"+name, []byte("executed\n"))
+			}
+			back()
 		}
 		if err != nil {
 			return fmt.Errorf("%w: %v: %w", errNoNote, at, err)

@@ -315,7 +315,7 @@ func (g *group) remade(life uint64, meta *raft.SnapshotMeta, err error) {
 // replayed lets the replica serve again when its machine has executed what the former one had.
 func (g *group) replayed(applied raft.Index) {
 	b := &g.rebuild
-	if !b.replays || applied < b.through || g.stopped != nil {
+	if !b.replays || applied < b.through || g.stopped != nil || g.h.closed.Load() {
 		return
 	}
 	why := b.why

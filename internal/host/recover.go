@@ -405,6 +405,9 @@ func (h *Host) add(g *group) {
 	i, _ := slices.BinarySearchFunc(h.order, g.id, func(o *group, id raft.GroupID) int { return int(o.id) - int(id) })
 	h.order = slices.Insert(h.order, i, g)
 	switch {
+	case h.closed.Load(): // its calls may have come since it was published
+		g.closeCalls()
+		return
 	case h.failed != nil:
 		g.stop(h.failed)
 		return
