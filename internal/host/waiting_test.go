@@ -249,19 +249,21 @@ func TestCallsThatANewLeaderLacksGoAnew(t *testing.T) {
 	}
 }
 
+// orderedCalls are of a group whose calls it has numbered.
+func orderedCalls() (*group, []*Call) {
+	g := &group{h: &Host{env: env.OS()}, sweepAt: 1}
+	g.h.opts.ElectionTimeout = time.Hour
+	c := newCalls(4)
+	for i := range c {
+		c[i].order = uint64(i + 1)
+	}
+	return g, c
+}
+
 // Commands of one goroutine that commit keep its order, also where a leader refuses one and takes
 // the next.
 func TestRefusedCallsKeepTheirOrder(t *testing.T) {
-	newGroup := func() (*group, []*Call) {
-		g := &group{h: &Host{env: env.OS()}, sweepAt: 1}
-		g.h.opts.ElectionTimeout = time.Hour
-		c := newCalls(4)
-		for i := range c {
-			c[i].order = uint64(i + 1)
-		}
-		return g, c
-	}
-	g, c := newGroup()
+	g, c := orderedCalls()
 	g.queued = c[3:]
 	g.waiting.addForward(5, 1, c[:3])
 	g.requeue(refused(g, 2))
@@ -276,7 +278,7 @@ func TestRefusedCallsKeepTheirOrder(t *testing.T) {
 		t.Errorf("queued %v", g.queued)
 	}
 
-	g, c = newGroup()
+	g, c = orderedCalls()
 	g.waiting.addForward(5, 1, c[:3])
 	g.requeue(refused(g, 2))
 	g.waiting.takeForward(3) // applied
@@ -287,7 +289,7 @@ func TestRefusedCallsKeepTheirOrder(t *testing.T) {
 		t.Errorf("call 2 ended with outcome %d: %v", f.Outcome, f)
 	}
 
-	g, c = newGroup()
+	g, c = orderedCalls()
 	c[0].alone, c[1].alone = true, true
 	g.waiting.addForward(5, 1, c[:4])
 	for seq := range uint64(3) {
@@ -298,7 +300,19 @@ func TestRefusedCallsKeepTheirOrder(t *testing.T) {
 		t.Errorf("calls that somebody waits for end, or hide one behind them that may come to stand behind 4: %v", g.queued)
 	}
 
-	g, c = newGroup()
+	g, c = orderedCalls()
+	g.h.opts.ElectionTimeout = 0 // nobody ever hears of 3
+	c[1].hold, g.held = 1, true
+	g.waiting.addForward(5, 1, c[:3])
+	g.requeue(refused(g, 2))
+	if !g.mayGo() || !c[1].Done() {
+		t.Error("call 2 waits for ever")
+	}
+}
+
+// One that is refused again waits for those behind it as at first, and those that nobody will meet count: they may commit.
+func TestRefusedCallWaitsForWhateverMayCommit(t *testing.T) {
+	g, c := orderedCalls()
 	g.waiting.addForward(5, 1, c[:1])
 	g.requeue(refused(g, 1))
 	if !g.mayGo() {
@@ -335,7 +349,7 @@ func TestRefusedCallsKeepTheirOrder(t *testing.T) {
 		"a snapshot passes over it":   func(g *group, c []*Call) { failAll(g.waiting.takeSkipped(6, 20), unknown(ErrSkipped)) },
 		"its machine is out of order": func(g *group, c []*Call) { failAll(g.waiting.takeAll(), unknown(ErrSkipped)) },
 	} {
-		g, c = newGroup()
+		g, c = orderedCalls()
 		g.waiting.addForward(5, 1, c[:1])
 		g.waiting.addForward(6, 2, c[1:2])
 		g.requeue(refused(g, 1))
@@ -343,14 +357,5 @@ func TestRefusedCallsKeepTheirOrder(t *testing.T) {
 		if !g.mayGo() || len(g.queued) != 0 || !c[0].Done() {
 			t.Errorf("call 1 goes though 2 may stand before it: %s", what)
 		}
-	}
-
-	g, c = newGroup()
-	g.h.opts.ElectionTimeout = 0 // nobody ever hears of 3
-	c[1].hold, g.held = 1, true
-	g.waiting.addForward(5, 1, c[:3])
-	g.requeue(refused(g, 2))
-	if !g.mayGo() || !c[1].Done() {
-		t.Error("call 2 waits for ever")
 	}
 }
