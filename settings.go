@@ -19,7 +19,7 @@ type Settings struct {
 	MaxResultBytes int64           // of all results that are kept to be answered again, the oldest are lost; of one a sixteenth. Zero: 16 MiB, which is the most
 	Lease          time.Duration   // of a leader, for reads without a round (Leased). Zero: none; at most a minute. A failover takes this much longer
 	MaxDriftPPM    int             // by which the clocks of two hosts may run apart, in millionths: leased reads rely on it. Zero: 500; at most 900,000
-	Version        machine.Version // that the machine runs. Zero: Kind.Oldest
+	Version        machine.Version // that the machine runs. Only raised, once the builds of all members have it (machine.StateMachine.Upgrade). Zero: Kind.Oldest
 	Halt           bool            // an operator's stop of writes (ErrHalted); reads go on. The engine sets it where no majority has one state, and reads end, too
 	Skip           Skip            // a command that no replica can execute, and none has: passed over on all of them. Zero: none, or as it is
 }

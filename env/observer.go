@@ -63,4 +63,5 @@ const (
 	ReplicaRebuilt                         // its machine was made anew, and executes again from here: Index, Digest of the chain there; Text: why
 	ReplicaFit                             // and has executed all that it had before: it may lead and serves, Index
 	GroupHalted                            // no majority of its voters has one state: the configuration at Index says so, and nobody serves
+	MachineUpgraded                        // the configuration at Index is executed, and its machine told that it runs as version Count from there on
 )

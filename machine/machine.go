@@ -22,12 +22,15 @@ type StateMachine interface {
 	// Applies, until it is closed.
 	View() View
 
-	// Load replaces the state by one that a machine of version v saved; from then on the machine
-	// runs as v. On error the old state stands.
+	// Load replaces the state by one that a machine running as version v saved, by this build or
+	// another one; from then on the machine runs as v, which may be above or below what it ran as. On
+	// error the old state stands.
 	Load(v Version, r *Reader) error
 
-	// Upgrade says that the log has raised the running version to v. It is called between two
-	// commands, the same two on every replica.
+	// Upgrade says that the log has raised the running version to v, by one: a raise by two is two
+	// calls. It is called between two commands, the same two on every replica, and changes the state
+	// equally on all. Until then the machine answers, digests and saves as the version before did. An
+	// error or a panic quarantines this replica of this group.
 	Upgrade(v Version) error
 
 	// Deadline is the log time at which Apply wants a Tick; ok is false if it wants none. It is asked
@@ -57,8 +60,8 @@ type View interface {
 // A Kind is what a host is told about a machine, under the name that the group's configuration
 // gives. It is asked before an instance exists, from any goroutine.
 type Kind struct {
-	// Oldest and Newest bound the versions of itself that the machine can run; the log says which
-	// one runs. Zero: 1.
+	// Oldest and Newest bound the versions of itself that the machine can run, load and save; the log
+	// says which one runs. Zero: 1; Newest below Oldest: Oldest.
 	Oldest, Newest Version
 
 	// New makes an empty machine, or opens the one that lies in p.Dir. It may not keep p.

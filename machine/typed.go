@@ -29,8 +29,11 @@ type Typed[S, C, R, Q, A any] struct {
 	// map or slice.
 	Clone func(s *S) *S
 
-	Oldest, Newest Version                     // as in Kind
-	Upgrade        func(s *S, v Version) error // nil: nothing to do
+	Oldest, Newest Version // as in Kind
+
+	// Upgrade brings a state to version v, from the one before; one that is empty, too, where a group begins as v. Apply
+	// is not told of versions: let Upgrade note in S what it has to know. nil: nothing to do.
+	Upgrade func(s *S, v Version) error
 }
 
 // Define makes a Typed of its two functions, and infers all five types.
@@ -50,7 +53,15 @@ func (t *Typed[S, C, R, Q, A]) Kind() Kind {
 		checkSaved(state, state.String(), map[reflect.Type]bool{})
 	}
 	k := Kind{Oldest: max(t.Oldest, 1), Newest: max(t.Newest, t.Oldest, 1)}
-	k.New = func(*Place) (StateMachine, error) { return newTyped(t), nil }
+	k.New = func(p *Place) (StateMachine, error) {
+		m := newTyped(t)
+		for v := Version(2); v <= p.Version; v++ {
+			if err := m.Upgrade(v); err != nil {
+				return nil, fmt.Errorf("upgrade an empty state %T to version %d: %w", *m.state, v, err)
+			}
+		}
+		return m, nil
+	}
 	return k
 }
 

@@ -3,6 +3,7 @@ package host
 import (
 	"bytes"
 	"fmt"
+	"log/slog"
 
 	"github.com/lockstep-rsm/lockstep/env"
 	"github.com/lockstep-rsm/lockstep/internal/snapshot"
@@ -69,7 +70,7 @@ type side struct {
 
 func openSide(id raft.GroupID, left *Left) (*side, error) {
 	e := env.ReadOnly(left.Env)
-	h := &Host{env: e}
+	h := &Host{env: e, log: slog.New(slog.DiscardHandler)}
 	h.opts.Dir, h.opts.Machines = left.Dir, left.Machines
 	if _, err := e.FS().Stat(left.Dir + "/HOST"); err != nil {
 		return nil, fmt.Errorf("%w: it is no directory of a host: %w", ErrDir, err)
@@ -198,9 +199,16 @@ func (s *side) remake(conf *raft.Configuration) error {
 	if err := s.g.makeMachine(conf); err != nil {
 		return err
 	}
-	s.steps = &stepper{StateMachine: s.g.lane.machine}
-	s.g.lane.machine = s.steps
+	s.watch()
 	return nil
+}
+
+// watch puts the stepper before the machine, which the founding entry may have brought.
+func (s *side) watch() {
+	if s.steps == nil || s.g.lane.machine != machine.StateMachine(s.steps) {
+		s.steps = &stepper{StateMachine: s.g.lane.machine}
+		s.g.lane.machine = s.steps
+	}
 }
 
 // learnAll reads the commands to be passed over from all configurations of the log: whether the newest of them was
@@ -244,7 +252,9 @@ func (s *side) step() error {
 	l.spans, l.cmds = l.spans[:0], l.cmds[:0]
 	s.at = e.Index
 	if e.Kind == raft.KindConfiguration {
-		return l.configure(s.g, e)
+		err := l.configure(s.g, e)
+		s.watch()
+		return err
 	}
 	return nil
 }

@@ -95,8 +95,8 @@ func (g *group) target(req *wire.ChangeRequest) (*raft.Configuration, string) {
 	if why := g.refuseSkip(&now.Settings, &next.Settings); why != "" {
 		return nil, why
 	}
-	if next.Settings.Version != now.Settings.Version {
-		return nil, "Settings.Version cannot be changed yet"
+	if why := g.refuseVersion(&now.Settings, &next.Settings); why != "" {
+		return nil, why
 	}
 	for _, set := range []struct {
 		hosts []raft.HostID

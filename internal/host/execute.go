@@ -269,5 +269,5 @@ func (l *lane) configure(g *group, e *raft.Entry) error {
 	}
 	l.conf = conf
 	g.lookAt(conf)
-	return nil
+	return l.becomes(g, conf)
 }

@@ -54,6 +54,7 @@ type lane struct {
 	singly    atomic.Bool             // the machine is given one command at a time: a batch of it failed
 	skips     atomic.Pointer[[]place] // commands that are passed over; nil: none
 	base      atomic.Uint64           // index of the state that the machine was made of
+	version   machine.Version         // that the machine runs as
 	watches   atomic.Bool             // machines here failed at commands of this group: Host.overcome
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/lockstep-rsm/lockstep/internal/wire"
+	"github.com/lockstep-rsm/lockstep/machine"
 	"github.com/lockstep-rsm/lockstep/raft"
 )
 
@@ -33,6 +34,10 @@ func (h *Host) knows(c *raft.Configuration) error {
 	if c.Settings.FeatureLevel > h.level {
 		return fmt.Errorf("%w: the group is at feature level %d, this build knows %d. Nothing is lost: start the newer build again on %s",
 			errLevel, c.Settings.FeatureLevel, h.level, h.opts.Dir)
+	}
+	if oldest, newest, ok := h.versions(c.Settings.Machine); ok && machine.Version(c.Settings.Version) > newest {
+		return fmt.Errorf("%w: the group runs version %d of machine %q, this build has %d to %d. Nothing is lost: start the newer build again on %s",
+			errLevel, c.Settings.Version, c.Settings.Machine, oldest, newest, h.opts.Dir)
 	}
 	return nil
 }

@@ -139,7 +139,7 @@ func (h *Host) reconfigureStep(ctx context.Context, id raft.GroupID, t *Target, 
 	case c.Index != t.Index && *begun:
 		return nil, errSuperseded
 	}
-	if why := h.refuseSkip(ctx, id, c, &t.Settings); why != "" {
+	if why := cmp.Or(h.refuseSkip(ctx, id, c, &t.Settings), h.refuseVersion(ctx, id, c, t)); why != "" {
 		return nil, &RefusedError{Reason: why, InForce: *c}
 	}
 	reply, err = h.askLeader(ctx, &wire.ChangeRequest{
@@ -270,6 +270,11 @@ func (h *Host) askHost(ctx context.Context, to raft.HostID, req *wire.ChangeRequ
 // answerChange is the other side, on any host.
 func (h *Host) answerChange(req *wire.ChangeRequest) wire.ChangeReply {
 	g := h.Replica(req.Group)
+	if req.Ask && req.Settings.Machine != "" && h.isFounded() && req.Cluster == h.Cluster() {
+		if why := h.mayRun(&req.Settings); why != "" {
+			return wire.ChangeReply{State: wire.ChangeUnknown, Reason: why}
+		}
+	}
 	if h.isFounded() && req.Cluster == h.Cluster() && h.isGone(replicaName{req.Group, req.Birth}) {
 		return wire.ChangeReply{State: wire.ChangeGone, Birth: req.Birth}
 	}

@@ -112,6 +112,9 @@ func (h *Host) recoverGroup(state *wal.GroupState) (*group, error) {
 	if err := g.recoverSelf(&base, state.Entries); err != nil {
 		return g, err // before its snapshots are looked for: they may be gone
 	}
+	if err := g.hasVersion(&conf.Settings); err != nil {
+		return nil, err
+	}
 	newest, err := g.restoreNewest(state, conf)
 	if errors.Is(err, errNoState) && len(conf.Voters) > 1 {
 		// The others have one. The log here is sound: it votes and acknowledges meanwhile.
@@ -239,7 +242,11 @@ func (h *Host) found1(id raft.GroupID, birth raft.Birth, c *raft.Configuration) 
 		return
 	}
 	g := &group{h: h, id: id, birth: birth}
-	if err := g.makeMachine(c); err != nil {
+	err := g.hasVersion(&c.Settings)
+	if err == nil {
+		err = g.makeMachine(c)
+	}
+	if err != nil {
 		h.setWhy(fmt.Sprintf("group %d cannot run here: %v", id, err))
 		return
 	}
@@ -306,20 +313,19 @@ func (g *group) makeMachine(c *raft.Configuration) error {
 		g.lane.secret[i/8] = g.lane.secret[i/8]<<8 | uint64(b)
 	}
 	g.lane.secret[0] ^= uint64(g.birth)
-	version := machine.Version(c.Settings.Version)
+	oldest, newest, ok := g.h.versions(c.Settings.Machine)
+	if !ok {
+		return fmt.Errorf("%w: group %d runs machine %q, which is not in Options.Machines", ErrNoMachine, g.id, c.Settings.Machine)
+	}
+	// As far as this build has it: the founding entry says as what it executes the log from its beginning, a snapshot says its own.
+	version := min(max(machine.Version(c.Settings.Version), oldest), newest)
+	g.lane.version = version
 	if c.Settings.Machine == registryMachine {
 		m, err := registryKind.Kind().New(&machine.Place{Version: version})
 		g.lane.machine = &registryReplica{StateMachine: m}
 		return err
 	}
-	kind, ok := g.h.opts.Machines[c.Settings.Machine]
-	if !ok {
-		return fmt.Errorf("%w: group %d runs machine %q, which is not in Options.Machines", ErrNoMachine, g.id, c.Settings.Machine)
-	}
-	if version < max(kind.Oldest, 1) || version > max(kind.Newest, 1) {
-		return fmt.Errorf("%w: group %d runs version %d of machine %q, this binary has %d to %d",
-			ErrNoMachine, g.id, version, c.Settings.Machine, max(kind.Oldest, 1), max(kind.Newest, 1))
-	}
+	kind := g.h.opts.Machines[c.Settings.Machine]
 	p := machine.Place{Dir: g.h.machineDir(replicaName{g.id, g.birth}), Version: version}
 	m, err := kind.New(&p)
 	if err != nil {

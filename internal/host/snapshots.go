@@ -419,6 +419,9 @@ func (l *lane) loadSnapshot(g *group, index raft.Index) error {
 	if err := sessions.UnmarshalBinary(h.Sessions); err != nil {
 		return fmt.Errorf("restore snapshot %d of group %d: %w", index, g.id, err)
 	}
+	if why := g.h.lacks(l.conf.Settings.Machine, h.MachineVersion); why != "" {
+		return fmt.Errorf("restore snapshot %d of group %d: %w: %s", index, g.id, errVersion, why)
+	}
 	if err := loadMachine(l.machine, machine.Version(h.MachineVersion), &machine.Reader{Reader: r}); err != nil {
 		return fmt.Errorf("restore snapshot %d of group %d: %w", index, g.id, err)
 	}
@@ -426,7 +429,7 @@ func (l *lane) loadSnapshot(g *group, index raft.Index) error {
 		return fmt.Errorf("restore snapshot %d of group %d: state has digest %v, expected %v", index, g.id, raft.Digest(md), h.MachineDigest)
 	}
 	conf := h.Meta.Configuration // alone: the rest of the header does not stay
-	l.chain, l.conf, l.sessions = h.Chain, &conf, sessions
+	l.chain, l.conf, l.sessions, l.version = h.Chain, &conf, sessions, machine.Version(h.MachineVersion)
 	l.last, l.lastSum = h.Meta.Identity, h.Meta.Sum
 	l.time.Store(int64(l.last.Time))
 	l.open.Store(int64(l.sessions.Len()))

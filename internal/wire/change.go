@@ -12,7 +12,7 @@ import (
 type ChangeRequest struct {
 	Cluster    [16]byte
 	Group      raft.GroupID
-	Ask        bool       // nothing is to be changed; Settings: zero, or the skip that every member is asked about
+	Ask        bool       // nothing is to be changed; Settings: zero, or the skip that every member is asked about, or the machine, version and level to be run
 	After      raft.Index // the configuration that the change was made from
 	Voters     []raft.HostID
 	Learners   []raft.HostID
@@ -58,7 +58,7 @@ type ChangeReply struct {
 	State     uint8
 	Leader    raft.HostID
 	Refused   uint8  // a raft.Refusal; zero: appended, or nothing was to be changed
-	Reason    string // of a refusal that the algorithm did not make, of a skip that was asked about, too; cut at MaxReasonBytes
+	Reason    string // of a refusal that the algorithm did not make, of a skip or version that was asked about, too; cut at MaxReasonBytes
 	Birth     raft.Birth
 	Committed bool               // InForce is
 	Settled   bool               // the leader has committed an entry of its term

@@ -47,7 +47,7 @@ func (s *suite) snapshots() {
 			s.rule = viewRule + ", as when Clone shares what Apply changes"
 		}
 
-		fresh := s.machine()
+		fresh := s.machineAs(s.newest()) // as the engine does: what it runs as is the snapshot's
 		s.load(fresh, saved, at)
 		if again := s.view(fresh); !bytes.Equal(s.save(again), saved) {
 			s.t.Logf("seed %d: equal states do not give equal bytes, so a broken transfer resumes from the same replica only", s.seed)
@@ -58,19 +58,19 @@ func (s *suite) snapshots() {
 		s.play(used, 0, s.r.IntN(len(s.script)+1), s.anyCut)
 		s.load(used, saved, at)
 		s.play(used, at, len(s.script), s.anyCut)
-		s.equal(fresh, used)
+		s.equal(fresh, used, "loaded into a machine that was not empty, the state")
 		s.rule = snapshotRule
 	}
 }
 
-// equal asks two machines the same.
-func (s *suite) equal(a, b machine.StateMachine) {
+// equal asks two machines the same. The second is the one that what tells of.
+func (s *suite) equal(a, b machine.StateMachine, what string) {
 	s.t.Helper()
 	x, y := s.view(a), s.view(b)
 	for range 12 {
 		q := s.query(s.r)
 		if got, want := s.ask(y, q), s.ask(x, q); got != want {
-			s.fatalf("loaded into a machine that was not empty, the state answers %q with %s, else with %s", q, got, want)
+			s.fatalf("%s answers %q with %s, else with %s", what, q, got, want)
 		}
 	}
 	s.close(x)
@@ -130,7 +130,7 @@ func (s *suite) failedLoads() {
 	saved := s.save(s.view(source))
 	for i := range 24 {
 		r := io.MultiReader(bytes.NewReader(saved[:s.r.IntN(len(saved)+1)]), iotest.ErrReader(errCut))
-		if err := s.tryLoad(m, r); err == nil {
+		if err := s.tryLoad(m, r, len(s.script)); err == nil {
 			s.fatalf("Load of a snapshot that broke off gave no error")
 		}
 		s.unchanged(m, half)
@@ -144,7 +144,7 @@ func (s *suite) failedLoads() {
 		if i%4 == 1 {
 			damaged = damaged[:s.r.IntN(len(damaged))]
 		}
-		if err := s.tryLoad(m, bytes.NewReader(damaged)); err == nil {
+		if err := s.tryLoad(m, bytes.NewReader(damaged), len(s.script)); err == nil {
 			m = s.machine()
 			s.play(m, 0, half, s.anyCut)
 		}
@@ -228,16 +228,16 @@ func (s *suite) load(m machine.StateMachine, saved []byte, at int) {
 	if len(saved) < 1<<16 {
 		r = iotest.OneByteReader(r)
 	}
-	if err := s.tryLoad(m, r); err != nil {
+	if err := s.tryLoad(m, r, at); err != nil {
 		s.fatalf("Load of a snapshot at command %d: %v", at, err)
 	}
 	s.unchanged(m, at)
 }
 
-// tryLoad gives the error of Load; a panic fails the test, whatever was read.
-func (s *suite) tryLoad(m machine.StateMachine, r io.Reader) (err error) {
+// tryLoad gives the error of Load, of a state after so many steps; a panic fails the test, whatever was read.
+func (s *suite) tryLoad(m machine.StateMachine, r io.Reader, at int) (err error) {
 	s.t.Helper()
-	if p := guard(func() error { err = m.Load(s.version(), &machine.Reader{Reader: r}); return nil }); p != nil {
+	if p := guard(func() error { err = m.Load(s.version(at), &machine.Reader{Reader: r}); return nil }); p != nil {
 		s.fatalf("Load: %v", p)
 	}
 	return err

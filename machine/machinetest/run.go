@@ -14,6 +14,9 @@ import (
 // command too. Of a machine whose state grows with its commands, commands should make it grow, so that
 // the cost of its Views is judged.
 //
+// Of a kind with several versions every other log begins as an older one, and raises it on the way. That a build serves as
+// the one before it did, as long as hosts have both, is RunUpgrade's.
+//
 // With -short it plays fewer seeds. With -race it also finds what a View shares with its machine.
 func Run(t testing.TB, kind machine.Kind, command, query func(r *rand.Rand) []byte) {
 	t.Helper()
@@ -24,6 +27,10 @@ func Run(t testing.TB, kind machine.Kind, command, query func(r *rand.Rand) []by
 	for seed := range seeds {
 		s := &suite{t: t, kind: kind, command: command, query: query, seed: seed + 1}
 		s.r = rand.New(rand.NewPCG(s.seed, 0x6c6f636b73746570))
+		s.begins = s.newest()
+		if oldest := max(kind.Oldest, 1); s.seed%2 == 0 && oldest < s.begins {
+			s.begins = oldest + machine.Version(s.r.IntN(int(s.begins-oldest)))
+		}
 		s.draw()
 		for _, rule := range rules {
 			s.rule = rule.name
@@ -31,6 +38,7 @@ func Run(t testing.TB, kind machine.Kind, command, query func(r *rand.Rand) []by
 		}
 	}
 	s := &suite{t: t, kind: kind, command: command, query: query, seed: 1, rule: "View costs O(1)"}
+	s.begins = s.newest()
 	s.viewCost()
 	warnOfFloats(t, s.machine())
 }
@@ -60,14 +68,16 @@ type suite struct {
 	kind           machine.Kind
 	command, query func(r *rand.Rand) []byte
 	seed           uint64
+	begins         machine.Version // as which the script does
 	rule           string
 	r              *rand.Rand
 	script         []step
 }
 
-// step is one command of the script, and what the reference did.
+// step is one command of the script, or an upgrade between two of them, and what the reference did.
 type step struct {
 	command machine.Command
+	upgrade machine.Version // zero: a command
 	after   outcome
 }
 
@@ -104,26 +114,59 @@ func (s *suite) fatalf(format string, args ...any) {
 	s.t.Fatalf("seed %d, rule %q: %s", s.seed, s.rule, fmt.Sprintf(format, args...))
 }
 
-// machine makes a new one.
+// machine makes a new one, as what the script begins as.
 func (s *suite) machine() machine.StateMachine {
 	s.t.Helper()
-	m, err := s.kind.New(&machine.Place{Dir: s.t.TempDir(), Version: s.version()})
+	return s.machineAs(s.begins)
+}
+
+func (s *suite) machineAs(v machine.Version) machine.StateMachine {
+	s.t.Helper()
+	m, err := s.kind.New(&machine.Place{Dir: s.t.TempDir(), Version: v})
 	if err != nil {
 		s.fatalf("New: %v", err)
 	}
 	return m
 }
 
-func (s *suite) version() machine.Version { return max(s.kind.Newest, 1) }
+func (s *suite) newest() machine.Version { return max(s.kind.Newest, s.kind.Oldest, 1) }
 
-// draw makes the script, and executes it on the reference, which also tells when a Tick is due.
+// version is what runs after so many steps of the script.
+func (s *suite) version(at int) machine.Version {
+	v := s.begins
+	for i := range s.script[:at] {
+		v = max(v, s.script[i].upgrade)
+	}
+	return v
+}
+
+// draw makes the script, with every version up to the newest.
 func (s *suite) draw() {
+	s.t.Helper()
+	s.drawOf(int(s.newest() - s.begins))
+}
+
+// drawOf makes the script, and executes it on the reference, which also tells when a Tick is due. It raises the version so
+// many times.
+func (s *suite) drawOf(raises int) {
 	s.t.Helper()
 	s.rule = "drawing the log"
 	const entries = 120
 	m := s.machine()
+	raised := map[int]int{} // how many versions on, before an entry
+	for range raises {
+		raised[s.r.IntN(entries)]++
+	}
+	v := s.begins
 	var at machine.Command
-	for range entries {
+	for entry := range entries {
+		for range raised[entry] {
+			v++
+			at.Index++ // of the configuration that says so
+			st := step{upgrade: v, command: at}
+			st.after = s.upgrade(m, &st)
+			s.script = append(s.script, st)
+		}
 		at.Index++
 		at.Ordinal = 0
 		at.Time += machine.Time(s.r.Int64N(int64(20e6)))
@@ -165,6 +208,17 @@ func (s *suite) add(m machine.StateMachine, c machine.Command) {
 	s.script = append(s.script, st)
 }
 
+// upgrade tells the machine of a version.
+func (s *suite) upgrade(m machine.StateMachine, st *step) (after outcome) {
+	s.t.Helper()
+	if err := guard(func() error { return m.Upgrade(st.upgrade) }); err != nil {
+		s.fatalf("Upgrade to version %v before entry %v: %v", st.upgrade, st.command.Index+1, err)
+	}
+	after.digest, after.hasSum = m.Digest()
+	after.deadline, after.waits = m.Deadline()
+	return after
+}
+
 // apply hands a batch to the machine, in memory that is spoiled afterwards, and gives the results;
 // digest and deadline stand in the last one alone.
 func (s *suite) apply(m machine.StateMachine, batch []step) []outcome {
@@ -202,7 +256,20 @@ func (s *suite) apply(m machine.StateMachine, batch []step) []outcome {
 func (s *suite) play(m machine.StateMachine, from, to int, cut func() int) {
 	s.t.Helper()
 	for from < to {
+		if st := &s.script[from]; st.upgrade != 0 {
+			if got := s.upgrade(m, st); !got.equal(st.after) {
+				s.fatalf("upgrade to version %v before entry %v:\n\tgot  %v\n\twant %v (as the first machine)", st.upgrade, st.command.Index+1, got, st.after)
+			}
+			from++
+			continue
+		}
 		n := min(cut(), to-from)
+		for i := range n {
+			if s.script[from+i].upgrade != 0 {
+				n = i
+				break
+			}
+		}
 		batch := s.script[from : from+n]
 		for i, got := range s.apply(m, batch) {
 			want := batch[i].after
