@@ -1,20 +1,6 @@
 package lockstep
 
-import (
-	"context"
-	"fmt"
-
-	"github.com/lockstep-rsm/lockstep/internal/host"
-)
-
-// OpenAt is Open by a build that knows feature levels up to level.
-func OpenAt(ctx context.Context, opts Options, level uint32) (*Host, error) {
-	h, err := host.OpenAt(ctx, host.Options(opts), level)
-	if err != nil {
-		return nil, fmt.Errorf("open host: %w", err)
-	}
-	return &Host{h: h}, nil
-}
+import "context"
 
 // LeadsSystem says whether the host leads group 0, which the public face hides.
 func (h *Host) LeadsSystem() bool {

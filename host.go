@@ -32,6 +32,16 @@ func Open(ctx context.Context, opts Options) (*Host, error) {
 	return &Host{h: h}, nil
 }
 
+// OpenAt is Open by a build that knows feature levels up to level only, or one more than this one: what a rolling upgrade is
+// simulated with before there is a next build. Unstable.
+func OpenAt(ctx context.Context, opts Options, level uint32) (*Host, error) {
+	h, err := host.OpenAt(ctx, host.Options(opts), level)
+	if err != nil {
+		return nil, fmt.Errorf("open host: %w", err)
+	}
+	return &Host{h: h}, nil
+}
+
 // ID is the host's number in its cluster; 0 until it has been founded.
 func (h *Host) ID() HostID { return HostID(h.h.ID()) }
 

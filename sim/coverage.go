@@ -19,9 +19,13 @@ func (s *Summary) Unreached() (names []string) {
 	return append(names, s.unreached()...)
 }
 
-// apart are pairs that no seed draws: a host that is lost must not be the only voter that has an entry.
+// apart are pairs that no seed draws: a host that is lost must not be the only voter that has an entry, and a command is
+// passed over by all members, of which none may be gone for good.
 var apart = map[Pair]bool{
 	{A: "membership", B: "replacement"}: true,
+	{A: "bit rot", B: "poison"}:         true,
+	{A: "membership", B: "poison"}:      true,
+	{A: "replacement", B: "poison"}:     true,
 }
 
 // unreached is Unreached without the pairs.

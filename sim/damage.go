@@ -155,8 +155,8 @@ const (
 // healCore heals a majority for good, in some runs, while the others stay broken: the core has to serve
 // and to agree within its time. false: it did not.
 func (r *run) healCore() bool {
-	if r.settings.changesMembers() {
-		return true // a majority of the hosts may be none of the voters
+	if r.settings.changesMembers() || r.draws(Poison) {
+		return true // a majority of the hosts may be none of the voters; and a command is passed over by all members
 	}
 	d := r.drawCore()
 	if d == nil {

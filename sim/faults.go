@@ -74,7 +74,7 @@ var draws = map[Faults]func(*run) *Decision{
 	Crash: (*run).drawCrash, PowerLoss: (*run).drawPowerLoss, Pause: (*run).drawPause, Partition: (*run).drawPartition,
 	Messages: (*run).drawMessages, SlowDisk: (*run).drawSlowDisk, FullDisk: (*run).drawFullDisk, Clocks: (*run).drawClocks,
 	BitRot: (*run).drawRot, MachineError: (*run).drawMachineError, Membership: (*run).drawMembers,
-	Replacement: (*run).drawReplacement,
+	Replacement: (*run).drawReplacement, Upgrade: (*run).drawUpgrade, Halt: (*run).drawHalt, Poison: (*run).drawPoison,
 }
 
 func (r *run) between(least, most time.Duration) time.Duration {

@@ -14,6 +14,7 @@ func (r *run) heal() {
 	r.healing = true
 	r.w.Messages(world.MessageFaults{})
 	r.w.HealAll()
+	r.newBuilds()
 	for _, h := range r.hosts {
 		d := r.w.Disk(h.n)
 		d.Stuck, d.Slow, d.Capacity, d.HoldBack, d.Hook = false, 0, 0, 0, nil

@@ -21,6 +21,7 @@ type Options struct {
 
 	Hosts, Clients, Seeds int           // zero: 3 or 5 by seed; 4; 100 (with -short 10)
 	First                 uint64        // the first seed. Zero: 1
+	Former                machine.Kind  // the build before: where Upgrade is drawn hosts begin with it. Zero: Machine without its newest version
 	Length                time.Duration // of simulated time before the healing. Zero: 60 s
 	Calls                 int           // a seed goes on beyond Length until so many were answered, within bounds. Zero: none are needed
 	Faults                Faults        // zero: All, each seed draws a few
@@ -43,7 +44,8 @@ type Faults uint32
 // be made of, is out of service until it is made anew: never more than a minority of the hosts at a time. Such a
 // replica has to serve nothing that is false. One whose log rotted is not waited for in the end; the others have to
 // serve again. Where Membership or Replacement are drawn, too, no log rots, and of three hosts no machine comes to another
-// state, as two voters of which one differs have no majority.
+// state, as two voters of which one differs have no majority. Poison comes with none of BitRot, Membership and Replacement, as
+// all members have to say that they are stopped at what is passed over.
 const (
 	Crash        Faults = 1 << iota // processes are killed, and started again
 	PowerLoss                       // hosts lose power, several at one instant too
@@ -57,14 +59,21 @@ const (
 	Membership                      // voters are removed, learn, and come back, as other replicas
 	MachineError                    // a machine panics, gives an error, or comes to another state than the others
 	Replacement                     // hosts are lost with their directories, or given up, and others join in their place
+	Upgrade                         // hosts begin with the build before, get the new one and may go back; feature level and machine's version rise
+	Halt                            // an operator stops writes for a while
+	Poison                          // every machine panics at a command, until an operator has it passed over
 
 	None    Faults = 1 << 31
-	drawn          = Crash | PowerLoss | Pause | Partition | Messages | SlowDisk | FullDisk | Clocks | BitRot | MachineError | Membership | Replacement
-	lasting        = BitRot | MachineError // come at most a few times in a run
+	drawn          = Crash | PowerLoss | Pause | Partition | Messages | SlowDisk | FullDisk | Clocks | BitRot | MachineError | Membership | Replacement | Upgrade | Halt | Poison
+	lasting        = BitRot | MachineError   // come at most a few times in a run
+	decided        = Upgrade | Halt | Poison // by operators, too: beside the others
 	All            = drawn
 )
 
-var faultNames = []string{"crash", "power loss", "pause", "partition", "messages", "slow disk", "full disk", "clocks", "bit rot", "membership", "machine error", "replacement"}
+var faultNames = []string{
+	"crash", "power loss", "pause", "partition", "messages", "slow disk", "full disk", "clocks", "bit rot", "membership", "machine error", "replacement",
+	"upgrade", "halt", "poison",
+}
 
 // String lists the faults' names.
 func (f Faults) String() string {

@@ -34,6 +34,7 @@ func (p *probes) call(query bool, err error) {
 		{lockstep.ErrBehind, "read before its replica got so far"},
 		{lockstep.ErrNoSpace, "call refused for lack of space"},
 		{lockstep.ErrBusy, "call refused as busy"},
+		{lockstep.ErrHalted, "call refused as halted"},
 		{lockstep.ErrSkipped, "call passed over by a snapshot"},
 		{lockstep.ErrEvicted, "session evicted"},
 		{lockstep.ErrForgotten, "result lost, or token forgotten"},
@@ -90,6 +91,15 @@ var allProbes = []probe{
 	{"leader removed", func(r *run) uint64 { return r.checker.Probes().LeaderRemoved }},
 	{"snapshot while joint", func(r *run) uint64 { return r.checker.Probes().JointInstalled }},
 	{"joint left by another leader", func(r *run) uint64 { return r.checker.Probes().LeftByAnother }},
+	{"machine upgraded", ofEvent(env.MachineUpgraded)},
+	{"version raised", nil},
+	{"version refused", nil},
+	{"feature level raised", nil},
+	{"host put back to the build before", nil},
+	{"writes stopped for a while", nil},
+	{"call refused as halted", nil},
+	{"command passed over", nil},
+	{"skip refused", nil},
 	{"link lost", ofEvent(env.LinkLost)},
 	{"call dropped by a new leader", nil},
 	{"call without a quorum", nil},
@@ -162,6 +172,9 @@ func (t *tap) Handle(_ context.Context, rec slog.Record) error {
 			}
 			return true
 		})
+	}
+	if rec.Message == "feature level is raised" {
+		t.r.probes.hit("feature level raised")
 	}
 	if t.r.o.Trace != nil {
 		fmt.Fprintf(t.r.o.Trace, "%.6f h%d log %v %s", t.r.w.Now().Seconds(), t.host, rec.Level, rec.Message)

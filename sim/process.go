@@ -29,7 +29,7 @@ func (h *host) start() {
 		r.w.Start(h.n)
 	}
 	r.w.Go(h.n, "main", func() {
-		open, err := lockstep.Open(r.w.Context(), h.options())
+		open, err := h.openAs()
 		if err != nil {
 			h.exit(err)
 			return
@@ -49,6 +49,14 @@ func (h *host) start() {
 		}
 		h.group = group
 	})
+}
+
+// openAs opens the host as its build does: of two, the new one knows one more feature level.
+func (h *host) openAs() (*lockstep.Host, error) {
+	if h.r.upgrading {
+		return lockstep.OpenAt(h.r.w.Context(), h.options(), uint32(1+h.build))
+	}
+	return lockstep.Open(h.r.w.Context(), h.options())
 }
 
 // exit is the program ending on an error: an init system starts it again. Only a full disk is an
@@ -113,7 +121,7 @@ func (r *run) founders() (addrs []string) {
 
 // kind is the user's machine with the witness in between.
 func (h *host) kind() machine.Kind {
-	kind := h.r.witness.Kind(h.r.o.Machine, h.n)
+	kind := h.r.witness.Kind(h.r.kinds[h.build], h.n)
 	inner := kind.New
 	kind.New = func(p *machine.Place) (machine.StateMachine, error) {
 		m, err := inner(p)
@@ -135,6 +143,7 @@ type observed struct {
 
 // Apply executes the batch, unless mischief was decided on for this host.
 func (m *observed) Apply(batch []machine.Command, out *machine.Results) error {
+	m.taste(batch)
 	switch mischief := m.mischief; {
 	case len(batch) == 0:
 	case mischief == "panic":
@@ -181,6 +190,9 @@ func (o *observer) Observe(e env.Event) {
 	}
 	if r.timeline != nil {
 		r.timeline.observe(r.w.Now(), o.h.n, &e)
+	}
+	if e.Kind == env.MachineUpgraded && e.Group == uint64(groupID) {
+		r.witness.Upgraded(o.h.n, machine.Index(e.Index), machine.Version(e.Count))
 	}
 	switch {
 	case e.Group <= uint64(groupID):

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/lockstep-rsm/lockstep"
+	"github.com/lockstep-rsm/lockstep/machine"
 	"github.com/lockstep-rsm/lockstep/sim/check"
 	"github.com/lockstep-rsm/lockstep/sim/world"
 )
@@ -35,9 +36,18 @@ type run struct {
 	changing   int       // decided changes of members that still run
 	hollow     bool      // a host was lost, and the one in its place does not vote yet
 	removed    []lockstep.HostID
-	usedToken  string // some host has joined with
-	using      bool   // the scratch group is in use
-	destroyed  bool   // it has been
+	usedToken  string          // some host has joined with
+	using      bool            // the scratch group is in use
+	destroyed  bool            // it has been
+	kinds      [2]machine.Kind // of the machine: of the build before, and of the new one
+	begins     machine.Version // as which the group does
+	upgrading  bool            // hosts begin with the build before
+	everNew    bool            // all have had the new one at one time
+	halting    bool            // an operator has writes stopped
+	halted     bool            // one has had
+	poisons    int             // that were proposed
+	poison     lockstep.Skip   // at which machines panic now; zero: none
+	passed     map[lockstep.Skip]bool
 	done       bool
 	clients    int  // that still run
 	streams    int  // of commands started without waiting
@@ -60,6 +70,7 @@ type host struct {
 	rotten  bool // a snapshot of it was
 	id      lockstep.HostID
 	token   string // it joined with; empty: it is a founder
+	build   int    // that it runs: 0 is the one before, 1 the new one
 	away    bool   // an operator has it: nobody else starts it
 }
 
@@ -74,6 +85,7 @@ const (
 func newRun(seed uint64, o Options, rec *Recording) *run {
 	r := &run{o: o, seed: seed, rng: rand.New(rand.NewPCG(seed, 0x6c6f636b73746570))}
 	r.settings.draw(r.rng, &o)
+	r.settings.drawDecided(rand.New(rand.NewPCG(seed, 0x6f70657261746f72)), &o)
 	trace := o.Trace
 	if rec != nil {
 		r.plan = newPlan(rec)
@@ -90,7 +102,10 @@ func newRun(seed uint64, o Options, rec *Recording) *run {
 	}
 	r.w = world.New(seed, world.Options{Hosts: r.settings.hosts, Shuffle: r.rng.IntN(2) == 0, Trace: trace})
 	r.checker = check.New(r.settings.hosts, r.broken)
-	witness, err := check.NewWitness(o.Machine, r.broken)
+	r.twoBuilds()
+	r.settings.group.Version = r.begins
+	r.passed = map[lockstep.Skip]bool{}
+	witness, err := check.NewWitness(r.kinds[1], r.begins, r.broken)
 	if err != nil {
 		panic(err)
 	}
@@ -100,7 +115,11 @@ func newRun(seed uint64, o Options, rec *Recording) *run {
 	}
 	r.calls = check.NewCalls(witness, r.broken)
 	for n := range r.settings.hosts {
-		r.hosts = append(r.hosts, &host{r: r, n: n, id: lockstep.HostID(n + 1)})
+		h := &host{r: r, n: n, id: lockstep.HostID(n + 1), build: 1}
+		if r.upgrading {
+			h.build = 0
+		}
+		r.hosts = append(r.hosts, h)
 	}
 	return r
 }
@@ -152,6 +171,9 @@ func (r *run) main() {
 	}
 	r.w.Go(world.Driver, "faults", r.decideFaults)
 	r.w.Go(world.Driver, "operator", r.operate)
+	if r.draws(Halt) || r.draws(Poison) {
+		r.w.Go(world.Driver, "attendant", r.attend)
+	}
 	for r.w.Now() < began+r.o.Length || r.calls.Ended(check.Answered) < r.o.Calls && r.w.Now() < began+4*r.o.Length {
 		r.w.Sleep(time.Second)
 	}
@@ -163,7 +185,7 @@ func (r *run) main() {
 		return
 	}
 	r.heal()
-	if !r.restoreMembers() || !r.answersAgain() {
+	if !r.restoreMembers() || !r.raised() || !r.answersAgain() {
 		return
 	}
 	cancel()

@@ -43,7 +43,7 @@ func (s *settings) draw(rng *rand.Rand, o *Options) {
 	s.lanes = 1 + rng.IntN(2)
 	s.pace = pick[time.Duration](rng, 2, 3, 4) * time.Second
 	for i := range faultNames {
-		if f := Faults(1 << i); o.Faults&f&drawn&^lasting != 0 {
+		if f := Faults(1 << i); o.Faults&f&drawn&^lasting&^decided != 0 {
 			s.kinds = append(s.kinds, f)
 		}
 	}
@@ -64,6 +64,20 @@ func (s *settings) draw(rng *rand.Rand, o *Options) {
 	for _, f := range []Faults{BitRot, MachineError} {
 		if o.Faults&f != 0 && rng.IntN(3) == 0 {
 			s.kinds = slices.Insert(s.kinds, rng.IntN(len(s.kinds)+1), f)
+		}
+	}
+}
+
+// drawDecided adds what operators decide, of a generator of its own, so that seeds which have none of it are as they were. A
+// command is passed over if all members say so: none of them may be gone for good, so such a seed has no fault that takes one.
+func (s *settings) drawDecided(rng *rand.Rand, o *Options) {
+	for _, f := range []Faults{Poison, Upgrade, Halt} {
+		kinds := s.kinds
+		if f == Poison {
+			kinds = slices.DeleteFunc(slices.Clone(kinds), func(k Faults) bool { return k == Membership || k == Replacement || k == BitRot })
+		}
+		if rng.IntN(4) == 0 && o.Faults&f != 0 && len(kinds) > 1 {
+			s.kinds = slices.Insert(kinds, rng.IntN(len(kinds)+1), f)
 		}
 	}
 }

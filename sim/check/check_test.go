@@ -152,13 +152,13 @@ func add(t *testing.T, n int64) []byte {
 // replay is a witness, and the machines of two hosts that report to it.
 func replay(t *testing.T, v *verdicts) (*check.Witness, [2]machine.StateMachine) {
 	t.Helper()
-	w, err := check.NewWitness(counter.Machine.Kind(), v.fail)
+	w, err := check.NewWitness(counter.Machine.Kind(), 1, v.fail)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var ms [2]machine.StateMachine
 	for h := range ms {
-		if ms[h], err = w.Kind(counter.Machine.Kind(), h).New(&machine.Place{}); err != nil {
+		if ms[h], err = w.Kind(counter.Machine.Kind(), h).New(&machine.Place{Version: 1}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -315,6 +315,52 @@ func TestKVFindsALostWrite(t *testing.T) {
 	for _, call := range []string{`put \"v\" → done`, `put \"v\" → ?`, `get → \"v\"`, `get → nothing`} {
 		if !strings.Contains(page.String(), call) {
 			t.Errorf("the picture does not show the call %s", call)
+		}
+	}
+}
+
+// Machines that are told of a version at one entry are right; those that are told elsewhere, twice, or not, are not.
+func TestWitnessSeesUpgrades(t *testing.T) {
+	told := func(w *check.Witness, ms [2]machine.StateMachine, host int, index machine.Index, to machine.Version) {
+		w.Upgraded(host, index, to)
+		_ = ms[host].Upgrade(to)
+	}
+	for _, c := range []struct {
+		name string
+		do   func(w *check.Witness, ms [2]machine.StateMachine)
+		want string // of what is found; empty: nothing
+	}{
+		{"at one entry", func(w *check.Witness, ms [2]machine.StateMachine) {
+			apply(t, ms[0], 2, add(t, 1))
+			told(w, ms, 0, 3, 2)
+			apply(t, ms[0], 4, add(t, 1))
+			apply(t, ms[1], 2, add(t, 1))
+			told(w, ms, 1, 3, 2)
+			apply(t, ms[1], 4, add(t, 1))
+		}, ""},
+		{"one later", func(w *check.Witness, ms [2]machine.StateMachine) {
+			told(w, ms, 0, 3, 2)
+			apply(t, ms[0], 4, add(t, 1))
+			apply(t, ms[1], 4, add(t, 1))
+		}, "H32: host 1 executes command 4.0 as version 1"},
+		{"one earlier", func(w *check.Witness, ms [2]machine.StateMachine) {
+			apply(t, ms[0], 4, add(t, 1))
+			told(w, ms, 1, 3, 2)
+		}, "H32: host 1 raises the version to 2 at entry 3, behind which others have executed 4.0"},
+		{"twice", func(w *check.Witness, ms [2]machine.StateMachine) {
+			told(w, ms, 0, 3, 2)
+			told(w, ms, 0, 5, 2)
+		}, "H32: host 0 raises the version to 2 at entry 5"},
+		{"to two versions", func(w *check.Witness, ms [2]machine.StateMachine) {
+			told(w, ms, 0, 3, 2)
+			told(w, ms, 1, 3, 3)
+		}, "H32: host 1 raises the version to 3 at entry 3, others to 2"},
+	} {
+		var v verdicts
+		w, ms := replay(t, &v)
+		c.do(w, ms)
+		if got := strings.Join(v, "; "); c.want == "" && got != "" || !strings.Contains(got, c.want) {
+			t.Errorf("%s: found %q, want %q", c.name, got, c.want)
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 type Witness struct {
 	fail    Fail
 	machine machine.StateMachine
+	version machine.Version // as which it runs
 	log     []executed
 	views   []machine.View // after log[i]; kept to the end: a View costs O(1)
 	empty   machine.View
@@ -42,7 +43,8 @@ func (w *Witness) Watch() { w.closely = true }
 // Differs is the first difference that was seen; nil: none was.
 func (w *Witness) Differs() *Difference { return w.differs }
 
-// executed is one command of the log with its result, as Results.AppendResult encodes it.
+// executed is one command of the log with its result, as Results.AppendResult encodes it, or the entry between two that
+// raised the version.
 type executed struct {
 	index   machine.Index
 	ordinal uint32
@@ -50,15 +52,17 @@ type executed struct {
 	tick    bool
 	data    []byte
 	result  []byte
+	version machine.Version // as which it was executed
+	upgrade bool            // no command: version runs from here on
 }
 
-// NewWitness makes the fresh machine.
-func NewWitness(kind machine.Kind, fail Fail) (*Witness, error) {
-	m, err := kind.New(&machine.Place{Dir: "witness", Version: max(kind.Oldest, 1)})
+// NewWitness makes the fresh machine, as version begins, which the group begins as.
+func NewWitness(kind machine.Kind, begins machine.Version, fail Fail) (*Witness, error) {
+	m, err := kind.New(&machine.Place{Dir: "witness", Version: begins})
 	if err != nil {
 		return nil, fmt.Errorf("make the witness's machine: %w", err)
 	}
-	return &Witness{fail: fail, machine: m, empty: m.View(), counts: map[string]int{}}, nil
+	return &Witness{fail: fail, machine: m, version: begins, empty: m.View(), counts: map[string]int{}}, nil
 }
 
 // Commands is how many commands were executed, ticks included.
@@ -75,7 +79,7 @@ func (w *Witness) Kind(kind machine.Kind, host int) machine.Kind {
 		if err != nil {
 			return nil, err
 		}
-		return &reporter{StateMachine: m, w: w, host: host}, nil
+		return &reporter{StateMachine: m, w: w, host: host, version: p.Version}, nil
 	}
 	return kind
 }
@@ -87,6 +91,8 @@ type reporter struct {
 	host int
 	next int  // place in the witness's log of the next command
 	lost bool // a snapshot was loaded: the next command's place is to be found
+
+	version machine.Version // as which it runs, as far as it was told
 
 	loaded machine.Index // of the newest snapshot
 }
@@ -121,8 +127,54 @@ func (r *reporter) compare(first *machine.Command) {
 
 // Load replaces the state, so that the next command's place is unknown.
 func (r *reporter) Load(v machine.Version, from *machine.Reader) error {
-	r.lost = true
-	return r.StateMachine.Load(v, from)
+	err := r.StateMachine.Load(v, from)
+	if err == nil {
+		r.lost, r.version = true, v
+	}
+	return err
+}
+
+// Upgrade notes as what the machine runs from here on.
+func (r *reporter) Upgrade(v machine.Version) error {
+	if v != r.version+1 {
+		r.w.fail("H32: host %d's machine is told of version %v while it runs as %v", r.host, v, r.version)
+	}
+	r.version = v
+	return r.StateMachine.Upgrade(v)
+}
+
+// Upgraded hears that a replica's machine runs as another version behind the entry at index. The first to say so has the
+// replay do the same.
+func (w *Witness) Upgraded(host int, index machine.Index, to machine.Version) {
+	place := w.after(index, 0)
+	if place < len(w.log) && w.log[place].index == index && w.log[place].upgrade {
+		if was := w.log[place].version; was != to {
+			w.fail("H32: host %d raises the version to %v at entry %v, others to %v", host, to, index, was)
+		}
+		return
+	}
+	if place < len(w.log) || to <= w.version {
+		w.fail("H32: host %d raises the version to %v at entry %v, behind which others have executed %v.%d as version %v", host, to, index, w.log[len(w.log)-1].index, w.log[len(w.log)-1].ordinal, w.version)
+		return
+	}
+	for w.version < to {
+		if err := w.machine.Upgrade(w.version + 1); err != nil {
+			w.fail("H32: the witness's machine at the upgrade to version %v: %v", w.version+1, err)
+			return
+		}
+		w.version++
+	}
+	w.keep(executed{index: index, version: to, upgrade: true})
+}
+
+// keep adds what the replay has done.
+func (w *Witness) keep(e executed) {
+	w.log = append(w.log, e)
+	w.views = append(w.views, w.machine.View())
+	if w.closely {
+		digest, _ := w.machine.Digest()
+		w.digests = append(w.digests, digest)
+	}
 }
 
 func (r *reporter) see(c *machine.Command, out *machine.Results, i int) {
@@ -134,6 +186,9 @@ func (r *reporter) see(c *machine.Command, out *machine.Results, i int) {
 		}
 	}
 	result := out.AppendResult(nil, i)
+	for r.next < len(w.log) && w.log[r.next].upgrade {
+		r.next++
+	}
 	if r.next == len(w.log) {
 		w.execute(r.host, c)
 	}
@@ -145,6 +200,8 @@ func (r *reporter) see(c *machine.Command, out *machine.Results, i int) {
 	switch {
 	case e.index != c.Index || e.ordinal != c.Ordinal:
 		w.fail("H1: host %d executes command %d.%d where the log has %d.%d", r.host, c.Index, c.Ordinal, e.index, e.ordinal)
+	case e.version != r.version:
+		w.fail("H32: host %d executes command %d.%d as version %v, the replay of the log as %v", r.host, c.Index, c.Ordinal, r.version, e.version)
 	case e.tick != c.Tick || e.time != c.Time || !bytes.Equal(e.data, c.Data):
 		w.fail("H1: host %d executes another command %d.%d than others did: %q, not %q", r.host, c.Index, c.Ordinal, c.Data, e.data)
 	case !bytes.Equal(e.result, result):
@@ -167,14 +224,9 @@ func (w *Witness) execute(host int, c *machine.Command) {
 		w.fail("H1: the witness's machine at command %d.%d: %d results, %v", c.Index, c.Ordinal, w.out.Len(), err)
 		return
 	}
-	w.log = append(w.log, executed{
-		index: c.Index, ordinal: c.Ordinal, time: c.Time, tick: c.Tick, data: one[0].Data, result: w.out.AppendResult(nil, 0),
+	w.keep(executed{
+		index: c.Index, ordinal: c.Ordinal, time: c.Time, tick: c.Tick, data: one[0].Data, result: w.out.AppendResult(nil, 0), version: w.version,
 	})
-	w.views = append(w.views, w.machine.View())
-	if w.closely {
-		digest, _ := w.machine.Digest()
-		w.digests = append(w.digests, digest)
-	}
 	if c.Tick {
 		w.ticks++
 	} else {
@@ -197,9 +249,19 @@ func (w *Witness) after(index machine.Index, ordinal uint32) int {
 	return place
 }
 
+// Behind is how many commands were executed behind the entry at an index.
+func (w *Witness) Behind(index machine.Index) (n int) {
+	for _, e := range w.log[w.after(index+1, 0):] {
+		if !e.upgrade {
+			n++
+		}
+	}
+	return n
+}
+
 // result is what the command at a place was and was answered; nil: it was not executed.
 func (w *Witness) at(index machine.Index, ordinal uint32) *executed {
-	if i := w.after(index, ordinal); i < len(w.log) && w.log[i].index == index && w.log[i].ordinal == ordinal {
+	if i := w.after(index, ordinal); i < len(w.log) && w.log[i].index == index && w.log[i].ordinal == ordinal && !w.log[i].upgrade {
 		return &w.log[i]
 	}
 	return nil
