@@ -156,3 +156,30 @@ func TestOldBuildStopsBeforeTheEntryThatRaisesTheLevel(t *testing.T) {
 		c.back(2, acked)
 	})
 }
+
+// A build that does not know the cluster's level does not join: it would have to stop before the first entry of it. Its token
+// stays good, for the newer build.
+func TestOldBuildDoesNotJoin(t *testing.T) {
+	growing(t, 303, 3, 4, 10*time.Minute, func(c *island) {
+		c.builds = []uint32{2, 2, 2, 1}
+		for i := range 3 {
+			if err := c.build(i, 2); err != nil {
+				t.Error(err)
+			}
+		}
+		c.until("the level to rise", func() bool { return c.hosts[0].Status().FeatureLevel == 2 && c.level(0) == 2 && c.level(1) == 2 })
+		c.token(3, 0)
+		if err := c.start(3); err != nil {
+			t.Error(err)
+			return
+		}
+		c.until("it to be told", func() bool {
+			return strings.Contains(c.hosts[3].Status().Why, "the cluster is at feature level 2, and the build that is to join knows 1")
+		})
+		if err := c.build(3, 2); err != nil {
+			t.Error(err)
+			return
+		}
+		c.until("the newer build to join", func() bool { return c.hosts[3].ID() == 4 })
+	})
+}

@@ -107,7 +107,7 @@ func TestGuessesDoNotReachTheLog(t *testing.T) {
 		c.w.Sleep(2 * time.Second)
 		cluster := c.identity(0).Mint.Cluster
 		before := c.hosts[0].SystemCommit()
-		a := c.asker(4, wire.Hello{})
+		a := c.asker(4, wire.Hello{FeatureLevel: 1})
 		states := map[uint8]int{}
 		for n := range 300 {
 			req := wire.JoinRequest{Cluster: cluster, Secret: [16]byte{byte(n), byte(n >> 8)}, Addr: "h4:7000", Incarnation: uint64(n)*2 + 1}

@@ -51,8 +51,8 @@ func (h *Host) founders() (records []hostRecord) {
 	return records
 }
 
-// answerJoin takes in whoever knows the secret of a token.
-func (h *Host) answerJoin(req *wire.JoinRequest) wire.JoinReply {
+// answerJoin takes in whoever knows the secret of a token, and the feature level of the cluster's own group.
+func (h *Host) answerJoin(from *wire.Hello, req *wire.JoinRequest) wire.JoinReply {
 	refuse := func(err error) wire.JoinReply { return wire.JoinReply{State: wire.StateRefused, Reason: err.Error()} }
 	later := func(err error) wire.JoinReply { return wire.JoinReply{State: stateEmpty, Reason: err.Error()} }
 	switch {
@@ -60,8 +60,13 @@ func (h *Host) answerJoin(req *wire.JoinRequest) wire.JoinReply {
 		return later(errors.New("this host belongs to no cluster yet"))
 	case req.Cluster != h.Cluster():
 		return refuse(fmt.Errorf("this is cluster %x, the token is of cluster %x", h.Cluster(), req.Cluster))
-	case h.Replica(systemGroup) == nil:
+	}
+	system := h.Replica(systemGroup)
+	if system == nil {
 		return later(errors.New("this host has no part in group 0 yet"))
+	}
+	if level := system.conf.Load().Settings.FeatureLevel; from.FeatureLevel < level {
+		return refuse(fmt.Errorf("the cluster is at feature level %d, and the build that is to join knows %d. Start the newer build with the same token", level, from.FeatureLevel))
 	}
 	joined, err := h.vet(req)
 	if err == nil && joined == nil {

@@ -104,7 +104,7 @@ func (l *links) Call(from wire.Hello, p []byte) []byte {
 		if req, err := wire.DecodeJoinRequest(p); err != nil {
 			r.Reason = err.Error()
 		} else {
-			r = h.answerJoin(&req)
+			r = h.answerJoin(&from, &req)
 		}
 		return wire.AppendJoinReply(nil, &r)
 	case len(p) > 0 && p[0] == wire.CallChange:
