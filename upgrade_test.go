@@ -326,6 +326,13 @@ func TestMachineIsToldOfEachVersion(t *testing.T) {
 			}
 		}
 		_, _, _, _ = c.tell(0, 7)
+		err := errDied
+		c.island.w.Do(0, func() {
+			_, err = c.hosts[0].Create(c.island.w.Context(), 2, lockstep.GroupOptions{Machine: "gauge", Settings: lockstep.Settings{Version: 4}})
+		})
+		if !errors.Is(err, lockstep.ErrOptions) || !strings.Contains(err.Error(), "it has versions 1 to 3") {
+			t.Errorf("a group of a version that nobody has: %v", err)
+		}
 		if err := c.raise(1, 4); !errors.Is(err, lockstep.ErrRefused) {
 			t.Errorf("raised to a version that nobody has: %v", err)
 		}

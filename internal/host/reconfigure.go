@@ -93,7 +93,7 @@ func (h *Host) Reconfigure(ctx context.Context, id raft.GroupID, t *Target) (raf
 	}
 	t.Priorities = listed(t.Priorities, members)
 	until := h.patience(ctx)
-	begun := false
+	begun, meanwhile := false, ""
 	for {
 		done, err := h.reconfigureStep(ctx, id, t, &begun)
 		var no *RefusedError
@@ -103,13 +103,13 @@ func (h *Host) Reconfigure(ctx context.Context, id raft.GroupID, t *Target) (raf
 		case errors.As(err, &no) && !begun:
 			return raft.Configuration{}, notCommitted(no)
 		case no != nil: // a refusal now says nothing of what was asked before
-			err = fmt.Errorf("%w: it is refused meanwhile: %s", ErrNoQuorum, no.Reason)
+			err, meanwhile = ErrNoQuorum, ": it is refused meanwhile: "+no.Reason
 		case errors.Is(err, errSuperseded):
 			return raft.Configuration{}, unknown(err)
 		}
 		if end := h.pauseUntil(ctx, until, err); end != nil {
 			if begun {
-				return raft.Configuration{}, unknown(fmt.Errorf("%w: it may be done, or may yet be", end))
+				return raft.Configuration{}, unknown(fmt.Errorf("%w%s: it may be done, or may yet be", end, meanwhile))
 			}
 			return raft.Configuration{}, unknown(end)
 		}
@@ -139,7 +139,9 @@ func (h *Host) reconfigureStep(ctx context.Context, id raft.GroupID, t *Target, 
 	case c.Index != t.Index && *begun:
 		return nil, errSuperseded
 	}
-	if why := cmp.Or(h.refuseSkip(ctx, id, c, &t.Settings), h.refuseVersion(ctx, id, c, t)); why != "" {
+	if why := cmp.Or(h.refuseSkip(ctx, id, c, &t.Settings), h.refuseVersion(ctx, id, c, t)); why != "" && ctx.Err() != nil {
+		return nil, ErrContext // who was asked had no time to answer
+	} else if why != "" {
 		return nil, &RefusedError{Reason: why, InForce: *c}
 	}
 	reply, err = h.askLeader(ctx, &wire.ChangeRequest{

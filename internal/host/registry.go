@@ -240,16 +240,19 @@ func (h *Host) Create(ctx context.Context, id raft.GroupID, name string, voters 
 	if id == systemGroup {
 		return notCommitted(fmt.Errorf("%w: group ids begin at 1: group 0 is the engine's own", ErrOptions))
 	}
-	kind, ok := h.opts.Machines[name]
-	if !ok {
+	oldest, newest, ok := h.versions(name)
+	if !ok || name == registryMachine {
 		return notCommitted(fmt.Errorf("%w: %q is not in Options.Machines", ErrNoMachine, name))
 	}
 	if err := h.awaitReplica(ctx, systemGroup); err != nil {
 		return err
 	}
 	settings := defaultSettings(name)
-	settings.Version = uint32(max(kind.Oldest, 1))
+	settings.Version = uint32(oldest)
 	set(&settings)
+	if machine.Version(settings.Version) > newest {
+		return notCommitted(fmt.Errorf("%w: Settings.Version cannot be run here: %s", ErrOptions, h.lacks(name, settings.Version)))
+	}
 	if why := checkSettings(&settings); why != "" {
 		return notCommitted(fmt.Errorf("%w: %s", ErrOptions, why))
 	}
