@@ -253,15 +253,23 @@ func (p *Program) startAnew(ctx context.Context, g *pack) error {
 	asker.endpoints, asker.timeout = clients, time.Second
 	var hosts []string
 	w := p.env.NewWaiter()
-	for until := p.env.Clock().Now() + patience; len(hosts) == 0; {
+	began, told := p.env.Clock().Now(), false
+	for until := time.Duration(0); len(hosts) == 0; {
 		hosts = asker.hosts(ctx)
+		if until == 0 && asker.answer(ctx, clients) {
+			until = p.env.Clock().Now() + patience // those that still read their data are waited for
+		}
 		if err := w.Wait(ctx, p.env.Clock().Now()+20*time.Millisecond); errors.Is(err, context.Canceled) {
 			return nil
 		}
 		if r := g.failed(); r != nil {
 			return r.failure()
 		}
-		if len(hosts) == 0 && p.env.Clock().Now() >= until {
+		if until == 0 && !told && p.env.Clock().Now()-began > patience {
+			told = true
+			fmt.Fprintf(p.Err, "still waiting for the replicas that have data, before the others start; the logs are %s and so on\n", g.replicas[0].log)
+		}
+		if len(hosts) == 0 && until != 0 && p.env.Clock().Now() >= until {
 			return &codedError{exitFailed, fmt.Errorf("replica %s has no data, and belongs to a cluster, or did: no majority of that says within %v which, so that it is not started. Put its data back, or start a majority of the others; their logs are %s and so on",
 				strings.Join(late, ", replica "), patience, g.replicas[0].log)}
 		}
@@ -282,6 +290,11 @@ func (p *Program) startAnew(ctx context.Context, g *pack) error {
 		g.start(r)
 	}
 	return nil
+}
+
+// answer says whether all these servers do.
+func (p *Program) answer(ctx context.Context, clients []string) bool {
+	return !slices.ContainsFunc(p.askEach(ctx, clients, false, 0), func(a answer) bool { return a.err != nil })
 }
 
 // hosts are the addresses of the cluster's hosts, as all of them agree; none, where nobody answers.
