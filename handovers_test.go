@@ -69,3 +69,35 @@ func TestLonelyCallsAreHandedOverSeldom(t *testing.T) {
 		}
 	})
 }
+
+// A link's task is not woken for a lonely write either: turns write to the followers, and acknowledge. What is
+// left of a call on three hosts is the three at its leader and the followers' logs; at times a connection does not
+// take what a turn writes, so the least of several counts.
+func TestLonelyWriteWakesNoLink(t *testing.T) {
+	inWorld(t, 68, 3, time.Minute, func(c *island) {
+		var wakes int
+		c.tune = func(i int, o *lockstep.Options) { o.Env = countedEnv{o.Env, &wakes} }
+		if !c.began() {
+			return
+		}
+		cmd, err := counter.Machine.EncodeCommand(counter.Add{N: 1})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		leader, least := c.leader(1), 1000
+		for range 20 {
+			c.w.Sleep(100 * time.Millisecond)
+			c.w.Do(leader, func() {
+				before := wakes
+				if _, err := c.hosts[leader].Group(1).Propose(c.w.Context(), cmd); err != nil {
+					t.Error(err)
+				}
+				least = min(least, wakes-before)
+			})
+		}
+		if least > 5 {
+			t.Errorf("a lonely write among three hosts is handed over %d times, 5 are wanted", least)
+		}
+	})
+}

@@ -162,8 +162,18 @@ const BlockSize = 4096
 // doubled or reordered as a whole, so writers hand over whole frames per Write.
 type Net interface {
 	// Dial connects to addr. errors.Is(err, syscall.ECONNREFUSED): the host is up and nobody listens.
-	Dial(ctx context.Context, addr string) (net.Conn, error)
+	Dial(ctx context.Context, addr string) (Conn, error)
 	Listen(addr string) (net.Listener, error)
+}
+
+// Conn is a connection that a turn can write to, too.
+type Conn interface {
+	net.Conn
+	// TryWrite writes as much of p as goes without waiting, mostly all of it, perhaps nothing, and says
+	// how much that is. It never parks. It runs beside no other TryWrite or Write of the same
+	// connection. What it has not taken goes next, before anything else. After an error, Write
+	// fails, too.
+	TryWrite(p []byte) (int, error)
 }
 
 // Unwinding is what a task's stack unwinds with when the life of its host ends in a simulation.

@@ -147,7 +147,7 @@ const dialBound = 30 * time.Second
 
 type osNet struct{}
 
-func (osNet) Dial(ctx context.Context, addr string) (net.Conn, error) {
+func (osNet) Dial(ctx context.Context, addr string) (Conn, error) {
 	d := net.Dialer{Timeout: dialBound, KeepAlive: 15 * time.Second}
 	c, err := d.DialContext(ctx, "tcp", addr)
 	var op *net.OpError
@@ -157,7 +157,10 @@ func (osNet) Dial(ctx context.Context, addr string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return withoutDelay(c)
+	if c, err = withoutDelay(c); err != nil {
+		return nil, err
+	}
+	return newOSConn(c), nil
 }
 
 func (osNet) Listen(addr string) (net.Listener, error) {

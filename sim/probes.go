@@ -101,6 +101,8 @@ var allProbes = []probe{
 	{"command passed over", nil},
 	{"skip refused", nil},
 	{"link lost", ofEvent(env.LinkLost)},
+	{"write of a turn taken in part", func(r *run) uint64 { return r.w.Traffic().Halved }},
+	{"write of a turn not taken", func(r *run) uint64 { return r.w.Traffic().Untaken }},
 	{"call dropped by a new leader", nil},
 	{"call without a quorum", nil},
 	{"call refused for lack of space", nil},

@@ -224,7 +224,9 @@ func (g *group) sendLater(m raft.Message) {
 			return
 		}
 		g.loaded("to be sent", m.Entries)
-		g.h.send(m.ToHost, &wire.Packet{Raft: &m})
+		if net := g.h.net.Load(); net != nil {
+			net.Send(m.ToHost, &wire.Packet{Raft: &m})
+		}
 	})
 }
 
@@ -236,10 +238,11 @@ func (g *group) loaded(why string, entries []raft.Entry) {
 	})
 }
 
-// send drops the packet where there is no link or no budget left: raft sends anew.
+// send has the packet leave at the end of this turn. It drops it where there is no link or no budget left:
+// raft sends anew.
 func (h *Host) send(to raft.HostID, p *wire.Packet) bool {
 	net := h.net.Load()
-	return net != nil && net.Send(to, p)
+	return net != nil && net.Put(to, p)
 }
 
 // handlePackets gives what a link brought to the groups it names.

@@ -263,9 +263,13 @@ func (h *Host) handleClose() {
 	}
 }
 
-// flush ends a turn: it does what the touched groups ask for, and hands one batch for all of them to the log.
+// flush ends a turn: it does what the touched groups ask for, writes what it has put to links, and hands one
+// batch for all of them to the log.
 func (h *Host) flush() {
 	h.obey()
+	if net := h.net.Load(); net != nil {
+		net.Flush() // first: the others' disks take as long as this one's
+	}
 	h.persist()
 	h.arm()
 }
@@ -281,7 +285,7 @@ func (h *Host) obeyMany() {
 	}
 }
 
-// obey does what the touched groups ask for: it sends at once what may leave before the save.
+// obey does what the touched groups ask for. What may leave before the save is put to the links.
 func (h *Host) obey() {
 	for i := 0; i < len(h.touched); i++ { // grows while it runs
 		g := h.touched[i]

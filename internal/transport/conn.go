@@ -21,6 +21,7 @@ type conn struct {
 	addr   string
 	raw    io.Closer     // what the env gave: closing it ends all reads and writes at once
 	rw     io.ReadWriter // raw, or TLS over it
+	direct env.Conn      // raw, if a turn can write to it: dialled, and without TLS; else nil
 	head   [wire.FrameHeaderSize]byte
 	sent   uint64    // sequence of the last frame written
 	read   uint64    // sequence of the last frame taken
@@ -194,8 +195,29 @@ func (c *conn) wantFrame(most int, kinds ...wire.FrameKind) (wire.FrameHeader, [
 
 // writeFrame completes p, which begins with room for a header, as the next frame, and writes it.
 func (c *conn) writeFrame(k wire.FrameKind, p []byte) error {
+	c.finish(k, p)
+	return c.writeBytes(p)
+}
+
+// finish completes p as the next frame.
+func (c *conn) finish(k wire.FrameKind, p []byte) {
 	c.sent++
 	wire.FinishFrameOf(k, p, 0, c.sent)
+}
+
+// tryFrame is writeFrame for a turn: what it leaves is to be written by writeBytes before anything else.
+// So is what an error leaves: the one who writes meets it again, and may park while he ends the connection.
+func (c *conn) tryFrame(k wire.FrameKind, p []byte) (rest []byte) {
+	c.finish(k, p)
+	n, err := c.direct.TryWrite(p)
+	if err != nil {
+		n = 0
+	}
+	return p[n:]
+}
+
+// writeBytes writes a frame, or what is left of one.
+func (c *conn) writeBytes(p []byte) error {
 	for len(p) > 0 {
 		n := min(len(p), maxPieceBytes)
 		if _, err := c.rw.Write(p[:n]); err != nil {

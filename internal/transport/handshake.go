@@ -50,6 +50,9 @@ func (t *Transport) dial(addr string, to raft.HostID, purpose uint8) (*conn, wir
 	if c == nil {
 		return nil, none, ErrClosed
 	}
+	if t.o.TLS == nil {
+		c.direct = raw
+	}
 	mine := t.self(purpose, to)
 	theirs, err := c.greet(&mine)
 	if err == nil {

@@ -13,7 +13,8 @@ import (
 )
 
 // link is the connection that this host keeps to a peer: what it sends travels there. One task
-// dials, greets and writes; while it is up another reads the pongs.
+// dials, greets and writes; while it is up another reads the pongs. While the first has nothing to
+// write, a flush writes short frames in its place.
 type link struct {
 	t    *Transport
 	host raft.HostID
@@ -26,7 +27,10 @@ type link struct {
 	nudged   bool // the peer has just dialled us: do not wait for the backoff
 	broken   bool // the reading task has ended
 	conn     *conn
+	writing  bool     // the task writes, or is about to look for what to write
 	frames   [][]byte // pending, each with room for its header; the last still grows
+	tried    []byte   // a frame of which a flush has written a part
+	rest     []byte   // what is left of it: goes before all others
 	spare    []byte   // memory of a frame that was written
 	queued   int64    // bytes pending or being written
 	dropped  uint64
@@ -34,6 +38,9 @@ type link struct {
 	lastWhy  string
 	tellDown bool // a redial that is refused has to be told
 }
+
+// maxFlushBytes is the longest frame that a flush writes: the turn that calls it copies it into the kernel.
+const maxFlushBytes = 16 << 10
 
 // maxSpareBytes is the largest frame whose memory is kept for the next: one with a full entry.
 const maxSpareBytes = 2 << 20
@@ -73,18 +80,27 @@ func (l *link) status() PeerStatus {
 	}
 }
 
-// send encodes p into the last pending frame, or a new one.
+// send encodes p into the last pending frame, or a new one, and has it written.
 func (l *link) send(p *wire.Packet) bool {
+	taken, first := l.add(p)
+	if first {
+		l.wake.Wake()
+	}
+	return taken
+}
+
+// add encodes p into the last pending frame, or a new one. first: nothing was pending before.
+func (l *link) add(p *wire.Packet) (taken, first bool) {
 	bound := wire.PacketBound(p)
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	o := &l.t.o
 	// A packet above the budget goes when it is alone: the budget refuses queues, not sizes.
 	if !l.up || l.queued > 0 && l.queued+int64(bound) > o.MaxQueueBytes || bound+wire.FrameHeaderSize > o.MaxFrameBytes {
 		l.dropped++
-		l.mu.Unlock()
-		return false
+		return false, false
 	}
-	first := len(l.frames) == 0
+	first = len(l.frames) == 0
 	if n := len(l.frames); n == 0 || len(l.frames[n-1])+bound > softFrameBytes {
 		buf := l.spare
 		l.spare = nil
@@ -97,11 +113,36 @@ func (l *link) send(p *wire.Packet) bool {
 	before := len(*last)
 	*last = wire.AppendPacket(*last, p)
 	l.queued += int64(len(*last) - before)
+	return true, first
+}
+
+// flush writes what is pending, as far as that is one short frame, the task is idle and the connection takes
+// it at once. The rest is the task's, which must not be slower than that: frames stay in order.
+func (l *link) flush() {
+	l.mu.Lock()
+	if l.writing || len(l.frames) == 0 {
+		l.mu.Unlock()
+		return // the task looks again before it parks
+	}
+	if len(l.frames) == 1 && len(l.frames[0]) <= maxFlushBytes && l.rest == nil && l.conn.direct != nil {
+		l.try()
+	}
+	wake := len(l.frames) > 0 || l.rest != nil
 	l.mu.Unlock()
-	if first {
+	if wake {
 		l.wake.Wake()
 	}
-	return true
+}
+
+// try writes the one frame that is pending. The lock is held, which keeps the task from writing.
+func (l *link) try() {
+	frame := l.frames[0]
+	l.frames[0], l.frames = nil, l.frames[:0]
+	if rest := l.conn.tryFrame(wire.FramePackets, frame); len(rest) > 0 {
+		l.tried, l.rest = frame, rest
+		return
+	}
+	l.release(frame)
 }
 
 // run is the link's task.
@@ -180,7 +221,8 @@ func (l *link) carry(c *conn) {
 	c.setLimit(l.t.o.IdleTimeout)
 	l.mu.Lock()
 	l.up, l.broken, l.conn, l.rtt = !l.stopped, false, c, 0
-	l.frames, l.queued, l.tellDown, l.lastWhy = nil, 0, true, ""
+	l.writing, l.frames, l.tried, l.rest, l.queued = true, nil, nil, nil, 0
+	l.tellDown, l.lastWhy = true, ""
 	up := l.up
 	l.mu.Unlock()
 	if !up {
@@ -198,7 +240,7 @@ func (l *link) carry(c *conn) {
 	c.close()
 	l.awaitReader()
 	l.mu.Lock()
-	l.up, l.conn, l.frames, l.spare, l.queued = false, nil, nil, nil, 0
+	l.up, l.conn, l.frames, l.tried, l.rest, l.spare, l.queued = false, nil, nil, nil, nil, nil, 0
 	if l.lastWhy == "" && why != nil {
 		l.lastWhy = why.Error()
 	}
@@ -214,9 +256,16 @@ func (l *link) writeAll(c *conn) error {
 	every := l.t.o.IdleTimeout / 4
 	ping := l.t.clock.Now()
 	for {
-		frame, over := l.next()
+		frame, rest, over := l.next()
 		if over {
 			return nil
+		}
+		if rest != nil {
+			if err := c.writeBytes(rest); err != nil {
+				return err
+			}
+			l.written(frame)
+			continue
 		}
 		if now := l.t.clock.Now(); now >= ping {
 			ping = now + every
@@ -224,39 +273,58 @@ func (l *link) writeAll(c *conn) error {
 				return err
 			}
 		}
-		if frame == nil {
+		switch {
+		case frame != nil:
+			if err := c.writeFrame(wire.FramePackets, frame); err != nil {
+				return err
+			}
+			l.written(frame)
+		case l.pauses():
 			_ = l.wake.Wait(nil, ping) // its end by time means a ping is due
-			continue
 		}
-		if err := c.writeFrame(wire.FramePackets, frame); err != nil {
-			return err
-		}
-		l.written(frame)
 	}
 }
 
-// next takes the first pending frame.
-func (l *link) next() (frame []byte, over bool) {
+// next takes what is left of a frame that a flush began, or the first pending frame. From here on until
+// pauses nobody else writes.
+func (l *link) next() (frame, rest []byte, over bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.stopped || l.broken {
-		return nil, true
+	l.writing = true
+	switch {
+	case l.stopped || l.broken:
+		return nil, nil, true
+	case l.rest != nil:
+		frame, rest = l.tried, l.rest
+		l.tried, l.rest = nil, nil
+	case len(l.frames) > 0:
+		frame = l.frames[0]
+		l.frames[0] = nil
+		if len(l.frames) == 1 {
+			l.frames = l.frames[:0]
+		} else {
+			l.frames = l.frames[1:]
+		}
 	}
-	if len(l.frames) == 0 {
-		return nil, false
-	}
-	frame = l.frames[0]
-	l.frames = l.frames[1:]
-	if len(l.frames) == 0 {
-		l.frames = nil
-	}
-	return frame, false
+	return frame, rest, false
+}
+
+// pauses lets a flush write, unless there is something to be written by now.
+func (l *link) pauses() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.writing = len(l.frames) > 0
+	return !l.writing
 }
 
 // written gives the budget and the memory back.
 func (l *link) written(frame []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.release(frame)
+}
+
+func (l *link) release(frame []byte) {
 	l.queued -= int64(len(frame) - wire.FrameHeaderSize)
 	if cap(frame) <= maxSpareBytes && cap(frame) > cap(l.spare) {
 		l.spare = frame[:0]

@@ -83,8 +83,8 @@ func header(index raft.Index) wire.SnapshotHeader {
 	return wire.SnapshotHeader{Meta: raft.SnapshotMeta{Identity: id, Sum: id.Digest()}, Machine: "kv", Cluster: [16]byte{1}}
 }
 
-// machine is a simulated host: it says a number to everybody every 10 ms, calls its neighbour, and,
-// if it is the first, sends snapshot after snapshot to the second.
+// machine is a simulated host: it says a number to everybody every 10 ms, on a turn every other time, calls
+// its neighbour, and, if it is the first, sends snapshot after snapshot to the second.
 type machine struct {
 	w     *world.World
 	t     *testing.T
@@ -120,8 +120,17 @@ func (m *machine) main() {
 	}
 	e.Run("calls", m.call)
 	for round := uint64(1); ; round++ {
+		send := m.tr.Send
+		if round%2 == 0 {
+			e.Enter()
+			send = m.tr.Put
+		}
 		for to := raft.HostID(1); to <= 3; to++ {
-			m.tr.Send(to, &wire.Packet{Raft: &raft.Message{Type: raft.MsgHeartbeat, FromIncarnation: raft.Incarnation(m.life), Round: round}})
+			send(to, &wire.Packet{Raft: &raft.Message{Type: raft.MsgHeartbeat, FromIncarnation: raft.Incarnation(m.life), Round: round}})
+		}
+		if round%2 == 0 {
+			m.tr.Flush()
+			e.Leave()
 		}
 		m.w.Sleep(10 * time.Millisecond)
 	}
@@ -195,6 +204,9 @@ func run(t *testing.T, seed uint64) (uint64, stats) {
 		if st.got-before < 500 {
 			t.Errorf("seed %d: only %d messages in a second of peace", seed, st.got-before)
 		}
+		if sent := w.Traffic(); sent.Halved == 0 || sent.Untaken == 0 {
+			t.Errorf("seed %d: no flush wrote a part, or nothing: %+v", seed, sent)
+		}
 		w.Stop()
 	})
 	w.Run(time.Hour)
@@ -241,6 +253,124 @@ func TestSimulatedHostsHearEachOtherInOrder(t *testing.T) {
 	if again, _ := run(t, seed); again != hash {
 		t.Errorf("seed %d: hash %x, then %x", seed, hash, again)
 	}
+}
+
+// TestFlushKeepsOrderAndNeverWaits: turns send to a host that stands still for a while. They go on at once, refused
+// or not; what was taken arrives once and in order, whether turns or the link's task have written it, and
+// on links that stay whole: of no frame is a part lost or written twice.
+func TestFlushKeepsOrderAndNeverWaits(t *testing.T) {
+	var tried world.Traffic
+	for seed := range uint64(20) {
+		w := world.New(seed, world.Options{Hosts: 2, Shuffle: true, Window: 4 << 10})
+		peers := map[raft.HostID]string{1: w.Addr(0, 7000), 2: w.Addr(1, 7000)}
+		st := &stats{}
+		var taken int
+		w.Go(1, "receiver", func() {
+			openIn(t, w, 1, peers, &observer{t: t, self: 2, st: st, last: map[[2]uint64]uint64{}}, time.Hour)
+		})
+		w.Go(0, "sender", func() {
+			e := w.Host(0)
+			tr := openIn(t, w, 0, peers, &observer{t: t, self: 1, st: &stats{}}, time.Hour)
+			w.Sleep(time.Second)
+			refused := 0
+			for round := range uint64(20_000) {
+				at := w.Now()
+				e.Enter()
+				for range 1 + round%3 {
+					m := &raft.Message{Type: raft.MsgHeartbeat, FromIncarnation: 1, Round: uint64(taken + 1)}
+					if tr.Put(2, &wire.Packet{Raft: m}) {
+						taken++
+					} else {
+						refused++
+					}
+				}
+				tr.Flush()
+				e.Leave()
+				if w.Now() != at {
+					t.Fatalf("a turn took %v", w.Now()-at)
+				}
+				switch round {
+				case 5000:
+					w.Pause(1)
+				case 10_000:
+					w.Resume(1)
+				}
+				if round%5 == 0 {
+					w.Sleep(time.Duration(round%7) * 100 * time.Microsecond)
+				}
+			}
+			if refused == 0 {
+				t.Errorf("seed %d: the queue never filled", seed)
+			}
+			w.Sleep(2 * time.Second)
+			w.Stop()
+		})
+		w.Run(time.Minute)
+		if st.got != taken || st.ups != 1 {
+			t.Errorf("seed %d: %d packets of %d arrived, over %d links", seed, st.got, taken, st.ups)
+		}
+		sent := w.Traffic()
+		tried.Halved, tried.Untaken = tried.Halved+sent.Halved, tried.Untaken+sent.Untaken
+		w.Close()
+	}
+	if tried.Halved == 0 || tried.Untaken == 0 {
+		t.Errorf("no flush wrote a part, or nothing: %+v", tried)
+	}
+}
+
+// TestFlushBesideAPingIsNotForgotten: the task of the link waits in the write of a ping when a turn sends. The
+// packet goes with the ping, not with the next one.
+func TestFlushBesideAPingIsNotForgotten(t *testing.T) {
+	const window, idle = 1000, 4 * time.Second
+	w := world.New(1, world.Options{Hosts: 2, Window: window})
+	defer w.Close()
+	peers := map[raft.HostID]string{1: w.Addr(0, 7000), 2: w.Addr(1, 7000)}
+	st := &stats{}
+	w.Go(1, "receiver", func() {
+		openIn(t, w, 1, peers, &observer{t: t, self: 2, st: st, last: map[[2]uint64]uint64{}}, idle)
+	})
+	w.Go(0, "sender", func() {
+		tr, sent := openIn(t, w, 0, peers, &observer{t: t, self: 1, st: &stats{}}, idle), 0
+		send := func() {
+			sent++
+			if !tr.Put(2, &wire.Packet{Raft: &raft.Message{Type: raft.MsgHeartbeat, FromIncarnation: 1, Round: uint64(sent)}}) {
+				t.Fatal("a packet is refused")
+			}
+			tr.Flush()
+			w.Sleep(time.Millisecond)
+		}
+		w.Sleep(idle/4 + idle/8) // between two pings
+		w.Pause(1)
+		for before := w.Traffic().Bytes; w.Traffic().Bytes < before+window; {
+			send()
+		}
+		w.Sleep(idle / 4)
+		if n := tr.Status()[0].QueuedBytes; n > 0 {
+			t.Fatalf("%d bytes wait, so that none may be of a ping", n)
+		}
+		send()
+		w.Resume(1)
+		w.Sleep(idle / 16)
+		if st.got != sent {
+			t.Errorf("%d of %d packets have arrived", st.got, sent)
+		}
+		w.Stop()
+	})
+	w.Run(time.Minute)
+}
+
+// openIn opens the transport of one host of a world.
+func openIn(t *testing.T, w *world.World, h int, peers map[raft.HostID]string, handler transport.Handler, idle time.Duration) *transport.Transport {
+	self := raft.HostID(h + 1)
+	tr, err := transport.Open(transport.Options{
+		Env: w.Host(h), Listen: peers[self], Handler: handler, IdleTimeout: idle, MaxQueueBytes: 64 << 10,
+		Self: func() wire.Hello { return wire.Hello{Cluster: [16]byte{1}, Host: self, Life: uint64(self)} },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr.SetPeers(peers)
+	return tr
 }
 
 // slowDisk takes a whole snapshot, and then as long as a slow disk does.

@@ -29,6 +29,7 @@ type Transport struct {
 	listener io.Closer
 	throttle *snapshot.Throttle
 	ended    env.Waiter // woken when the last task has ended after Close
+	put      []*link    // that wait for Flush: of the one who calls Put
 
 	mu       sync.Mutex
 	closing  bool
@@ -191,6 +192,32 @@ func (t *Transport) Send(to raft.HostID, p *wire.Packet) bool {
 	l := t.links[to]
 	t.mu.Unlock()
 	return l != nil && l.send(p)
+}
+
+// Put is Send for one task at a time that calls Flush once it has put all it has: until then the packet may
+// stay. So what goes to one host shares a frame, and most frames are written by Flush itself.
+func (t *Transport) Put(to raft.HostID, p *wire.Packet) bool {
+	t.mu.Lock()
+	l := t.links[to]
+	t.mu.Unlock()
+	if l == nil {
+		return false
+	}
+	taken, first := l.add(p)
+	if first {
+		t.put = append(t.put, l)
+	}
+	return taken
+}
+
+// Flush sends on what was Put. It never blocks: a short frame goes straight to a connection that takes it
+// now, others to the links' tasks.
+func (t *Transport) Flush() {
+	for _, l := range t.put {
+		l.flush()
+	}
+	clear(t.put)
+	t.put = t.put[:0]
 }
 
 // PeerStatus is the state of the link to one host.

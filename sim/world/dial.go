@@ -134,7 +134,7 @@ type knock struct {
 	err    error
 }
 
-func (n nets) Dial(ctx context.Context, addr string) (net.Conn, error) {
+func (n nets) Dial(ctx context.Context, addr string) (env.Conn, error) {
 	l := n.l
 	t := l.parks("dial " + addr)
 	w := l.w

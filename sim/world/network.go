@@ -8,6 +8,7 @@ import (
 // network is what lies between the hosts.
 type network struct {
 	rng       *rand.Rand
+	tries     *rand.Rand      // what TryWrite takes
 	cuts      map[[2]int]bool // from, to; looked up, never iterated
 	faults    MessageFaults
 	listeners map[string]*listener // by address; looked up, never iterated
@@ -27,11 +28,17 @@ type MessageFaults struct {
 	MaxDelay time.Duration
 }
 
-// Traffic counts what happened to Writes between hosts.
-type Traffic struct{ Sent, Bytes, Dropped, Doubled, Reordered, Delayed, Held, Resets uint64 }
+// Traffic counts what happened to Writes between hosts, and to TryWrites: those that took nothing though
+// there was room, and those that took a part.
+type Traffic struct {
+	Sent, Bytes, Dropped, Doubled, Reordered, Delayed, Held, Resets uint64
+
+	Untaken, Halved uint64
+}
 
 func (n *network) start(w *World) {
 	n.rng = w.stream(5, 0, 0)
+	n.tries = w.stream(6, 0, 0)
 	n.cuts = map[[2]int]bool{}
 	n.listeners = map[string]*listener{}
 }

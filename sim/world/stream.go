@@ -35,6 +35,7 @@ type stream struct {
 	limit         event   // when a held connection breaks
 	thaw          event   // when what was held goes on
 	sent          int     // written here, not read there
+	begun         []byte  // what TryWrite took of a longer write: it travels with the Write that follows
 	ended         bool    // the peer writes no more
 	broken        error
 	closed        bool
@@ -189,14 +190,53 @@ func (s *stream) Write(p []byte) (int, error) {
 		case len(p) == 0:
 			return 0, nil
 		case s.sent < s.l.w.opts.Window:
-			s.sent += len(p)
-			s.l.w.net.send(s.l.w, s.peer, unitData, p)
+			s.put(p)
 			return len(p), nil
 		}
 		if err := s.writer.park(t, "write", nil, s.writeBy); err != nil && err != env.ErrTimeout {
 			return 0, s.failed("write", err)
 		}
 	}
+}
+
+// put sends p, and what was begun before it, as one unit.
+func (s *stream) put(p []byte) {
+	if len(s.begun) > 0 {
+		s.begun = append(s.begun, p...)
+		p, s.begun = s.begun, s.begun[:0]
+	}
+	s.sent += len(p)
+	s.l.w.net.send(s.l.w, s.peer, unitData, p)
+}
+
+// TryWrite is Write that never parks. Where there is room, it yet takes nothing at times, and
+// at times a part: of a frame that is lost, doubled or reordered, no half stays.
+func (s *stream) TryWrite(p []byte) (int, error) {
+	s.l.alive()
+	if s.writer.t != nil {
+		panic(fmt.Sprintf("world: TryWrite to %v while %v is in a Write", s, s.writer.t))
+	}
+	switch {
+	case s.closed:
+		return 0, s.failed("write", net.ErrClosed)
+	case s.broken != nil:
+		return 0, s.failed("write", s.broken)
+	case len(p) == 0 || s.sent >= s.l.w.opts.Window:
+		return 0, nil
+	}
+	n := &s.l.w.net
+	switch x := n.tries.IntN(16); {
+	case x == 0:
+		n.sent.Untaken++
+		return 0, nil
+	case x == 1 && len(p) > 1:
+		n.sent.Halved++
+		k := 1 + n.tries.IntN(len(p)-1)
+		s.begun = append(s.begun, p[:k]...)
+		return k, nil
+	}
+	s.put(p)
+	return len(p), nil
 }
 
 // Close ends both directions: tasks in Read and Write get net.ErrClosed, the peer reads what is on
@@ -223,6 +263,9 @@ func (s *stream) shut(kind unitKind) {
 	}
 	s.inbox = nil
 	if s.broken == nil && !s.peer.closed {
+		if len(s.begun) > 0 {
+			s.put(nil)
+		}
 		w.net.send(w, s.peer, kind, nil)
 	}
 	s.reader.stir()
