@@ -290,8 +290,11 @@ func (g *group) receive(from raft.HostID, m *raft.Message) {
 // slow follower, or a slow machine, costs a fixed number of bytes. Whoever needs them reads the log.
 func (g *group) trim() {
 	var through raft.Index
-	saved := g.r.Saved()
-	for len(g.cachedLog) > 0 && g.cached > g.h.opts.MaxCacheBytes && g.cachedLog[0].index <= saved {
+	saved, most := g.r.Saved(), g.h.opts.MaxCacheBytes
+	if g.id == systemGroup {
+		most = min(most, registryCacheBytes)
+	}
+	for len(g.cachedLog) > 0 && g.cached > most && g.cachedLog[0].index <= saved {
 		through = g.cachedLog[0].index
 		g.cached -= g.cachedLog[0].bytes
 		g.cachedLog = g.cachedLog[1:]
@@ -300,6 +303,10 @@ func (g *group) trim() {
 		g.step(raft.Input{Kind: raft.InTrim, Index: through})
 	}
 }
+
+// registryCacheBytes is for how many bytes of its newest commands the registry has memory: each was for one group, and
+// nobody asks for it again.
+const registryCacheBytes = 64 << 10
 
 // cache counts payloads that raft now holds.
 func (g *group) cache(entries []raft.Entry) {

@@ -62,9 +62,17 @@ func (l *logBytes) thin() {
 	l.samples = kept
 }
 
-// through is how many samples are at index or before it.
+// through is how many samples are at index or before it. Mostly it is all of them, or all but the newest few: those are
+// looked at first, one by one, as the memory of the others has not been touched for long.
 func (l *logBytes) through(index raft.Index) int {
-	return sort.Search(len(l.samples), func(i int) bool { return l.samples[i].index > index })
+	const few = 4
+	n := len(l.samples)
+	for oldest := max(n-few, 0); n > oldest; n-- {
+		if l.samples[n-1].index <= index {
+			return n
+		}
+	}
+	return sort.Search(n, func(i int) bool { return l.samples[i].index > index })
 }
 
 // behind is about how many bytes of log come after index: exact at a sample, a little more elsewhere.

@@ -60,6 +60,10 @@ type inbox struct {
 	turning bool
 }
 
+// maxKept is for how many events, or saves, a host keeps memory once there were fewer again: a start with thousands of
+// groups needs more than anything after it.
+const maxKept = 1024
+
 // post hands an event to the turn, which may run here and now. It never blocks for long.
 func (h *Host) post(e event) {
 	b := &h.inbox
@@ -110,6 +114,9 @@ func (h *Host) turn() {
 		h.env.Leave()
 
 		clear(events)
+		if cap(events) > maxKept && cap(events) > 4*len(events) {
+			events = nil
+		}
 		b.mu.Lock()
 		b.spare = events[:0]
 		b.mu.Unlock()

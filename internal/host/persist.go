@@ -73,6 +73,9 @@ func (h *Host) persist() {
 	}
 	saves, savers := h.saves, h.savers
 	h.saves, h.savers = h.saves[:0], nil // the log copies saves; savers are its batches' until they are handled
+	if cap(saves) > maxKept && cap(saves) > 4*len(saves) {
+		h.saves = nil
+	}
 	defer clear(saves)
 	if h.failed != nil {
 		return
