@@ -31,7 +31,7 @@ var snapshotMagic = []byte("lskv\x01")
 const MaxBytes = 64 << 20
 
 func (s *state) save(out io.Writer) error {
-	w := bufio.NewWriterSize(out, 64<<10)
+	w := bufio.NewWriter(out) // a small one: who takes the bytes gathers them, and most states are small
 	first, sub := int64(-1), int64(-1)
 	if s.log.len() > 0 {
 		first, sub = s.log.at(0).ModRevision, int64(s.log.at(0).sub)
@@ -99,7 +99,7 @@ func (s *store) Load(version machine.Version, r *machine.Reader) error {
 	if version != 1 {
 		return fmt.Errorf("load kv snapshot of version %d: only version 1 is known", version)
 	}
-	l := loader{in: bufio.NewReaderSize(r, 64<<10), state: newState()}
+	l := loader{in: bufio.NewReader(r), state: newState()}
 	if err := l.load(); err != nil {
 		if errors.Is(err, io.EOF) {
 			err = io.ErrUnexpectedEOF
