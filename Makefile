@@ -1,7 +1,8 @@
 # make verify   all checks; changes no tracked file
 # make fix      formats what can be formatted
 # make test     what the README tells users to run
-# make soak     fuzzes and simulates for as long as SOAK says, then besieges real processes for 12 minutes, and loads them for 30
+# make soak     fuzzes, simulates 5,000 seeds and 1,000 hours and more for as long as SOAK says, then besieges real processes
+#               for 12 minutes, and loads them for 30
 # make model    explores all states of the models and of package raft within wide bounds: takes minutes
 # make figures  measures every row of docs/performance.md on this machine, which must do nothing else
 # make regress  compares a few rows with the ratios that were recorded; RECORD=1 records them anew
@@ -15,6 +16,11 @@ TAGS  := grpcnotrace
 SEEDS ?= 500
 SOAK  ?= 1h
 FUZZ  ?= 1m
+
+# Of make soak: so many parts at least, of so many seeds and hours each.
+PARTS      ?= 10
+PART_SEEDS ?= 500
+PART_HOURS ?= 100
 
 # Of make figures: time for all, rounds of each row at most, a regular expression of rows.
 BUDGET ?= 25m
@@ -120,18 +126,22 @@ fix:
 	$(TOOL) gofumpt -w $(GOFILES)
 	go mod tidy
 
-# All fuzz tests in turn, each for FUZZ, then the simulator with new seeds, until SOAK has passed.
+# All fuzz tests in turn, each for FUZZ; then the simulator with new seeds, PARTS parts and until SOAK has passed. What all
+# parts came to is told at the end, and a broken seed ends the soak then; their reports stay in bin/soak.txt.
 soak: $(if $(HAS_SIM),build)
-	@end=$$((SECONDS + $$(echo $(SOAK) | sed 's/h/*3600/; s/m/*60/; s/s//'))); round=0; \
-	while [ $$SECONDS -lt $$end ]; do \
-		round=$$((round + 1)); echo "==> round $$round"; \
-		git ls-files '*_test.go' | xargs grep -HoE '^func Fuzz[A-Za-z0-9_]+' | sed 's/:func / /' | while read -r file name; do \
-			[ $$SECONDS -lt $$end ] || break; \
-			echo "fuzz $$name ($$(dirname $$file))"; \
-			go test -tags $(TAGS) -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZ) ./$$(dirname $$file); \
-		done; \
-		$(if $(HAS_SIM),bin/lockstep sim run --seed $$(date +%s)000 --seeds $(SEEDS);) \
-	done
+	@end=$$((SECONDS + $$(echo $(SOAK) | sed 's/h/*3600/; s/m/*60/; s/s//'))); \
+	git ls-files '*_test.go' | xargs grep -HoE '^func Fuzz[A-Za-z0-9_]+' | sed 's/:func / /' | while read -r file name; do \
+		[ $$SECONDS -lt $$end ] || break; \
+		echo "fuzz $$name ($$(dirname $$file))"; \
+		go test -tags $(TAGS) -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZ) ./$$(dirname $$file); \
+	done; \
+	$(if $(HAS_SIM),part=0; : >bin/soak.txt; \
+	while [ $$part -lt $(PARTS) ] || [ $$SECONDS -lt $$end ]; do \
+		part=$$((part + 1)); seed=$$(date +%s)000; echo "==> part $$part: seeds from $$seed on"; \
+		bin/lockstep sim run --seed $$seed --seeds $(PART_SEEDS) | tee -a bin/soak.txt || echo "campaign failed" >>bin/soak.txt; \
+		bin/lockstep sim run --load long --seed $$seed --seeds $(PART_HOURS) | tee -a bin/soak.txt || echo "campaign failed" >>bin/soak.txt; \
+	done)
+	$(if $(HAS_SIM),@tools/soaked bin/soak.txt)
 	$(if $(HAS_E2E),cd e2e && go test -count=1 -timeout 90m -tags $(TAGS) -run 'TestSiege|TestFullLoad' -v -long .)
 	$(MAKE) --no-print-directory regress
 

@@ -25,6 +25,7 @@ type simulation struct {
 	shrink time.Duration
 	dir    string
 	html   string
+	length time.Duration // zero: the load's
 }
 
 func (p *Program) simCommand() *cobra.Command {
@@ -51,6 +52,12 @@ never reached.`,
 			if s.shrink < 0 {
 				return usage(fmt.Errorf("--shrink is %v. It is 0s, not at all, or above", s.shrink))
 			}
+			switch {
+			case s.length < 0:
+				return usage(fmt.Errorf("--duration is %v. It is above 0s", s.length))
+			case s.length > 0:
+				o.Length = s.length
+			}
 			if s.html != "" {
 				if s.seeds > 1 {
 					return usage(errors.New("--html is the picture of one seed, and --seeds asks for more"))
@@ -64,6 +71,7 @@ never reached.`,
 	f.Uint64Var(&s.seed, "seed", 1, "first seed")
 	f.IntVar(&s.seeds, "seeds", 1, "how many")
 	f.StringVar(&s.html, "html", "", "file for a timeline of one seed, which is then played once")
+	f.DurationVar(&s.length, "duration", 0, "simulated time of a seed before its faults end (default that of the load: 1m0s; of long 1h0m0s)")
 	s.common(run, p, time.Minute)
 	return run
 }

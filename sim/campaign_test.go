@@ -2,9 +2,14 @@ package sim_test
 
 import (
 	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/lockstep-rsm/lockstep/machine/counter"
 	"github.com/lockstep-rsm/lockstep/sim"
@@ -66,5 +71,34 @@ func TestThinSeedIsBroken(t *testing.T) {
 	r, err := sim.Simulate(t.Context(), 1, 1, o, func(sim.Result, error) {})
 	if err != nil || len(r.Broken) != 1 || !strings.Contains(r.Broken[0].Err.Error(), "is thin") {
 		t.Errorf("a seed without faults: %+v, %v", r, err)
+	}
+}
+
+// What make soak tells at its end is the sum of the verdicts that campaigns printed, and it fails if one was not clean.
+func TestSoakAddsUpVerdicts(t *testing.T) {
+	clean := sim.Report{Asked: 500, Took: time.Minute, Summary: sim.Summary{Seeds: 500, Time: 9 * time.Hour, Calls: 700_000, Judged: 600_000}}
+	long := sim.Report{Asked: 100, Took: time.Minute, Summary: sim.Summary{Seeds: 100, Time: 100 * time.Hour, Calls: 300_000}}
+	bad := sim.Report{Asked: 20, Took: time.Minute, Summary: sim.Summary{Seeds: 11, Time: 3 * time.Hour, Calls: 10, Unknown: 2}}
+	bad.Broken = []sim.Broken{{Err: errors.New("broken")}}
+	soaked := func(lines ...string) (string, bool) {
+		file := filepath.Join(t.TempDir(), "soak.txt")
+		if err := os.WriteFile(file, []byte("==> part 1\n"+strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out, err := exec.Command("../tools/soaked", file).Output()
+		return strings.TrimSpace(string(out)), err == nil
+	}
+	const want = "soaked: 2 campaigns, 0 of them not clean; 600 seeds, each twice, 0 of them broken; 109.0 simulated hours; " +
+		"1000000 operations checked (600000 of them by porcupine, too); 0 verdicts unknown"
+	if got, ok := soaked(clean.String(), long.String()); got != want || !ok {
+		t.Errorf("%v, %q\nwant %q", ok, got, want)
+	}
+	const dirty = "soaked: 2 campaigns, 1 of them not clean; 511 seeds, each twice, 1 of them broken; 12.0 simulated hours; " +
+		"700010 operations checked (600000 of them by porcupine, too); 2 verdicts unknown"
+	if got, ok := soaked(clean.String(), bad.String(), "campaign failed"); got != dirty || ok {
+		t.Errorf("%v, %q\nwant %q", ok, got, dirty)
+	}
+	if got, ok := soaked("nothing"); ok {
+		t.Errorf("no campaign passes: %q", got)
 	}
 }

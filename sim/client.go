@@ -42,6 +42,14 @@ func (c *Client) Rand() *rand.Rand { return c.rng }
 // Sleep parks the client for d of simulated time.
 func (c *Client) Sleep(d time.Duration) { c.r.w.Sleep(d) }
 
+// Rest parks the client for d of simulated time, or until ctx ends or the faults do: then every client has to call.
+func (c *Client) Rest(ctx context.Context, d time.Duration) {
+	const step = time.Second
+	for ; d > 0 && ctx.Err() == nil && !c.r.healing; d -= step {
+		c.Sleep(min(d, step))
+	}
+}
+
 // Now is how much simulated time has passed.
 func (c *Client) Now() time.Duration { return c.r.w.Now() }
 

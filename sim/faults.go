@@ -31,8 +31,24 @@ func (r *run) decideFaults() {
 		if d == nil {
 			d = &Decision{Verb: verbRest}
 		}
+		r.prolong(d)
 		r.decide(d)
 		r.w.Sleep(r.between(r.settings.pace/4, r.settings.pace*3/2))
+	}
+}
+
+// prolong lets some faults of a calm run last as much longer as they are apart, and few ten times as long as that. How long
+// a change of members may take says something else, too, and the end waits for a replacement.
+func (r *run) prolong(d *Decision) {
+	if r.o.Calm == 1 || d.Verb == "members" || r.rng.IntN(4) > 0 {
+		return
+	}
+	longer := time.Duration(r.o.Calm)
+	if r.rng.IntN(4) == 0 && d.Verb != "replace" {
+		longer *= 10
+	}
+	for i := range d.For {
+		d.For[i] *= longer
 	}
 }
 
@@ -221,7 +237,7 @@ func (r *run) operate() {
 		return
 	}
 	for {
-		r.w.Sleep(r.between(2*time.Second, 12*time.Second))
+		r.w.Sleep(r.between(2*time.Second, 12*time.Second) * time.Duration(r.o.Calm))
 		if r.healing {
 			r.decide(&Decision{Verb: verbIdle})
 			return

@@ -25,6 +25,7 @@ type Options struct {
 	Length                time.Duration // of simulated time before the healing. Zero: 60 s
 	Calls                 int           // a seed goes on beyond Length until so many were answered, within bounds. Zero: none are needed
 	Faults                Faults        // zero: All, each seed draws a few
+	Calm                  int           // faults, and what operators do, are so many times as far apart, and some faults last so many times as long. Zero: 1, of which one comes in some seconds
 
 	Options func(host int, o *lockstep.Options) // changes a host's options. nil: none
 	Script  func(ctx context.Context, w *World) // your own faults, beside the drawn ones or (Faults: None) instead; called on a task of its own
@@ -102,6 +103,9 @@ func (o *Options) fill() {
 	}
 	if o.Faults == 0 {
 		o.Faults = All
+	}
+	if o.Calm == 0 {
+		o.Calm = 1
 	}
 	if o.Shrink == 0 {
 		o.Shrink = time.Minute

@@ -32,6 +32,10 @@ func (s *settings) draw(rng *rand.Rand, o *Options) {
 	}
 	s.heartbeat = 50 * time.Millisecond
 	s.election = pick[time.Duration](rng, 200, 250, 250, 400) * time.Millisecond
+	if o.Calm > 1 {
+		slower := pick[time.Duration](rng, 1, 2, 2, 4)
+		s.heartbeat, s.election = slower*s.heartbeat, slower*s.election
+	}
 	s.callTimeout = pick[time.Duration](rng, 500, 1000, 2000, 3000) * time.Millisecond
 	s.segment = pick[int64](rng, 64<<10, 128<<10, 256<<10)
 	s.wal = s.segment * pick[int64](rng, 16, 32)
@@ -41,7 +45,7 @@ func (s *settings) draw(rng *rand.Rand, o *Options) {
 	s.flight = pick[int64](rng, 64<<10, 256<<10, 16<<20)
 	s.snapshotAfter = pick[int64](rng, 4<<10, 8<<10, 16<<10, 64<<10)
 	s.lanes = 1 + rng.IntN(2)
-	s.pace = pick[time.Duration](rng, 2, 3, 4) * time.Second
+	s.pace = pick[time.Duration](rng, 2, 3, 4) * time.Second * time.Duration(o.Calm)
 	for i := range faultNames {
 		if f := Faults(1 << i); o.Faults&f&drawn&^lasting&^decided != 0 {
 			s.kinds = append(s.kinds, f)

@@ -15,7 +15,7 @@ var version = "0.1.0-dev"
 func main() {
 	p := cli.Program{
 		Version: version, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv, Environ: os.Environ,
-		Loads: map[string]sim.Options{"kv": workload.KV(), "counter": workload.Counter()},
+		Loads: map[string]sim.Options{"kv": workload.KV(), "counter": workload.Counter(), "long": workload.Long()},
 	}
 	os.Exit(p.Run(os.Args[1:]))
 }

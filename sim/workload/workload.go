@@ -85,7 +85,11 @@ type client struct {
 	revision int64
 	index    lockstep.Index
 	seen     map[string]string // by key, what this client saw last
+	age      string            // of the keys, in their names
 }
+
+// keys is how many there are at a time.
+const keys = 6
 
 func kvClient(ctx context.Context, c *sim.Client) {
 	if pipelines(c) {
@@ -105,7 +109,7 @@ func kvClient(ctx context.Context, c *sim.Client) {
 }
 
 func (k *client) step() {
-	key := fmt.Sprintf("k%d", k.Rand().IntN(6))
+	key := fmt.Sprintf("k%s%d", k.age, k.Rand().IntN(keys))
 	switch d := k.Rand().IntN(100); {
 	case d < 35:
 		k.write(key, &kv.Op{Put: &kv.Put{Key: []byte(key), Value: k.value(), PrevKV: d < 5}})
