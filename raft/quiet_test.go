@@ -177,3 +177,26 @@ func TestLinkOfAStrangerWakesNobody(t *testing.T) {
 		t.Error("it has woken the group")
 	}
 }
+
+// A follower that still rests in a group that has gone on without it, and is given a snapshot of what came since before
+// it hears a word, rests no more: its log is not durable yet, and its leader has to be told when it is (R16).
+func TestSnapshotEndsTheRestOfAFollower(t *testing.T) {
+	w := restful(t, 3)
+	leader, behind := w.hosts[0], w.hosts[2]
+	for id := range ReplicaID(3) {
+		w.cut[[2]ReplicaID{3, id}], w.cut[[2]ReplicaID{id, 3}] = true, true
+	}
+	for range 5 {
+		propose(w, leader, "y")
+	}
+	w.settle(60_000_000)
+	at := leader.r.log.last()
+	if !behind.r.Quiet() || behind.r.log.last() == at {
+		t.Fatal("the follower does not rest behind")
+	}
+	s, _ := w.snapshot(leader, at)
+	behind.r.Step(Input{Kind: InInstalled, Now: w.now, Snapshot: &s})
+	if behind.r.Quiet() {
+		t.Error("it rests, and its log is not durable")
+	}
+}
