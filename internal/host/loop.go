@@ -212,7 +212,7 @@ func (h *Host) handleTimer() {
 	h.checkDisk(now)
 	h.ringPairs(now)
 	h.checkPressure(now)
-	for len(h.touched) < maxTouched {
+	for {
 		g := h.deadlines.due(now)
 		if g == nil {
 			return
@@ -241,7 +241,6 @@ func (h *Host) handleTimer() {
 		g.askLonely(now)
 		g.step(raft.Input{Kind: raft.InClock})
 	}
-	h.post(event{kind: evTimer}) // for those that are due, too
 }
 
 // checkDisk tells leaders that the log's writes stall: leadership is tied to the ability to commit (H17).
@@ -281,7 +280,7 @@ func (h *Host) flush() {
 	h.arm()
 }
 
-// maxTouched is for how many groups at most a turn lets inputs gather before it does what they ask for: with
+// maxTouched is for how many groups at most a turn lets packets, or saves, gather before it does what they ask for: with
 // thousands, a group would have left the processor's caches by then.
 const maxTouched = 32
 
