@@ -21,7 +21,7 @@ func (r *Replica) onInstalled(s *SnapshotMeta) {
 	} else if r.role == Leader {
 		r.stepDown("a snapshot is ahead")
 	}
-	r.wake() // a group that rests does so with logs that are durable; this one went on without us (R16)
+	r.wake()                        // a group that rests does so with logs that are durable; this one went on without us (R16)
 	replaces := !ok || sum != s.Sum // else the suffix stays: it follows the very same entry
 	if replaces {
 		// What older writes have saved, or will have, is of this log up to the commit index only.

@@ -273,9 +273,7 @@ func (h *Host) handleClose() {
 // batch for all of them to the log.
 func (h *Host) flush() {
 	h.obey()
-	if net := h.net.Load(); net != nil {
-		net.Flush() // first: the others' disks take as long as this one's
-	}
+	h.writeLinks() // first: the others' disks take as long as this one's
 	h.persist()
 	h.arm()
 }
@@ -284,10 +282,19 @@ func (h *Host) flush() {
 // thousands, a group would have left the processor's caches by then.
 const maxTouched = 32
 
-// obeyMany is obey once that many groups are touched.
+// obeyMany is obey once that many groups are touched. What they send leaves then: a turn of thousands takes a while, and
+// a link's queue is bounded.
 func (h *Host) obeyMany() {
 	if len(h.touched) >= maxTouched {
 		h.obey()
+		h.writeLinks()
+	}
+}
+
+// writeLinks writes what was put to the links.
+func (h *Host) writeLinks() {
+	if net := h.net.Load(); net != nil {
+		net.Flush()
 	}
 }
 
