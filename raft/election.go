@@ -306,8 +306,8 @@ func (r *Replica) onHostRefused(host HostID) {
 		return
 	}
 	r.follow(0)
-	if r.yields() {
-		return
+	if r.yields() || r.unfit {
+		return // others first
 	}
 	r.electionAt = min(r.electionAt, r.now+1+Instant(r.rand.below(refusedSpread)))
 }
