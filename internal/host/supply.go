@@ -71,15 +71,18 @@ func (h *Host) answerSupply(req *wire.SupplyRequest) wire.SupplyReply {
 	return wire.SupplyReply{State: state}
 }
 
-// supply streams the newest agreed snapshot to the replica that asks, or wants one that is behind what it has.
+// supply streams the newest agreed snapshot to the replica that asks, or wants one that is behind what it has. What
+// is agreed serves whatever has become of the machine here since.
 func (g *group) supply(req *wire.SupplyRequest) uint8 {
 	s := &g.snapshots
 	switch {
-	case g.stopped != nil || g.rebuild.why != nil || g.h.closed.Load():
+	case g.stopped != nil || g.h.closed.Load():
 		return wire.SupplyUnknown
 	case g.usable(s.newest) && s.newest.Index() > req.After:
 		g.sendSnapshot(req.Replica)
 		return wire.SupplyComes
+	case g.rebuild.why != nil:
+		return wire.SupplyUnknown
 	}
 	s.since = max(s.since, 1) // there is somebody who needs it, though nobody writes
 	g.wantSnapshot()
