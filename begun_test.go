@@ -20,12 +20,7 @@ func TestRefusalOfAChangeThatMayHaveBegunIsUnknown(t *testing.T) {
 	for after := 240 * time.Millisecond; after < time.Second && (refused == 0 || meanwhile < 2); after += 10 * time.Millisecond {
 		inGauges(t, 316, 3, nil, slow, func(c *gauges) {
 			w := c.island.w
-			for i := range c.hosts {
-				if err := c.put(i, 1, 2); err != nil {
-					t.Error(err)
-				}
-			}
-			c.until("all to serve", func() bool { return c.allServe("1 0 0") })
+			c.begin(1, 2)
 			lead := c.leader(1)
 			var err error
 			done := false

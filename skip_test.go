@@ -299,6 +299,17 @@ func TestWhatAnEarlierBuildExecutedIsNotPassedOver(t *testing.T) {
 	})
 }
 
+// passedOver has all hosts stop at a command behind 4, and pass over it: which one, and whether all serve then.
+func (c *island) passedOver() (at lockstep.Skip, ok bool) {
+	_, _ = c.say(0, "4")
+	_, _ = c.say(0, "poison")
+	at, _ = c.stoppedAt(0, 1, 2)
+	if err := c.skip(1, at); err != nil {
+		c.t.Error(err)
+	}
+	return at, c.until("all serve", func() bool { return c.all(4) })
+}
+
 // Nobody sees what came of a command at which a machine had failed before the note of that is on the disk: where the
 // disk is full that is waited for, while other groups are served (H15), and where it fails the machine is made anew, until the note is there (H28).
 func TestNobodySeesWhatIsNotNoted(t *testing.T) {
@@ -392,13 +403,7 @@ func TestNothingIsPassedOverThatAMemberMayYetExecute(t *testing.T) {
 func TestMendedMachineThatComesToASkippedCommandAgainPassesOverIt(t *testing.T) {
 	mended := false
 	ledgers(t, 78, 3, undecided(&mended), func(c *island, _ *watcher) {
-		_, _ = c.say(0, "4")
-		_, _ = c.say(0, "poison")
-		at, _ := c.stoppedAt(0, 1, 2)
-		if err := c.skip(1, at); err != nil {
-			t.Error(err)
-		}
-		if !c.until("all serve", func() bool { return c.all(4) }) {
+		if _, ok := c.passedOver(); !ok {
 			return
 		}
 		mended = true
