@@ -3,7 +3,6 @@ package host
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -11,7 +10,6 @@ import (
 	"github.com/lockstep-rsm/lockstep/env"
 	"github.com/lockstep-rsm/lockstep/internal/wire"
 	"github.com/lockstep-rsm/lockstep/machine"
-	"github.com/lockstep-rsm/lockstep/machine/counter"
 	"github.com/lockstep-rsm/lockstep/raft"
 	"github.com/lockstep-rsm/lockstep/sim/world"
 )
@@ -59,38 +57,6 @@ func TestBudgetIsNeverMetBelowItsBound(t *testing.T) {
 	}
 	if err := done.Wait(context.Background(), 0); err != nil || refused.Load() != 0 || b.held.Load() != 1 {
 		t.Errorf("%v; %d were refused below the bound, %d bytes are held", err, refused.Load(), b.held.Load())
-	}
-}
-
-// alone runs test beside a host of its own in a simulated world.
-func alone(t *testing.T, test func(w *world.World, h *Host)) {
-	t.Helper()
-	w := world.New(1, world.Options{})
-	defer w.Close()
-	done := false
-	w.Go(world.Driver, "test", func() {
-		var h *Host
-		var err error
-		w.Do(0, func() {
-			h, err = Open(w.Context(), Options{
-				Dir: "data", Env: w.Host(0), Machines: map[string]machine.Kind{"counter": counter.Machine.Kind()},
-				MaxInFlightBytes: 64 << 10, Logger: slog.New(slog.DiscardHandler), Lanes: 1, Loops: 1,
-			})
-			if err == nil {
-				err = h.Create(w.Context(), 1, "counter", nil, func(*raft.Settings) {})
-			}
-		})
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		test(w, h)
-		done = true
-		w.Stop()
-	})
-	w.Run(time.Minute)
-	if !done {
-		t.Errorf("did not end by %v\n%s", w.Now(), w.Dump())
 	}
 }
 

@@ -1,14 +1,11 @@
 package host
 
 import (
-	"log/slog"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/lockstep-rsm/lockstep/env"
-	"github.com/lockstep-rsm/lockstep/machine"
-	"github.com/lockstep-rsm/lockstep/machine/counter"
 	"github.com/lockstep-rsm/lockstep/raft"
 	"github.com/lockstep-rsm/lockstep/sim/world"
 )
@@ -28,39 +25,12 @@ func (q *quietCount) Observe(e env.Event) {
 // three runs test beside three hosts with one group that is at rest.
 func three(t *testing.T, test func(w *world.World, hosts []*Host, seen *quietCount)) {
 	t.Helper()
-	w := world.New(1, world.Options{Hosts: 3})
-	defer w.Close()
 	seen := &quietCount{}
-	done := false
-	w.Go(world.Driver, "test", func() {
-		hosts := make([]*Host, 3)
-		founders := []string{w.Addr(0, 7000), w.Addr(1, 7000), w.Addr(2, 7000)}
-		for i := range hosts {
-			w.Do(i, func() {
-				var err error
-				hosts[i], err = Open(w.Context(), Options{
-					Dir: "data", Env: w.Host(i), Machines: map[string]machine.Kind{"counter": counter.Machine.Kind()},
-					Addr: founders[i], Listen: founders[i], Founders: founders, Logger: slog.New(slog.DiscardHandler), Insecure: true, Check: true, Lanes: 1, Loops: 1, Observer: seen,
-				})
-				if err != nil {
-					t.Error(err)
-				}
-			})
-		}
-		w.Do(0, func() {
-			if err := hosts[0].Create(w.Context(), 1, "counter", nil, func(*raft.Settings) {}); err != nil {
-				t.Error(err)
-			}
-		})
+	inWorld(t, 3, func(o *Options) { o.Observer = seen }, func(w *world.World, hosts []*Host) {
+		createGroup(t, w, hosts[0], 1)
 		w.Sleep(20 * time.Second)
 		test(w, hosts, seen)
-		done = true
-		w.Stop()
 	})
-	w.Run(2 * time.Minute)
-	if !done {
-		t.Errorf("did not end by %v\n%s", w.Now(), w.Dump())
-	}
 }
 
 // A word to be quiet, or to wake, that is lost leaves two hosts with different sums. They find it, wake what
@@ -133,15 +103,6 @@ func TestQuietLeaderThatStopsIsReplaced(t *testing.T) {
 			t.Error("nobody leads the group")
 		}
 	})
-}
-
-// onTurn runs f on host i's turn, and comes back when it has.
-func onTurn(w *world.World, hosts []*Host, i int, f func(h *Host)) {
-	done := false
-	w.Do(i, func() { hosts[i].post(event{kind: evDo, fn: func() { f(hosts[i]); done = true }}) })
-	for !done {
-		w.Sleep(time.Millisecond)
-	}
 }
 
 // leaderOf group id, among the hosts that are there; -1: none.
