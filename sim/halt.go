@@ -60,12 +60,14 @@ func (r *run) setHalt(halt bool) (index lockstep.Index, ok bool) {
 func (r *run) attend() {
 	for !r.done && len(r.violations) == 0 {
 		r.w.Sleep(500 * time.Millisecond)
-		if at := r.poison; at.Index != 0 {
+		if at, ok := r.firstPoison(); ok {
 			r.passOver(at)
 		}
 		for _, h := range r.hosts {
 			if r.halted && !r.halting && h.group != nil && h.group.Status().State == "halted" {
+				r.halting = true // whoever stopped writes meanwhile would be judged by this word
 				r.setHalt(false) // the word that stopped it came late
+				r.halting = false
 				break
 			}
 		}

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,7 +21,7 @@ import (
 var poison = []byte("\xffthe simulation poisons ")
 
 func (r *run) drawPoison() *Decision {
-	if r.poison.Index != 0 || r.healing {
+	if len(r.poisonous) > 0 || r.healing {
 		return nil
 	}
 	return decideOn("poison", []int{r.rng.IntN(len(r.hosts))}, time.Second)
@@ -50,12 +51,22 @@ func (m *observed) taste(batch []machine.Command) {
 		if c := &batch[i]; bytes.HasPrefix(c.Data, poison) {
 			r, at := m.h.r, lockstep.Skip{Index: c.Index, Ordinal: c.Ordinal}
 			r.checker.Ail(m.h.n)
-			if !r.passed[at] && (r.poison.Index == 0 || at.Index < r.poison.Index || at.Index == r.poison.Index && at.Ordinal < r.poison.Ordinal) {
-				r.poison = at
+			if !r.passed[at] && !slices.Contains(r.poisonous, at) {
+				r.poisonous = append(r.poisonous, at)
 			}
 			panic("the simulation lets every machine panic at this command")
 		}
 	}
+}
+
+// firstPoison is the first command at which a machine panicked and which is not passed over.
+func (r *run) firstPoison() (at lockstep.Skip, ok bool) {
+	if len(r.poisonous) == 0 {
+		return at, false
+	}
+	return slices.MinFunc(r.poisonous, func(a, b lockstep.Skip) int {
+		return cmp.Or(cmp.Compare(a.Index, b.Index), cmp.Compare(a.Ordinal, b.Ordinal))
+	}), true
 }
 
 // passOver has a command passed over if it can be, and restarts hosts that are stopped at others.
@@ -88,7 +99,7 @@ func (r *run) passOver(at lockstep.Skip) {
 	}) {
 		r.probes.hit("command passed over")
 		r.passed[at] = true
-		r.poison = lockstep.Skip{}
+		r.poisonous = slices.DeleteFunc(r.poisonous, func(p lockstep.Skip) bool { return p == at })
 	}
 }
 

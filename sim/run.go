@@ -46,7 +46,7 @@ type run struct {
 	halting    bool            // an operator has writes stopped
 	halted     bool            // one has had
 	poisons    int             // that were proposed
-	poison     lockstep.Skip   // at which machines panic now; zero: none
+	poisonous  []lockstep.Skip // commands at which machines panicked, and which are not passed over
 	passed     map[lockstep.Skip]bool
 	done       bool
 	clients    int  // that still run
