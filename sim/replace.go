@@ -138,7 +138,8 @@ func (r *run) empty(h *host) {
 func (r *run) tryBadToken(h *host) {
 	token := r.usedToken
 	if token == "" && !slices.Contains(r.settings.kinds, Clocks) { // else log time may stand for long
-		r.until(func() bool { token = r.token(h, time.Millisecond); return token != "" })
+		// Log time stands still while nobody leads. Whatever is appended later is later by more than this.
+		r.until(func() bool { token = r.token(h, time.Nanosecond); return token != "" })
 		r.w.Sleep(time.Second)
 	}
 	if token == "" {
@@ -163,15 +164,21 @@ func (r *run) token(h *host, good time.Duration) (token string) {
 	return token
 }
 
-// join starts the host with a token, with another one if that was not good for long enough, until it is a
-// host of the cluster.
+// join starts the host, whose directory is empty, with a token, with another one if it has not joined in time, until
+// it is a host of the cluster. A second one may stay unused, if the answer to the first came as late as that: which of
+// them was used, nobody knows then.
 func (r *run) join(h *host) {
 	joined := func() bool { return h.open != nil && h.open.ID() != 0 }
+	shown := 0
 	r.until(func() bool {
+		if shown > 0 && joined() {
+			return true
+		}
 		token := r.token(h, 24*time.Hour)
 		if token == "" {
 			return false
 		}
+		shown++
 		h.token, h.away = token, false
 		r.kill(h.n)
 		h.start()
@@ -184,7 +191,10 @@ func (r *run) join(h *host) {
 		return joined()
 	})
 	if joined() {
-		h.id, r.usedToken = h.open.ID(), h.token
+		h.id = h.open.ID()
+	}
+	if joined() && shown == 1 {
+		r.usedToken = h.token
 	}
 }
 
