@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -80,12 +81,7 @@ func DecodeBlock(p []byte) (b Block, err error) {
 
 // IsZero says whether the block at the start of p holds zeroes only, as before its first use.
 func IsZero(p []byte) bool {
-	for i := 0; i+8 <= BlockSize; i += 8 {
-		if binary.LittleEndian.Uint64(p[i:]) != 0 {
-			return false
-		}
-	}
-	return true
+	return p[0] == 0 && bytes.Equal(p[1:BlockSize], p[:BlockSize-1]) // the first is, and each is as the one before it
 }
 
 // Batch builds one batch in place: bytes written to it land in block bodies, so that Seal has only
