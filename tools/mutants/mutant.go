@@ -277,10 +277,10 @@ func (r *runner) sound(ctx context.Context, t *test) (string, error) {
 	return builds()
 }
 
-// build makes the test binary of a package. Nobody debugs it, and linking is much of the time that a mutant
-// takes; the tree was vetted.
+// build makes the test binary of a package. Nobody debugs it, and compiling and linking is most of the time that a
+// mutant takes: its package is compiled without inlining, and the tree was vetted.
 func (r *runner) build(ctx context.Context, t *test, binary string, flags ...string) ([]byte, error) {
-	args := slices.Concat([]string{"test", "-c", "-vet=off", "-ldflags=-s -w", "-tags", t.tags, "-o", binary}, flags)
+	args := slices.Concat([]string{"test", "-c", "-vet=off", "-gcflags=-l", "-ldflags=-s -w", "-tags", t.tags, "-o", binary}, flags)
 	return r.run(ctx, r.root, "go", append(args, "./"+t.dir)...)
 }
 
