@@ -38,6 +38,7 @@ func says(t *testing.T, code int, args []string, texts ...string) {
 
 // TestWrongUsage gives flags that are wrong: exit code 2, an error that says what is, and no directory.
 func TestWrongUsage(t *testing.T) {
+	t.Parallel()
 	data := filepath.Join(t.TempDir(), "data")
 	for _, c := range []struct {
 		args  string
@@ -125,6 +126,7 @@ func TestDirectoryInUse(t *testing.T) {
 // TestDirectoryOfAnotherCluster starts a replica with the directory of another cluster, which once had
 // the same address: it says so, both clusters keep what they have, and neither takes the other's in.
 func TestDirectoryOfAnotherCluster(t *testing.T) {
+	t.Parallel()
 	mine := startTrio(t, 3)
 	victim := mine.replicas[2]
 	stranger := *victim // a cluster of its own at the same address
@@ -184,6 +186,7 @@ func holdsWhose(t *testing.T, c *trio, want string) {
 
 // TestDirectoryOfAnotherHost starts a replica with another's directory: it is refused at once.
 func TestDirectoryOfAnotherHost(t *testing.T) {
+	t.Parallel()
 	c := startTrio(t, 3)
 	one, two := c.replicas[0], c.replicas[1]
 	one.kill(t)
@@ -198,6 +201,7 @@ func TestDirectoryOfAnotherHost(t *testing.T) {
 
 // TestGarbageOnPorts sends what no client and no host sends: the replica serves on, in bounded memory.
 func TestGarbageOnPorts(t *testing.T) {
+	t.Parallel()
 	c := startTrio(t, 3)
 	r := c.replicas[0]
 	before := r.memory(t)
@@ -243,6 +247,7 @@ func send(t *testing.T, addr, garbage string) {
 
 // TestEmptyAndLargeRequests sends them through the command line and through etcd's client.
 func TestEmptyAndLargeRequests(t *testing.T) {
+	t.Parallel()
 	c := startTrio(t, 1)
 	endpoint := c.replicas[0].client
 	says(t, 5, []string{"put", "", "x", "--endpoints", endpoint}, "key is not provided")
@@ -263,6 +268,7 @@ func TestEmptyAndLargeRequests(t *testing.T) {
 // TestWipedReplicaGetsNoVote empties a voter's directory and starts it with the same flags: it says that
 // it gets no vote and why, and with another voter down there is no majority.
 func TestWipedReplicaGetsNoVote(t *testing.T) {
+	t.Parallel()
 	c := startTrio(t, 3)
 	wiped, down := c.replicas[2], c.replicas[1]
 	wiped.kill(t)

@@ -78,6 +78,7 @@ func TestWatchOfRestartedReplicasBeginsNow(t *testing.T) {
 // TestReplicaAloneAfterRestartIsNeverEmpty kills all replicas and starts one: it says what it lacks
 // instead of showing a store before everything, and it is no reason to restart it.
 func TestReplicaAloneAfterRestartIsNeverEmpty(t *testing.T) {
+	t.Parallel()
 	c := startTrio(t, 3)
 	client := c.newClient(c.awaitLeader(10 * time.Second))
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
