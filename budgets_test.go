@@ -49,19 +49,14 @@ func TestInboxRefusesAtItsBudgetAndClears(t *testing.T) {
 			return
 		}
 		h, g := c.hosts[0], c.hosts[0].Group(1)
-		cmd, err := counter.Machine.EncodeCommand(counter.Add{N: 1})
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		cost := int64(len(cmd)) + 64
+		cost := int64(len(addOne)) + 64
 		c.w.Disk(0).Stuck = true
 		var calls []*lockstep.Call
 		c.w.Do(0, func() {
 			for {
 				call := new(lockstep.Call)
 				held := h.Status().InboxBytes
-				if err := g.Start(cmd, call); err != nil {
+				if err := g.Start(addOne, call); err != nil {
 					wantBusy(t, "start", err)
 					if held+cost <= budget {
 						t.Errorf("refused at %d bytes, %d below the budget", held, budget-held)
@@ -73,7 +68,7 @@ func TestInboxRefusesAtItsBudgetAndClears(t *testing.T) {
 			if held := h.Status().InboxBytes; held > budget {
 				t.Errorf("%d bytes wait, the budget is %d", held, budget)
 			}
-			_, err := g.Propose(c.w.Context(), cmd)
+			_, err := g.Propose(c.w.Context(), addOne)
 			wantBusy(t, "propose", err)
 			if seen.last() != "inbox" {
 				t.Errorf("the observer was told of budget %q", seen.last())
@@ -103,12 +98,9 @@ func TestWaitingReadsAreRefusedAtTheInboxBudgetAndClear(t *testing.T) {
 				o.Observer = &seen
 			}
 		}
-		if !c.began() {
+		if !c.leftAlone() {
 			return
 		}
-		c.w.Kill(1)
-		c.w.Kill(2)
-		c.w.Sleep(2 * time.Second)
 		h, g := c.hosts[0], c.hosts[0].Group(1)
 		ctx, cancel := c.w.WithTimeout(c.w.Context(), 5*time.Second)
 		defer cancel()
@@ -302,12 +294,9 @@ func TestForwardsBeyondTheLeadersInboxAreRefusedAndClear(t *testing.T) {
 // to lose patience: the turn goes on, or no leader could ever be elected.
 func TestManyReadsWithoutALeaderDoNotKeepTheTurnBusy(t *testing.T) {
 	inWorld(t, 65, 3, 2*time.Minute, func(c *island) {
-		if !c.began() {
+		if !c.leftAlone() {
 			return
 		}
-		c.w.Kill(1)
-		c.w.Kill(2)
-		c.w.Sleep(2 * time.Second)
 		ctx, cancel := c.w.WithTimeout(c.w.Context(), 20*time.Second)
 		defer cancel()
 		const reads = 6000

@@ -26,6 +26,7 @@ func TestHostIsRemovedWhileAnotherIsDown(t *testing.T) {
 // TestChangeThatTookPlaceIsNotDenied cuts the leader off at every moment of a change that another host
 // asked for: what is in force afterwards was not said to be in no log (H5).
 func TestChangeThatTookPlaceIsNotDenied(t *testing.T) {
+	t.Parallel()
 	growing(t, 21, 3, 3, 100*time.Minute, func(c *island) {
 		for k := 60; k < 85; k++ {
 			c.until("answers", func() bool { _, err := c.add(0, 1, 10*time.Second); return err == nil })
@@ -63,6 +64,7 @@ func TestChangeThatTookPlaceIsNotDenied(t *testing.T) {
 // a group, and puts it back into the group as another replica while it is down. It serves as that one,
 // and what is left of the first takes nothing away from it (H21).
 func TestHostIsPutBackBeforeItKnowsThatItWasRemoved(t *testing.T) {
+	t.Parallel()
 	for k := 1; k <= 6; k++ {
 		growing(t, uint64(100+k), 3, 3, 60*time.Minute, func(c *island) {
 			for range 20 {

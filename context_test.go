@@ -7,32 +7,23 @@ import (
 	"time"
 
 	"github.com/lockstep-rsm/lockstep"
-	"github.com/lockstep-rsm/lockstep/machine/counter"
 )
 
 // A context that ends on the real clock would make a simulation depend on it: every call that has to
 // wait says so, and under which name.
 func TestForeignContextIsNamedByEveryCall(t *testing.T) {
 	inWorld(t, 69, 3, 2*time.Minute, func(c *island) {
-		if !c.began() {
+		if !c.leftAlone() {
 			return
 		}
-		c.w.Kill(1)
-		c.w.Kill(2)
-		c.w.Sleep(2 * time.Second)
 		h, g := c.hosts[0], c.hosts[0].Group(1)
 		foreign, cancel := context.WithCancel(context.Background())
 		defer cancel()
-		cmd, err := counter.Machine.EncodeCommand(counter.Add{N: 1})
-		if err != nil {
-			t.Error(err)
-			return
-		}
 		for name, call := range map[string]func() error{
-			"Propose": func() error { _, err := g.Propose(foreign, cmd); return err },
+			"Propose": func() error { _, err := g.Propose(foreign, addOne); return err },
 			"Call.Wait": func() error {
 				var call lockstep.Call
-				if err := g.Start(cmd, &call); err != nil {
+				if err := g.Start(addOne, &call); err != nil {
 					return err
 				}
 				_, err := call.Wait(foreign)

@@ -171,6 +171,7 @@ func TestHostThatWasAwayEndsWhatWasDestroyed(t *testing.T) {
 
 // TestCrashAtAnyDiskOperationOfADestruction ends a host at each disk operation while a group is destroyed.
 func TestCrashAtAnyDiskOperationOfADestruction(t *testing.T) {
+	t.Parallel()
 	for k := 1; k <= 16; k++ {
 		growing(t, uint64(500+k), 3, 3, 20*time.Minute, func(c *island) {
 			for range 30 {

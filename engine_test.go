@@ -2,150 +2,14 @@ package lockstep_test
 
 import (
 	"errors"
-	"log/slog"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/lockstep-rsm/lockstep"
-	"github.com/lockstep-rsm/lockstep/machine"
-	"github.com/lockstep-rsm/lockstep/machine/counter"
 	"github.com/lockstep-rsm/lockstep/sim/world"
 )
-
-// island is a cluster in a simulated world, driven by one task that is no host's.
-type island struct {
-	t      *testing.T
-	w      *world.World
-	addrs  []string
-	hosts  []*lockstep.Host
-	opened []error
-	tune   func(i int, o *lockstep.Options)
-	builds []uint32          // feature levels that the hosts' programs know; nil: all know what this one does
-	token  func(i, from int) // gives host i a token of host from
-}
-
-// inWorld runs test as the driver of n simulated hosts that are not started yet, and fails if it
-// does not end within limit of simulated time.
-func inWorld(t *testing.T, seed uint64, n int, limit time.Duration, test func(c *island)) {
-	t.Helper()
-	inWorldOf(t, seed, n, limit, world.Options{}, test)
-}
-
-// inWorldOf is inWorld with other links and disks.
-func inWorldOf(t *testing.T, seed uint64, n int, limit time.Duration, of world.Options, test func(c *island)) {
-	t.Helper()
-	of.Hosts = max(n, 3)
-	w := world.New(seed, of)
-	defer w.Close()
-	c := &island{t: t, w: w, hosts: make([]*lockstep.Host, n), opened: make([]error, n)}
-	for i := range n {
-		c.addrs = append(c.addrs, w.Addr(i, 7000))
-	}
-	done := false
-	w.Go(world.Driver, "test", func() {
-		test(c)
-		done = true
-		w.Stop()
-	})
-	w.Run(limit)
-	if !done {
-		t.Errorf("seed %d: did not end by %v\n%s", seed, w.Now(), w.Dump())
-	}
-}
-
-// seedsOf is how many seeds a test plays: all, or with -short, as under the race detector, few of them.
-func seedsOf(all, few uint64) uint64 {
-	if testing.Short() {
-		return few
-	}
-	return all
-}
-
-// start opens host i in its present process, and waits until Open has returned.
-func (c *island) start(i int) error {
-	c.hosts[i], c.opened[i] = nil, nil
-	o := lockstep.Options{
-		Dir: "data", Addr: c.addrs[i], Founders: c.addrs, Insecure: true, Env: c.w.Host(i), Check: true,
-		Machines: map[string]machine.Kind{"counter": counter.Machine.Kind()}, Logger: slog.New(slog.DiscardHandler),
-		WALSegmentBytes: 256 << 10, MaxWALBytes: 8 << 20, Lanes: 1, Loops: 1,
-	}
-	if len(c.hosts) == 1 {
-		o.Addr, o.Founders = "", nil
-	}
-	if c.tune != nil {
-		c.tune(i, &o)
-	}
-	c.w.Do(i, func() {
-		if c.builds != nil {
-			c.hosts[i], c.opened[i] = lockstep.OpenAt(c.w.Context(), o, c.builds[i])
-			return
-		}
-		c.hosts[i], c.opened[i] = lockstep.Open(c.w.Context(), o)
-	})
-	return c.opened[i]
-}
-
-func (c *island) startAll() {
-	for i := range c.hosts {
-		if err := c.start(i); err != nil {
-			c.t.Errorf("open host %d: %v", i, err)
-		}
-	}
-}
-
-// create founds or finds group id as a client of host i.
-func (c *island) create(i int, id lockstep.GroupID, d time.Duration) (g *lockstep.Group, err error) {
-	ok := c.w.Do(i, func() {
-		ctx, cancel := c.w.WithTimeout(c.w.Context(), d)
-		defer cancel()
-		g, err = c.hosts[i].Create(ctx, id, lockstep.GroupOptions{Machine: "counter"})
-	})
-	if !ok && err == nil {
-		err = errDied
-	}
-	return g, err
-}
-
-var errDied = errors.New("host died")
-
-// add adds one to group id's counter as a client of host i.
-func (c *island) add(i int, id lockstep.GroupID, d time.Duration) (n int64, err error) {
-	ok := c.w.Do(i, func() {
-		ctx, cancel := c.w.WithTimeout(c.w.Context(), d)
-		defer cancel()
-		n, err = lockstep.Typed(c.hosts[i].Group(id), counter.Machine).Propose(ctx, counter.Add{N: 1})
-	})
-	if !ok {
-		return 0, errDied
-	}
-	return n, err
-}
-
-func (c *island) get(i int, id lockstep.GroupID, d time.Duration, opts lockstep.ReadOptions) (n int64, err error) {
-	ok := c.w.Do(i, func() {
-		ctx, cancel := c.w.WithTimeout(c.w.Context(), d)
-		defer cancel()
-		n, err = lockstep.Typed(c.hosts[i].Group(id), counter.Machine).Read(ctx, counter.Get{}, opts)
-	})
-	if !ok {
-		return 0, errDied
-	}
-	return n, err
-}
-
-// leader waits until a host leads group id, and gives its number.
-func (c *island) leader(id lockstep.GroupID) int {
-	for {
-		for i, h := range c.hosts {
-			if h != nil && c.w.Alive(i) && h.Group(id).Status().Role == "leader" {
-				return i
-			}
-		}
-		c.w.Sleep(10 * time.Millisecond)
-	}
-}
 
 func TestThreeGroupsInOneTurnMakeOneSync(t *testing.T) {
 	inWorld(t, 1, 1, time.Minute, func(c *island) {
@@ -160,9 +24,8 @@ func TestThreeGroupsInOneTurnMakeOneSync(t *testing.T) {
 		before := c.w.Disk(0).Syncs()
 		c.w.Do(0, func() {
 			var calls [3]lockstep.Call
-			cmd, _ := counter.Machine.EncodeCommand(counter.Add{N: 1})
 			for i := range calls {
-				if err := c.hosts[0].Group(lockstep.GroupID(i+1)).Start(cmd, &calls[i]); err != nil {
+				if err := c.hosts[0].Group(lockstep.GroupID(i+1)).Start(addOne, &calls[i]); err != nil {
 					t.Error(err)
 				}
 			}
@@ -308,6 +171,7 @@ func TestFollowerBehindTheLogGetsASnapshot(t *testing.T) {
 // TestEveryFailingDiskOperationLosesNothing makes the k-th operation of each kind fail on one host, for
 // every k of a short run, and looks for what was acknowledged after power loss and restart.
 func TestEveryFailingDiskOperationLosesNothing(t *testing.T) {
+	t.Parallel()
 	for _, op := range []world.Op{
 		world.OpOpen, world.OpCreate, world.OpWrite, world.OpWriteSync, world.OpSync, world.OpSyncDir, world.OpRename, world.OpRemove, world.OpAllocate,
 	} {
@@ -455,9 +319,8 @@ func TestCommandsGatherWhileTheDiskWrites(t *testing.T) {
 		before := g.Status().Applied
 		c.w.Do(0, func() {
 			calls := make([]lockstep.Call, 64)
-			cmd, _ := counter.Machine.EncodeCommand(counter.Add{N: 1})
 			for i := range calls {
-				if err := g.Start(cmd, &calls[i]); err != nil {
+				if err := g.Start(addOne, &calls[i]); err != nil {
 					t.Error(err)
 				}
 			}

@@ -21,17 +21,15 @@ type called struct {
 
 // calls are all that wait, on a group and on a host.
 func calls(h *lockstep.Host, g *lockstep.Group, s *lockstep.Session, token lockstep.Token, conf lockstep.Configuration) []called {
-	cmd, err := counter.Machine.EncodeCommand(counter.Add{N: 1})
-	check(err)
 	typed := lockstep.Typed(g, counter.Machine)
 	conf.Settings.Halt = true
 	ahead := lockstep.ReadOptions{Level: lockstep.AtLeast, After: 1 << 40}
 	return []called{
-		{"Propose", true, false, func(ctx context.Context) error { _, err := g.Propose(ctx, cmd); return err }},
+		{"Propose", true, false, func(ctx context.Context) error { _, err := g.Propose(ctx, addOne); return err }},
 		{"Propose", true, false, func(ctx context.Context) error { _, err := typed.Propose(ctx, counter.Add{N: 1}); return err }},
 		{"Start", true, false, func(ctx context.Context) error {
 			var call lockstep.Call
-			if err := g.Start(cmd, &call); err != nil {
+			if err := g.Start(addOne, &call); err != nil {
 				return err
 			}
 			_, err := call.Wait(ctx)
@@ -47,8 +45,8 @@ func calls(h *lockstep.Host, g *lockstep.Group, s *lockstep.Session, token locks
 		{"View", false, false, func(ctx context.Context) error { _, _, err := g.View(ctx, ahead); return err }},
 		{"Wait", false, false, func(ctx context.Context) error { _, err := g.Wait(ctx, 1<<40); return err }},
 		{"Session", true, true, func(ctx context.Context) error { _, err := g.Session(ctx); return err }},
-		{"Propose", true, true, func(ctx context.Context) error { _, err := s.Propose(ctx, cmd); return err }},
-		{"ProposeAs", true, true, func(ctx context.Context) error { _, err := g.ProposeAs(ctx, token, cmd); return err }},
+		{"Propose", true, true, func(ctx context.Context) error { _, err := s.Propose(ctx, addOne); return err }},
+		{"ProposeAs", true, true, func(ctx context.Context) error { _, err := g.ProposeAs(ctx, token, addOne); return err }},
 		{"Lookup", true, true, func(ctx context.Context) error { _, err := g.Lookup(ctx, token); return err }},
 		{"Snapshot", true, true, func(ctx context.Context) error { _, err := g.Snapshot(ctx); return err }},
 		{"TransferLeader", true, true, func(ctx context.Context) error { return g.TransferLeader(ctx, 2) }},

@@ -72,6 +72,7 @@ func TestFailedLogIsToldOnceThoughNobodyWrites(t *testing.T) {
 // TestEveryFailedWriteOfTheLogEndsTheHost makes each of the first writes of the log fail in turn, those
 // of founding included: a host that cannot go on never stays silently.
 func TestEveryFailedWriteOfTheLogEndsTheHost(t *testing.T) {
+	t.Parallel()
 	for _, hosts := range []int{1, 3} {
 		for k := 1; k <= 12; k++ {
 			inWorld(t, uint64(100*hosts+k), hosts, time.Minute, func(c *island) {

@@ -32,6 +32,7 @@ func (c *island) fullAfter(i, k int) *int {
 // A host whose disk fills while it is founded, or joins, however far that got, is of the cluster as soon as there is
 // room, by itself; meanwhile it says what it waits for (H15).
 func TestHostThatBeginsOnAFullDiskServesOnceThereIsRoom(t *testing.T) {
+	t.Parallel()
 	for name, who := range map[string]int{"minter": 0, "founder": 2, "host that joins": 3} {
 		t.Run(name, func(t *testing.T) {
 			for k, met := 0, true; met; k++ {

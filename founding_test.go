@@ -130,6 +130,7 @@ func TestMinterWipedAfterOthersAreBoundFoundsNothing(t *testing.T) {
 
 // Whoever is killed whenever, there is one cluster in the end, and all are in it.
 func TestFoundingSurvivesKillsAtAnyMoment(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(24) {
 		inWorld(t, 100+seed, 3, 2*time.Minute, func(c *island) {
 			c.startAll()

@@ -43,6 +43,7 @@ func (c *island) fillAll(id lockstep.GroupID, size int) bool {
 // TestElectionWhileAllDisksAreFull ends the leader while no disk has space for entries. A new one is
 // elected, and its first entry, an empty one, finds room, so that it serves linearizable reads.
 func TestElectionWhileAllDisksAreFull(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(12) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { electFull(t, seed) })
 	}

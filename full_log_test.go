@@ -132,59 +132,52 @@ func (c *island) clears(groups ...lockstep.GroupID) {
 }
 
 func TestFullLogClearsThoughHostsStartAgainAndAgain(t *testing.T) {
-	for seed := range seedsOf(8, 1) {
-		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
-			inWorld(t, 300+seed, 3, 30*time.Minute, func(c *island) {
-				c.tune = func(_ int, o *lockstep.Options) { o.WALSegmentBytes, o.MaxWALBytes = 512<<10, 8<<20 }
-				if !c.began() {
-					return
-				}
-				c.noSnapshots()
-				if !c.fill(1, 20<<10) {
-					return
-				}
-				stop := false
-				c.writers(20<<10, &stop, 1)
-				if !c.startAgain(20, 400*time.Millisecond) {
-					return
-				}
-				stop = true
-				c.heal()
-				c.clears(1)
-			})
-		})
-	}
+	seeded(t, 300, 8, func(c *island, _ uint64) {
+		c.tune = func(_ int, o *lockstep.Options) { o.WALSegmentBytes, o.MaxWALBytes = 512<<10, 8<<20 }
+		if !c.began() {
+			return
+		}
+		c.noSnapshots()
+		if !c.fill(1, 20<<10) {
+			return
+		}
+		stop := false
+		c.writers(20<<10, &stop, 1)
+		if !c.startAgain(20, 400*time.Millisecond) {
+			return
+		}
+		stop = true
+		c.heal()
+		c.clears(1)
+	})
 }
 
 // TestFullLogOfASleepingGroupClears fills the log with a group that sleeps then, and writes to another one.
 func TestFullLogOfASleepingGroupClears(t *testing.T) {
-	for seed := range seedsOf(8, 1) {
-		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
-			inWorld(t, 400+seed, 3, 30*time.Minute, func(c *island) {
-				c.tune = func(_ int, o *lockstep.Options) { o.WALSegmentBytes, o.MaxWALBytes = 512<<10, 8<<20 }
-				if !c.began() {
-					return
-				}
-				if !c.createdOnAll(2) {
-					return
-				}
-				c.noSnapshots()
-				if !c.fill(2, 20<<10) {
-					return
-				}
-				if !c.startAgain(10, 400*time.Millisecond) {
-					return
-				}
-				c.heal()
-				c.clears(1, 2)
-			})
-		})
-	}
+	seeded(t, 400, 8, func(c *island, _ uint64) {
+		c.tune = func(_ int, o *lockstep.Options) { o.WALSegmentBytes, o.MaxWALBytes = 512<<10, 8<<20 }
+		if !c.began() {
+			return
+		}
+		if !c.createdOnAll(2) {
+			return
+		}
+		c.noSnapshots()
+		if !c.fill(2, 20<<10) {
+			return
+		}
+		if !c.startAgain(10, 400*time.Millisecond) {
+			return
+		}
+		c.heal()
+		c.clears(1, 2)
+	})
 }
 
 // TestFullLogClearsThoughSnapshotsFailed lets every snapshot fail for half a minute with a full log, in which
 // no mark can be written any more: the view of the newest one has to be kept until its snapshot is on the disk.
 func TestFullLogClearsThoughSnapshotsFailed(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name string
 		fail func(*island)
@@ -219,140 +212,129 @@ func TestFullLogClearsThoughSnapshotsFailed(t *testing.T) {
 // and starts them again while the pressure lasts. Every host makes a newer snapshot as long as it has log behind
 // the newest one.
 func TestFullLogOfTwoGroupsClears(t *testing.T) {
-	for seed := range seedsOf(16, 1) {
-		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
-			inWorld(t, 1200+seed, 3, 30*time.Minute, func(c *island) {
-				c.tune = func(_ int, o *lockstep.Options) {
-					o.WALSegmentBytes, o.MaxWALBytes, o.SnapshotAfterBytes = 512<<10, 8<<20, 64<<10
-				}
-				if !c.began() {
-					return
-				}
-				if !c.createdOnAll(2) {
-					return
-				}
-				c.noSnapshots()
-				if !c.fill(1+lockstep.GroupID(seed%2), 20<<10) {
-					return
-				}
-				stop := false
-				c.writers(4<<10, &stop, 1, 2)
-				if seed%4 >= 2 {
-					c.heal()
-				}
-				if !c.startAgain(12, 2*time.Second) {
-					return
-				}
-				c.heal()
-				c.w.Sleep(5 * time.Second)
-				stop = true
-				c.clears(1, 2)
-			})
-		})
-	}
+	seeded(t, 1200, 16, func(c *island, seed uint64) {
+		c.tune = func(_ int, o *lockstep.Options) {
+			o.WALSegmentBytes, o.MaxWALBytes, o.SnapshotAfterBytes = 512<<10, 8<<20, 64<<10
+		}
+		if !c.began() {
+			return
+		}
+		if !c.createdOnAll(2) {
+			return
+		}
+		c.noSnapshots()
+		if !c.fill(1+lockstep.GroupID(seed%2), 20<<10) {
+			return
+		}
+		stop := false
+		c.writers(4<<10, &stop, 1, 2)
+		if seed%4 >= 2 {
+			c.heal()
+		}
+		if !c.startAgain(12, 2*time.Second) {
+			return
+		}
+		c.heal()
+		c.w.Sleep(5 * time.Second)
+		stop = true
+		c.clears(1, 2)
+	})
 }
 
 // TestFullLogClearsThoughNobodyKnowsWhatIsCommitted fills the logs of two hosts, and then a longer one of a third,
 // which so has entries that the others have no room for, and starts all anew. No leader can commit anything in
 // its term before there is room, so that what may be cut has to be known from the disk.
 func TestFullLogClearsThoughNobodyKnowsWhatIsCommitted(t *testing.T) {
-	for seed := range seedsOf(8, 1) {
-		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
-			inWorld(t, 1300+seed, 3, 30*time.Minute, func(c *island) {
-				c.tune = func(i int, o *lockstep.Options) {
-					o.WALSegmentBytes, o.MaxWALBytes, o.SnapshotAfterBytes = 512<<10, 6<<20, 64<<10
-					if i == 0 {
-						o.MaxWALBytes = 8 << 20
-					}
+	seeded(t, 1300, 8, func(c *island, _ uint64) {
+		c.tune = func(i int, o *lockstep.Options) {
+			o.WALSegmentBytes, o.MaxWALBytes, o.SnapshotAfterBytes = 512<<10, 6<<20, 64<<10
+			if i == 0 {
+				o.MaxWALBytes = 8 << 20
+			}
+		}
+		if !c.began() {
+			return
+		}
+		c.noSnapshots()
+		stop := false
+		c.writers(100<<10, &stop, 1)
+		full := func() bool {
+			for _, h := range c.hosts {
+				if h.Status().Disk != "full" {
+					return false
 				}
-				if !c.began() {
-					return
-				}
-				c.noSnapshots()
-				stop := false
-				c.writers(100<<10, &stop, 1)
-				full := func() bool {
-					for _, h := range c.hosts {
-						if h.Status().Disk != "full" {
-							return false
-						}
-					}
-					return true
-				}
-				for until := c.w.Now() + 5*time.Minute; !full(); c.w.Sleep(50 * time.Millisecond) {
-					if c.w.Now() > until {
-						t.Error("not all logs are full")
-						return
-					}
-				}
-				stop = true
-				c.w.PowerOff(0, 1, 2)
-				c.heal()
-				for i := range c.hosts {
-					c.w.Start(i)
-					if err := c.start(i); err != nil {
-						t.Error(err)
-						return
-					}
-				}
-				c.clears(1)
-			})
-		})
-	}
+			}
+			return true
+		}
+		for until := c.w.Now() + 5*time.Minute; !full(); c.w.Sleep(50 * time.Millisecond) {
+			if c.w.Now() > until {
+				c.t.Error("not all logs are full")
+				return
+			}
+		}
+		stop = true
+		c.w.PowerOff(0, 1, 2)
+		c.heal()
+		for i := range c.hosts {
+			c.w.Start(i)
+			if err := c.start(i); err != nil {
+				c.t.Error(err)
+				return
+			}
+		}
+		c.clears(1)
+	})
 }
 
 // TestFullFollowerWhoseMarksNobodyKnowsClears has a log full at one host, which then executes, and marks, no more;
 // the others go on, make snapshots, and start anew from these, so that they know nothing of the state at those marks.
 // Their logs still hold what it lacks, for which it has no room.
 func TestFullFollowerWhoseMarksNobodyKnowsClears(t *testing.T) {
-	for seed := range uint64(4) {
-		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
-			inWorld(t, 1400+seed, 3, 30*time.Minute, func(c *island) {
-				c.tune = func(i int, o *lockstep.Options) {
-					o.WALSegmentBytes, o.MaxWALBytes, o.SnapshotAfterBytes = 64<<10, 8<<20, 1<<20
-					if i == 2 {
-						o.MaxWALBytes = 6 * o.WALSegmentBytes
-					}
-				}
-				if !c.began() {
-					return
-				}
-				c.noSnapshots()
-				stop := false
-				c.writers(4<<10, &stop, 1)
-				for c.hosts[2].Status().Disk != "full" {
-					c.w.Sleep(20 * time.Millisecond)
-				}
-				c.w.Sleep(2 * time.Second)
-				stop = true
-				c.w.Sleep(2 * time.Second)
-				for i := range 2 {
-					c.w.Disk(i).Hook = nil
-					if err := c.call(i, 10*time.Second, func(ctx context.Context, h *lockstep.Host) error {
-						_, err := h.Group(1).Snapshot(ctx)
-						return err
-					}); err != nil {
-						t.Errorf("snapshot on host %d: %v", i, err)
-						return
-					}
-				}
-				for i := range 2 {
-					c.w.Kill(i)
-					c.w.Start(i)
-					if err := c.start(i); err != nil {
-						t.Error(err)
-						return
-					}
-				}
-				c.heal()
-				c.clears(1)
-			})
-		})
-	}
+	seeded(t, 1400, 4, func(c *island, _ uint64) {
+		c.tune = func(i int, o *lockstep.Options) {
+			o.WALSegmentBytes, o.MaxWALBytes, o.SnapshotAfterBytes = 64<<10, 8<<20, 1<<20
+			if i == 2 {
+				o.MaxWALBytes = 6 * o.WALSegmentBytes
+			}
+		}
+		if !c.began() {
+			return
+		}
+		c.noSnapshots()
+		stop := false
+		c.writers(4<<10, &stop, 1)
+		for c.hosts[2].Status().Disk != "full" {
+			c.w.Sleep(20 * time.Millisecond)
+		}
+		c.w.Sleep(2 * time.Second)
+		stop = true
+		c.w.Sleep(2 * time.Second)
+		for i := range 2 {
+			c.w.Disk(i).Hook = nil
+			if err := c.call(i, 10*time.Second, func(ctx context.Context, h *lockstep.Host) error {
+				_, err := h.Group(1).Snapshot(ctx)
+				return err
+			}); err != nil {
+				c.t.Errorf("snapshot on host %d: %v", i, err)
+				return
+			}
+		}
+		for i := range 2 {
+			c.w.Kill(i)
+			c.w.Start(i)
+			if err := c.start(i); err != nil {
+				c.t.Error(err)
+				return
+			}
+		}
+		c.heal()
+		c.clears(1)
+	})
 }
 
 // TestPressureDoesNotStormTheDisk lets every snapshot fail while the logs are full, and counts how often they are begun.
 func TestPressureDoesNotStormTheDisk(t *testing.T) {
+	t.Parallel()
 	inWorld(t, 1500, 3, 30*time.Minute, func(c *island) {
 		c.tune = func(_ int, o *lockstep.Options) { o.WALSegmentBytes, o.MaxWALBytes = 512<<10, 8<<20 }
 		if !c.began() {
@@ -387,9 +369,11 @@ func TestPressureDoesNotStormTheDisk(t *testing.T) {
 // TestFullLogsOfManySizesClear draws the lengths of segments, logs and entries, and what happens to the hosts while one to
 // three of the logs are full.
 func TestFullLogsOfManySizesClear(t *testing.T) {
+	t.Parallel()
 	seeds := []uint64{51, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21}
 	for _, seed := range seeds[:seedsOf(uint64(len(seeds)), 1)] {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			t.Parallel()
 			inWorld(t, 7000+seed, 3, 60*time.Minute, fillAndClear)
 		})
 	}

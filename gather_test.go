@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/lockstep-rsm/lockstep"
-	"github.com/lockstep-rsm/lockstep/machine/counter"
 )
 
 // Commands that come while the last entry is not committed share the next: few entries are under way,
@@ -24,8 +23,7 @@ func TestCommandsShareEntriesUntilTheMajorityAnswers(t *testing.T) {
 		calls := make([]lockstep.Call, 200)
 		for i := range calls {
 			c.w.Do(lead, func() {
-				cmd, _ := counter.Machine.EncodeCommand(counter.Add{N: 1})
-				if err := g.Start(cmd, &calls[i]); err != nil {
+				if err := g.Start(addOne, &calls[i]); err != nil {
 					t.Error(err)
 				}
 			})
@@ -63,8 +61,7 @@ func TestWhoCallsAgainSharesTheNextEntry(t *testing.T) {
 		for i := range clients {
 			c.w.Go(lead, fmt.Sprintf("client %d", i), func() {
 				for range rounds {
-					cmd, _ := counter.Machine.EncodeCommand(counter.Add{N: 1})
-					if _, err := g.Propose(c.w.Context(), cmd); err != nil {
+					if _, err := g.Propose(c.w.Context(), addOne); err != nil {
 						t.Error(err)
 					}
 				}
@@ -100,8 +97,7 @@ func TestEntriesGoOnWithoutTheMajoritysAnswer(t *testing.T) {
 		var calls [4]lockstep.Call
 		for i := range calls {
 			c.w.Do(lead, func() {
-				cmd, _ := counter.Machine.EncodeCommand(counter.Add{N: 1})
-				if err := g.Start(cmd, &calls[i]); err != nil {
+				if err := g.Start(addOne, &calls[i]); err != nil {
 					t.Error(err)
 				}
 			})

@@ -36,11 +36,6 @@ func TestLonelyCallsAreHandedOverSeldom(t *testing.T) {
 		if !c.began() {
 			return
 		}
-		cmd, err := counter.Machine.EncodeCommand(counter.Add{N: 1})
-		if err != nil {
-			t.Error(err)
-			return
-		}
 		query, err := counter.Machine.EncodeQuery(counter.Get{})
 		if err != nil {
 			t.Error(err)
@@ -51,7 +46,7 @@ func TestLonelyCallsAreHandedOverSeldom(t *testing.T) {
 			most int
 			call func() error
 		}{
-			"write": {3, func() error { _, err := g.Propose(c.w.Context(), cmd); return err }},
+			"write": {3, func() error { _, err := g.Propose(c.w.Context(), addOne); return err }},
 			"read":  {2, func() error { _, err := g.Read(c.w.Context(), query, lockstep.ReadOptions{}); return err }},
 		} {
 			for range 10 {
@@ -80,17 +75,12 @@ func TestLonelyWriteWakesNoLink(t *testing.T) {
 		if !c.began() {
 			return
 		}
-		cmd, err := counter.Machine.EncodeCommand(counter.Add{N: 1})
-		if err != nil {
-			t.Error(err)
-			return
-		}
 		leader, least := c.leader(1), 1000
 		for range 20 {
 			c.w.Sleep(100 * time.Millisecond)
 			c.w.Do(leader, func() {
 				before := wakes
-				if _, err := c.hosts[leader].Group(1).Propose(c.w.Context(), cmd); err != nil {
+				if _, err := c.hosts[leader].Group(1).Propose(c.w.Context(), addOne); err != nil {
 					t.Error(err)
 				}
 				least = min(least, wakes-before)

@@ -15,6 +15,7 @@ import (
 // them may end between the command and the word to pass over it. Its disk tells of neither. The machine executes the
 // command, and nobody sees that: it is made anew as soon as the word is known, though no state was compared yet (H28).
 func TestHostThatJoinsLaterExecutesWhatIsPassedOverUnseen(t *testing.T) {
+	t.Parallel()
 	const piece = 1 << 20 // of the log, in one message
 	executed := 0
 	for room := 1344; room < 2048; room += 96 { // the case is where the piece ends between the two, whatever is before them

@@ -83,6 +83,7 @@ func offer(t *testing.T, rate int) (goodput, refused float64) {
 // Ten times as many commands as the group can take are refused at once, for the most part, and those that
 // are taken are answered in time: goodput stays at four fifths of its peak, or above (A9).
 func TestOverloadTenTimesOverKeepsGoodput(t *testing.T) {
+	t.Parallel()
 	peak, at := 0.0, 0
 	for rate := 250; ; rate *= 2 {
 		goodput, refused := offer(t, rate)

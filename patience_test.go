@@ -22,6 +22,7 @@ func (e *elections) Observe(of env.Event) {
 // at rest; one whose timeout does not adapt has none, or elects again and again. A silent leader is replaced within the
 // stated bound (R20).
 func TestSlowLinksAndDisksKeepTheirLeader(t *testing.T) {
+	t.Parallel()
 	ms := func(least, most time.Duration) world.Latency {
 		return world.Latency{Min: least * time.Millisecond, Max: most * time.Millisecond}
 	}
@@ -73,6 +74,7 @@ func TestSlowLinksAndDisksKeepTheirLeader(t *testing.T) {
 // Where a round trip is a quarter of the timeout two often ask for votes at the same time, and where a process died and
 // its host refuses connections they always do. One of them gives way: a leader is replaced within one election.
 func TestSlowLinksSplitNoVotes(t *testing.T) {
+	t.Parallel()
 	for _, hosts := range []int{3, 5} {
 		for seed := range seedsOf(40, 5) {
 			slow := world.Options{Net: world.Latency{Min: 230 * time.Millisecond, Max: 290 * time.Millisecond}}
@@ -119,6 +121,7 @@ func (r *rests) Observe(of env.Event) {
 // Groups rest too where a round trip takes longer than a heartbeat's time, and nobody forgets meanwhile how long
 // elections take: what is asked after a long rest costs no leader (R20).
 func TestGroupsOnSlowLinksRestAndKeepTheirLeader(t *testing.T) {
+	t.Parallel()
 	for name, of := range map[string]world.Options{
 		"links": {Net: world.Latency{Min: 230 * time.Millisecond, Max: 290 * time.Millisecond}},
 		"disks": {Sync: world.Latency{Min: 300 * time.Millisecond, Max: 450 * time.Millisecond}},
@@ -154,6 +157,7 @@ func TestGroupsOnSlowLinksRestAndKeepTheirLeader(t *testing.T) {
 // With fast links and disks a leader whose host goes silent is replaced within two election timeouts, and what an
 // election takes: nothing is any longer than without a bound above.
 func TestFastClustersFailOverAsEver(t *testing.T) {
+	t.Parallel()
 	inWorld(t, 91, 3, time.Minute, func(c *island) {
 		if !c.began() {
 			return

@@ -16,23 +16,6 @@ import (
 // smallSnapshots makes a group write one every 30 commands or so.
 func smallSnapshots(_ int, o *lockstep.Options) { o.SnapshotAfterBytes = 4 << 10 }
 
-// began starts all hosts and their replica of group 1.
-func (c *island) began() bool {
-	c.startAll()
-	return c.createdOnAll(1)
-}
-
-// createdOnAll creates a group, or finds it, on each host.
-func (c *island) createdOnAll(id lockstep.GroupID) bool {
-	for i := range c.hosts {
-		if _, err := c.create(i, id, 10*time.Second); err != nil {
-			c.t.Errorf("create group %d on host %d: %v", id, i, err)
-			return false
-		}
-	}
-	return true
-}
-
 // addAll adds n times at host i, and keeps the highest answer in acked.
 func (c *island) addAll(i, n int, acked *int64) {
 	for range n {
@@ -82,6 +65,7 @@ func (c *island) back(i int, acked int64) {
 // TestCrashAtAnyDiskOperationAroundSnapshotsBug35Bug37 ends one host at each operation of a run that writes,
 // agrees and prunes snapshots and cuts the log, or that receives one; then all of them at once.
 func TestCrashAtAnyDiskOperationAroundSnapshotsBug35Bug37(t *testing.T) {
+	t.Parallel()
 	step := 3
 	if testing.Short() {
 		step = 21

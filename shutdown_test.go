@@ -40,6 +40,7 @@ func (c *island) shutdown(i int) (leader, all time.Duration) {
 // A host that stops by itself hands over first: the next leader is there long before an election timeout,
 // the others' clients see a short pause and no error, its own are answered or told that they were not heard.
 func TestShutdownHandsOverFirst(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(10) {
 		inWorld(t, 180+seed, 3, time.Minute, func(c *island) {
 			if !c.began() {

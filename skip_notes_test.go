@@ -39,6 +39,7 @@ func TestNoteThatWasBegunIsWrittenLater(t *testing.T) {
 // A note that a process has found, and not written, may be in the system's memory alone: who executes the command
 // again writes it again before anybody sees what came of it, so that it outlives a power loss (H28).
 func TestNoteThatWasFoundIsWrittenAgain(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(40) {
 		mended := false
 		ledgers(t, 300+seed, 3, undecided(&mended), func(c *island, _ *watcher) {

@@ -10,10 +10,7 @@ import (
 
 	"github.com/lockstep-rsm/lockstep"
 	"github.com/lockstep-rsm/lockstep/machine"
-	"github.com/lockstep-rsm/lockstep/machine/counter"
 )
-
-var addOne, _ = counter.Machine.EncodeCommand(counter.Add{N: 1})
 
 // under does something with a token on host i, for at most d.
 func (c *island) under(i int, d time.Duration, do func(ctx context.Context, g *lockstep.Group) (lockstep.Result, error)) (r lockstep.Result, err error) {
@@ -227,6 +224,7 @@ var long = machine.Define(
 
 // Results of megabytes are in the head of a snapshot, and a host that was behind answers from them.
 func TestLongResultsTravelInASnapshot(t *testing.T) {
+	t.Parallel()
 	inWorld(t, 1, 3, 10*time.Minute, func(c *island) {
 		c.tune = func(_ int, o *lockstep.Options) {
 			o.SnapshotAfterBytes = 4 << 10
@@ -284,11 +282,7 @@ func TestZeroTokenIsRefused(t *testing.T) {
 	ctx := context.Background()
 	g, done := alone(ctx)
 	defer done()
-	cmd, err := counter.Machine.EncodeCommand(counter.Add{N: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, proposed := g.ProposeAs(ctx, lockstep.Token{}, cmd)
+	_, proposed := g.ProposeAs(ctx, lockstep.Token{}, addOne)
 	_, found := g.Lookup(ctx, lockstep.Token{})
 	for what, err := range map[string]error{"propose": proposed, "lookup": found} {
 		if !errors.Is(err, lockstep.ErrOptions) || lockstep.OutcomeOf(err) != lockstep.NotCommitted {

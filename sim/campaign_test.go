@@ -67,6 +67,7 @@ func TestWhatWasNeverReachedIsNamed(t *testing.T) {
 // A seed that proves little, for want of faults or calls, is broken: a harness that no longer injects
 // or asks must not pass.
 func TestThinSeedIsBroken(t *testing.T) {
+	t.Parallel()
 	o := quiet(counter.Machine.Kind())
 	r, err := sim.Simulate(t.Context(), 1, 1, o, func(sim.Result, error) {})
 	if err != nil || len(r.Broken) != 1 || !strings.Contains(r.Broken[0].Err.Error(), "is thin") {

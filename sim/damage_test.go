@@ -41,6 +41,7 @@ func probe(r *sim.Result, name string) uint64 {
 // A damaged replica says so, serves nothing that is false, and the others serve: what the run itself checks.
 // Rot may hit what nobody needs any more, so several places are tried until one is missed.
 func TestDamagedReplicaSaysSoAndOthersServe(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		decision string
 		probes   []string // one of them is met
@@ -73,6 +74,7 @@ func TestDamagedReplicaSaysSoAndOthersServe(t *testing.T) {
 
 // While only a majority is healed, it serves and agrees, however the third one stays broken.
 func TestCoreServesWhileTheRestStaysBroken(t *testing.T) {
+	t.Parallel()
 	for way := range 4 {
 		rec, o, err := busy(fmt.Sprintf("2s cut links=0>1,1>0,0>2,2>0 for=1m\n21s core hosts=0,1 amount=%d", way))
 		if err != nil {

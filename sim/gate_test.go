@@ -11,32 +11,36 @@ import (
 
 var seeds = flag.Int("seeds", 0, "how many seeds the gate plays")
 
+// asked is how many seeds a test plays: what -seeds says, or with -short few, or all.
+func asked(all, few int) int {
+	switch {
+	case *seeds > 0:
+		return *seeds
+	case testing.Short():
+		return few
+	}
+	return all
+}
+
 // TestGate plays a few seeds of the key-value workload; `make simulate` plays 500.
 func TestGate(t *testing.T) {
+	t.Parallel()
 	o := workload.KV()
-	switch o.Seeds = 10; {
-	case *seeds > 0:
-		o.Seeds = *seeds
-	case testing.Short():
-		o.Seeds = 1
-	}
+	o.Seeds = asked(10, 1)
 	sim.Run(t, o)
 }
 
 func TestCounterUnderSimulation(t *testing.T) {
+	t.Parallel()
 	o := workload.Counter()
-	switch o.Seeds = 6; {
-	case *seeds > 0:
-		o.Seeds = *seeds
-	case testing.Short():
-		o.Seeds = 1
-	}
+	o.Seeds = asked(6, 1)
 	sim.Run(t, o)
 }
 
 // TestLongRun plays ten minutes of seldom calls, in which what rests wakes up and what expires does; `make soak` plays a
 // thousand hours.
 func TestLongRun(t *testing.T) {
+	t.Parallel()
 	o := workload.Long()
 	o.Seeds, o.Length = 1, 10*time.Minute
 	if *seeds > 0 {

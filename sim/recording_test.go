@@ -13,6 +13,7 @@ import (
 
 // What a run has decided is all that it has decided: played again it gives the same trace.
 func TestRecordingGivesTheTraceOfItsSeed(t *testing.T) {
+	t.Parallel()
 	seeds := uint64(5)
 	if testing.Short() {
 		seeds = 1

@@ -10,13 +10,9 @@ import (
 // TestHostsAreReplacedUnderSimulation loses hosts with their directories again and again, among few other
 // faults. It fails too if no bad token was tried, or no removed host came back.
 func TestHostsAreReplacedUnderSimulation(t *testing.T) {
+	t.Parallel()
 	o := workload.KV()
 	o.Faults = sim.Replacement | sim.Crash | sim.Partition
-	switch o.Seeds = 4; {
-	case *seeds > 0:
-		o.Seeds = *seeds
-	case testing.Short():
-		o.Seeds = 1
-	}
+	o.Seeds = asked(4, 1)
 	sim.Run(t, o)
 }

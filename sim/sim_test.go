@@ -60,6 +60,7 @@ func TestMachineThatDiffersIsFound(t *testing.T) {
 }
 
 func TestTraceThatDiffersIsFound(t *testing.T) {
+	t.Parallel()
 	o := quiet(counter.Machine.Kind())
 	runs := 0
 	client := o.Client
@@ -144,6 +145,7 @@ func (m *ticker) Apply(batch []machine.Command, out *machine.Results) error {
 func (m *ticker) Deadline() (machine.Time, bool) { return m.due, true }
 
 func TestTicksComeInLogTime(t *testing.T) {
+	t.Parallel()
 	kind := counter.Machine.Kind()
 	inner, ticks := kind.New, 0
 	kind.New = func(p *machine.Place) (machine.StateMachine, error) {

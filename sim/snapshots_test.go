@@ -44,6 +44,7 @@ func snapshot(w *sim.World) {
 // A follower saves quickly, its lane lags, and payloads have left memory. The snapshot that it gets
 // once it has been cut off for long drops from its log the very entries that the lane has still to read.
 func TestSnapshotOvertakesALaneThatReadsFromTheLog(t *testing.T) {
+	t.Parallel()
 	sim.Run(t, sim.Options{
 		Machine: counter.Machine.Kind(), Hosts: 3, Seeds: 2, Length: time.Second, Faults: sim.None,
 		Options: func(_ int, o *lockstep.Options) {

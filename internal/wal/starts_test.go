@@ -44,7 +44,7 @@ func TestStartsTakeNoSpace(t *testing.T) {
 					s.fill(func() GroupSave { return s.entry(1, strings.Repeat("x", 3000)) })
 				}
 				segments := s.l.Stats().Segments
-				for n := range 60 {
+				for n := range max(20, thorough(60)) {
 					if saves := little.save(s, n); saves != nil {
 						s.mustSave(saves...)
 					}

@@ -147,17 +147,21 @@ func (w *World) harm(kind, h int) {
 }
 
 func TestOneSeedGivesOneTrace(t *testing.T) {
+	again, seeds := 200, uint64(50)
+	if testing.Short() {
+		again, seeds = 20, 5
+	}
 	seen := map[uint64]bool{}
 	first, events := busy(1, nil)
 	if events < 2000 {
 		t.Fatalf("only %d events", events)
 	}
-	for i := range 200 {
+	for i := range again {
 		if h, n := busy(1, nil); h != first || n != events {
 			t.Fatalf("run %d of seed 1: hash %x after %d events, before %x after %d", i, h, n, first, events)
 		}
 	}
-	for seed := range uint64(50) {
+	for seed := range seeds {
 		h, _ := busy(seed, nil)
 		if again, _ := busy(seed, nil); h != again || seen[h] {
 			t.Fatalf("seed %d: hash %x, then %x; or another seed's", seed, h, again)
