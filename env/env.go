@@ -149,8 +149,11 @@ type File interface {
 	Sync() error
 	Size() (int64, error)
 	Truncate(size int64) error
-	// Allocate reserves size bytes on disk and writes zeroes over what was never written.
+	// Allocate makes the file size bytes long: it reserves them on disk and writes zeroes behind its end.
 	Allocate(size int64) error
+	// Reserve is Allocate that writes nothing, where the file system can: zeroes are read there all the
+	// same, but the first sync over each block costs a change of metadata.
+	Reserve(size int64) error
 	// DropCache makes later reads come from the medium, not from the page cache. Call Sync first.
 	DropCache() error
 }

@@ -71,15 +71,9 @@ var zeroes [1 << 20]byte
 // that were never written would cost the first sync over each a change of metadata. The file
 // grows only as the zeroes do, so an Allocate cut short is taken up where it ended.
 func (f *osFile) Allocate(size int64) error {
-	end, err := f.Size()
+	end, _, err := f.reserve(size)
 	if err != nil {
 		return err
-	}
-	if size <= end {
-		return nil
-	}
-	if err := reserve(f.f, end, size-end); err != nil {
-		return &fs.PathError{Op: "allocate", Path: f.f.Name(), Err: err}
 	}
 	for end < size {
 		n := min(size-end, int64(len(zeroes))-end%int64(len(zeroes)))
@@ -89,6 +83,30 @@ func (f *osFile) Allocate(size int64) error {
 		end += n
 	}
 	return nil
+}
+
+// Reserve moves the end of the file over the blocks that it has reserved. Without those it would
+// promise space that is not there: then it writes.
+func (f *osFile) Reserve(size int64) error {
+	end, reserved, err := f.reserve(size)
+	if err != nil || size <= end {
+		return err
+	}
+	if !reserved {
+		return f.Allocate(size)
+	}
+	return f.f.Truncate(size)
+}
+
+// reserve takes the blocks behind the end of the file, and leaves the end where it is.
+func (f *osFile) reserve(size int64) (end int64, reserved bool, err error) {
+	if end, err = f.Size(); err != nil || size <= end {
+		return end, false, err
+	}
+	if reserved, err = reserve(f.f, end, size-end); err != nil {
+		return end, false, &fs.PathError{Op: "allocate", Path: f.f.Name(), Err: err}
+	}
+	return end, reserved, nil
 }
 
 func (f *osFile) DropCache() error {

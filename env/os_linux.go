@@ -30,15 +30,15 @@ func fdatasync(f *os.File) error {
 func syncNames(d *os.File) error { return d.Sync() }
 
 // reserve takes the blocks without moving the end of the file. A file system without the call
-// finds out about lack of space while the zeroes are written.
-func reserve(f *os.File, off, n int64) error {
-	err := control(f, interrupted, func(fd uintptr) error {
+// finds out about lack of space while zeroes are written.
+func reserve(f *os.File, off, n int64) (reserved bool, err error) {
+	err = control(f, interrupted, func(fd uintptr) error {
 		return unix.Fallocate(int(fd), unix.FALLOC_FL_KEEP_SIZE, off, n)
 	})
 	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) {
-		return nil
+		return false, nil
 	}
-	return err
+	return err == nil, err
 }
 
 func dropCache(f *os.File) error {

@@ -27,7 +27,7 @@ func syncNames(d *os.File) error {
 	return d.Sync()
 }
 
-func reserve(*os.File, int64, int64) error { return nil }
+func reserve(*os.File, int64, int64) (reserved bool, err error) { return false, nil }
 
 func dropCache(*os.File) error { return nil }
 

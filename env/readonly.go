@@ -40,4 +40,5 @@ func (readOnlyFile) WriteSync([]byte, int64) error          { return nil }
 func (readOnlyFile) Sync() error                            { return nil }
 func (readOnlyFile) Truncate(int64) error                   { return nil }
 func (readOnlyFile) Allocate(int64) error                   { return nil }
+func (readOnlyFile) Reserve(int64) error                    { return nil }
 func (readOnlyFile) DropCache() error                       { return nil }

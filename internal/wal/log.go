@@ -44,6 +44,7 @@ type Log struct {
 	requests  uint64
 	strangers map[raft.GroupID]*group
 	commands  int // in the batch being built
+	zeroes    []byte
 
 	// Appends take only this lock, so that they never wait for a batch being built.
 	queueing sync.Mutex

@@ -249,7 +249,7 @@ func (s *scan) free(l *Log, blocks uint32) (file, error) {
 	}
 	l.number++
 	f := file{number: l.number, blocks: max(l.segmentBlocks(), 2*blocks)}
-	if err := l.create(&f); err != nil {
+	if err := l.create(&f, true); err != nil {
 		return f, &FullError{Cause: err}
 	}
 	l.total += f.bytes()

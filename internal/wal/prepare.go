@@ -80,8 +80,8 @@ func (l *Log) kept() int64 {
 	return n
 }
 
-// prepares is the preparer's task: it makes files before they are needed, zero-filled, so that a
-// sync of a batch changes no metadata, and removes those that are too many.
+// prepares is the preparer's task: it makes files before they are needed, and removes those that are
+// too many.
 func (l *Log) prepares() {
 	for {
 		what, f := l.chore()
@@ -145,8 +145,9 @@ func (l *Log) makeSpare() {
 	l.mu.Lock()
 	l.number++
 	f := file{number: l.number, blocks: max(l.segmentBlocks(), l.wanted)}
+	fill := l.fillsSpare()
 	l.mu.Unlock()
-	err := l.create(&f)
+	err := l.create(&f, fill)
 	l.mu.Lock()
 	l.trouble = err
 	l.retryAt = l.now() + retryAfter
@@ -165,9 +166,9 @@ func (l *Log) makeSpare() {
 	l.forgive()
 }
 
-// create makes the file durable, with zeroes in every block. What is left of a failed attempt is
-// removed, as it holds space that others need.
-func (l *Log) create(f *file) (err error) {
+// create makes the file durable; zeroes are read from every block, whether they were written or not.
+// What is left of a failed attempt is removed, as it holds space that others need.
+func (l *Log) create(f *file, fill bool) (err error) {
 	fs := l.o.Env.FS()
 	name := path.Join(l.o.Dir, fileName(f.number))
 	mode := env.Read | env.Write | env.Create
@@ -175,7 +176,12 @@ func (l *Log) create(f *file) (err error) {
 		mode |= env.Direct
 	}
 	if f.f, err = fs.Open(name, mode); err == nil {
-		if err = f.f.Allocate(f.bytes()); err == nil {
+		if fill {
+			err, f.filled = f.f.Allocate(f.bytes()), f.blocks
+		} else {
+			err, f.filled = f.f.Reserve(f.bytes()), 0
+		}
+		if err == nil {
 			err = f.f.Sync()
 		}
 		if err == nil {

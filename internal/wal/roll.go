@@ -94,6 +94,7 @@ func (l *Log) begin(f file, position uint64) (*segment, error) {
 	if err := l.writeSync(s, buf, s.offset(s.mirror)); err != nil {
 		return nil, fmt.Errorf("write mirror of %s: %w", fileName(f.number), err)
 	}
+	s.filled = max(s.filled, uint32(n))
 	l.ids++
 	s.id = l.ids
 	return s, nil

@@ -19,16 +19,18 @@ type script struct {
 	l    *Log
 	rec  *Recovered
 	last map[raft.GroupID]raft.Identity
+
+	segment int64 // bytes
 }
 
 func newScript(t *testing.T) *script {
-	s := &script{t: t, d: newDisk(), last: map[raft.GroupID]raft.Identity{}}
+	s := &script{t: t, d: newDisk(), last: map[raft.GroupID]raft.Identity{}, segment: 64 << 10}
 	s.w = newWorld(s.d, 1)
 	return s
 }
 
 func (s *script) options() Options {
-	return Options{Env: s.w, Dir: "wal", SegmentBytes: 64 << 10, MaxBytes: 1 << 20, Host: 3, Cluster: [16]byte{7}}
+	return Options{Env: s.w, Dir: "wal", SegmentBytes: s.segment, MaxBytes: 16 * s.segment, Host: 3, Cluster: [16]byte{7}}
 }
 
 func (s *script) open() error {

@@ -280,6 +280,9 @@ func (s *scan) survey(x *scanned) error {
 		}
 		d := decoded{Block: b, whole: err == nil, zero: err != nil && wire.IsZero(raw)}
 		s.blocks = append(s.blocks, d)
+		if !d.zero && x.filled == n {
+			x.filled++ // a block of zeroes may be reserved only
+		}
 		x.dirty = x.dirty || !d.whole && !d.zero
 		if !d.whole {
 			continue

@@ -27,7 +27,8 @@ type file struct {
 	number uint64
 	f      env.File
 	blocks uint32
-	dirty  bool // holds blocks that are neither zero nor whole: not for reuse (W4)
+	dirty  bool   // holds blocks that are neither zero nor whole: not for reuse (W4)
+	filled uint32 // so many blocks from the first on were written before; others may be reserved only
 }
 
 func (f *file) bytes() int64 { return int64(f.blocks) * wire.BlockSize }
@@ -42,6 +43,8 @@ type segment struct {
 	data   uint64 // of the first batch
 	end    uint64 // behind the last batch
 	mirror uint64 // of the head's mirror: batches end below it
+
+	batches uint64
 
 	bare      bool  // found without log: every later head repeats all that it holds
 	live      int   // entries that are in some group's log

@@ -335,6 +335,10 @@ func (l *Log) segment(id uint32) *segment {
 func (l *Log) commit(bearing bool) {
 	s := l.current()
 	position := s.end
+	if err := l.fill(s, l.batch.Blocks()); err != nil {
+		l.fail(err)
+		return
+	}
 	buf := l.batch.Seal(wire.BlockBatch, l.life, position, position)
 	if err := l.writeSync(s, buf, s.offset(position)); err != nil {
 		l.fail(fmt.Errorf("write batch at %d of %s: %w", s.offset(position), fileName(s.number), err))
@@ -348,6 +352,8 @@ func (l *Log) commit(bearing bool) {
 	l.idleAt = l.now() + promiseDelay
 	l.mu.Lock()
 	s.end += uint64(len(buf) / wire.BlockSize)
+	s.filled = max(s.filled, uint32(s.end-s.head))
+	s.batches++
 	l.batches++
 	l.moveCarried()
 	half := s.end-s.head > uint64(s.blocks)/2
@@ -358,8 +364,18 @@ func (l *Log) commit(bearing bool) {
 	l.settle()
 }
 
-// writeSync writes and syncs, and keeps the time.
+// writeSync writes and syncs, and tells whoever wants to know.
 func (l *Log) writeSync(s *segment, buf []byte, offset int64) error {
+	err := l.timed(s, buf, offset)
+	if err == nil && l.o.Synced != nil {
+		l.o.Synced(Sync{Took: l.lastSync, Bytes: len(buf), Commands: l.commands})
+		l.commands = 0
+	}
+	return err
+}
+
+// timed writes and syncs, and keeps the time.
+func (l *Log) timed(s *segment, buf []byte, offset int64) error {
 	start := l.now()
 	l.mu.Lock()
 	l.started = max(start, 1)
@@ -373,10 +389,6 @@ func (l *Log) writeSync(s *segment, buf []byte, offset int64) error {
 	l.timings[l.timing%uint64(len(l.timings))] = took
 	l.timing++
 	l.mu.Unlock()
-	if err == nil && l.o.Synced != nil {
-		l.o.Synced(Sync{Took: took, Bytes: len(buf), Commands: l.commands})
-		l.commands = 0
-	}
 	return err
 }
 

@@ -499,6 +499,25 @@ func (f *diskFile) Truncate(size int64) error { f.f.seen = f.f.seen[:size]; retu
 func (f *diskFile) Close() error              { return nil }
 
 func (f *diskFile) Allocate(size int64) error {
+	if x := f.s.op("allocate", f.name); x.err != nil {
+		return x.err
+	}
+	return f.grow(size)
+}
+
+// Reserve grows the file by what does not count as written.
+func (f *diskFile) Reserve(size int64) error {
+	if x := f.s.op("reserve", f.name); x.err != nil {
+		return x.err
+	}
+	d := f.s.w.disk
+	written := d.written
+	d.written = nil
+	defer func() { d.written = written }()
+	return f.grow(size)
+}
+
+func (f *diskFile) grow(size int64) error {
 	if n := size - int64(len(f.f.seen)); n > 0 {
 		_, err := f.WriteAt(make([]byte, n), int64(len(f.f.seen)))
 		return err

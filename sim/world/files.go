@@ -293,6 +293,9 @@ func (f *file) Allocate(size int64) error {
 	return err
 }
 
+// Reserve is Allocate: that costs nothing here.
+func (f *file) Reserve(size int64) error { return f.Allocate(size) }
+
 func (f *file) DropCache() error {
 	_, err := f.run(OpDropCache, diskOp{do: func(o *diskOp) error {
 		o.f.drop()
