@@ -10,8 +10,9 @@ import (
 )
 
 // syncEveryBytes is how much is written between two syncs. One sync of a whole snapshot at its end
-// would keep the disk's queue full for seconds, and with it the syncs of the log.
-const syncEveryBytes = 1 << 20
+// would keep the disk's queue full for seconds, and a sync of the log waits for what is on its way:
+// it is as late as a piece is long.
+const syncEveryBytes = 256 << 10
 
 // A Writer writes one snapshot. Use it on one task: it parks in the disk and the throttle. End it
 // by Seal or Abort.
@@ -38,7 +39,18 @@ type output struct {
 	unsynced int64
 }
 
+// write takes p in pieces that the throttle spreads, each synced.
 func (o *output) write(p []byte) error {
+	for len(p) > syncEveryBytes {
+		if err := o.piece(p[:syncEveryBytes]); err != nil {
+			return err
+		}
+		p = p[syncEveryBytes:]
+	}
+	return o.piece(p)
+}
+
+func (o *output) piece(p []byte) error {
 	o.s.writing.Wait(o.wait, len(p))
 	if _, err := o.f.WriteAt(p, o.off); err != nil {
 		return fmt.Errorf("write %s at offset %d: %w", o.name, o.off, err)
