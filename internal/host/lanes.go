@@ -12,6 +12,7 @@ type lanes struct {
 	tell   func([]event) // gives a turn what happened on a lane
 	mu     sync.Mutex
 	queue  []*group
+	room   []*group // of an empty queue
 	idle   []env.Waiter
 	spare  int // tasks that are too many: those for whom they stood in are back
 	closed bool
@@ -111,7 +112,12 @@ func (l *lanes) park(w env.Waiter) {
 
 func (l *lanes) schedule(g *group) {
 	l.mu.Lock()
-	l.queue = append(l.queue, g)
+	if len(l.queue) == 0 {
+		l.room = append(l.room[:0], g)
+		l.queue = l.room
+	} else {
+		l.queue = append(l.queue, g)
+	}
 	var w env.Waiter
 	if n := len(l.idle); n > 0 {
 		w = l.idle[n-1]

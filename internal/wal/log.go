@@ -100,6 +100,9 @@ type request struct {
 	two   bool
 	need  uint64 // batches that must be durable
 	err   error
+
+	one   [1]GroupSave  // room of saves that are one
+	entry [1]raft.Entry // and of their entry
 }
 
 // Append queues saves, which become durable together, in their order. It never blocks. It
@@ -108,12 +111,16 @@ type request struct {
 // save twice; or with ErrFull, ErrGap (nothing of it is saved), ErrFailed or ErrClosed. done may
 // call Append.
 func (l *Log) Append(saves []GroupSave, done func(err error)) {
-	r := &request{saves: append([]GroupSave(nil), saves...), done: done}
+	r := &request{done: done}
+	r.saves = append(r.one[:0], saves...)
 	count := 0
 	for i := range saves {
 		count += len(saves[i].Save.Entries)
 	}
-	entries := make([]raft.Entry, 0, count)
+	entries := r.entry[:0]
+	if count > 1 {
+		entries = make([]raft.Entry, 0, count)
+	}
 	for i := range r.saves {
 		s := &r.saves[i]
 		from := len(entries)

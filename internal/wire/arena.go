@@ -5,15 +5,19 @@ import "github.com/lockstep-rsm/lockstep/raft"
 // DecodePackets appends the packets of a whole frame to dst, those of unknown kinds that may be ignored left
 // out. Messages of one frame share memory; payloads and commands alias p.
 func DecodePackets(dst []Packet, p []byte) ([]Packet, error) {
-	var a arena
+	messages := 0
 	for c := (cursor{p: p}); c.left() > 0 && c.err == nil; {
 		if c.u8("kind") == packetRaft {
-			a.left++
+			messages++
 		}
 		c.bytes("body", uint64(c.u32("length")))
 	}
+	var a *arena
+	if messages > 1 {
+		a = &arena{left: messages}
+	}
 	for len(p) > 0 {
-		packet, rest, err := decodePacket(p, &a)
+		packet, rest, err := decodePacket(p, a)
 		if err != nil {
 			return dst, err
 		}
