@@ -39,8 +39,9 @@ func Campaign(ctx context.Context, first uint64, seeds int, o Options, each func
 	wake := real.NewWaiter()
 	room := make([]byte, roomBytes)
 	defer runtime.KeepAlive(room)
-	for range min(runtime.GOMAXPROCS(0), seeds) {
-		c.workers++
+	c.share = min(runtime.GOMAXPROCS(0), seeds)
+	c.workers = c.share
+	for range c.share {
 		real.Run("seeds", func() {
 			for c.one() {
 				wake.Wake()
@@ -70,15 +71,18 @@ func Campaign(ctx context.Context, first uint64, seeds int, o Options, each func
 	return sum, failed
 }
 
-// roomBytes is memory that nobody touches, and that therefore costs none: the garbage collector counts it. A
-// seed holds some ten megabytes and leaves a hundred behind, so that the collector would run all the time.
-const roomBytes = 64 << 20
+// roomBytes is memory that nobody touches, and that therefore costs none: the garbage collector counts it, and so
+// does not run before as much has become garbage. A seed holds some ten megabytes and leaves a hundred behind: the
+// collector would walk through those ten many times. It is run when a seed has ended, and hardly anything is left.
+const roomBytes = 128 << 20
 
 // campaign is what the workers share.
 type campaign struct {
 	mu        sync.Mutex
 	next, end uint64
 	workers   int
+	share     int // workers at the beginning: of as many seeds that end, one has the garbage collected
+	ended     int // seeds
 	done      map[uint64]played
 	o         Options
 }
@@ -100,8 +104,13 @@ func (c *campaign) one() bool {
 	c.mu.Unlock()
 	r, err := Play(seed, c.o)
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.done[seed] = played{r, err}
+	c.ended++
+	collect := c.ended%c.share == 0
+	c.mu.Unlock()
+	if collect {
+		runtime.GC()
+	}
 	return true
 }
 

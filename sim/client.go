@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"strconv"
 	"time"
 
 	"github.com/lockstep-rsm/lockstep"
@@ -176,12 +177,21 @@ func (a *caller) record(call *check.Call, do func(*lockstep.Group) (lockstep.Res
 	return result, err
 }
 
+// refusal is the machine's in err; nil: there is none.
+func refusal(err error) *machine.Refusal {
+	var no *machine.Refusal
+	if err == nil || !errors.As(err, &no) {
+		return nil
+	}
+	return no
+}
+
 // end gives a call's end to the judges.
 func (r *run) end(call *check.Call, result lockstep.Result, err error) {
 	call.Ended, call.Why = r.w.Now(), err
-	var no *machine.Refusal
-	switch refused := errors.As(err, &no); {
-	case err == nil || refused:
+	no := refusal(err)
+	switch {
+	case err == nil || no != nil:
 		call.Outcome, call.Refusal = check.Answered, no
 		call.Index, call.Ordinal, call.Output = result.Index, result.Ordinal, bytes.Clone(result.Data)
 	case lockstep.OutcomeOf(err) == lockstep.NotCommitted || call.Query:
@@ -192,7 +202,11 @@ func (r *run) end(call *check.Call, result lockstep.Result, err error) {
 		call.Outcome = check.Maybe
 	}
 	r.calls.End(call)
-	r.w.Note(world.Driver, "call", call.Client, " ", call.Index, ".", call.Ordinal, " ", call.Outcome)
+	text := strconv.AppendInt(r.text[:0], int64(call.Client), 10)
+	text = strconv.AppendUint(append(text, ' '), uint64(call.Index), 10)
+	text = strconv.AppendUint(append(text, '.'), uint64(call.Ordinal), 10)
+	r.text = strconv.AppendUint(append(text, ' '), uint64(call.Outcome), 10)
+	r.w.Note(world.Driver, "call", r.text)
 	if call.Outcome != check.Answered {
 		r.probes.call(call.Query, err)
 	}

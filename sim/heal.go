@@ -27,7 +27,7 @@ func (r *run) heal() {
 		r.restartQuarantined(h)
 		h.startAgain()
 	}
-	r.w.Note(world.Driver, "healed")
+	r.w.Note(world.Driver, "healed", nil)
 }
 
 // restartQuarantined does what the status of a host with a machine that failed asks for.

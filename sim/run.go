@@ -49,9 +49,10 @@ type run struct {
 	poisonous  []lockstep.Skip // commands at which machines panicked, and which are not passed over
 	passed     map[lockstep.Skip]bool
 	done       bool
-	clients    int  // that still run
-	streams    int  // of commands started without waiting
-	created    bool // the group exists: a handle on it needs no waiting
+	clients    int    // that still run
+	streams    int    // of commands started without waiting
+	created    bool   // the group exists: a handle on it needs no waiting
+	text       []byte // of the newest note
 }
 
 // host is one simulated host and the program on it.

@@ -48,15 +48,18 @@ const (
 // Calls are all calls of one simulation. Their answers are compared with the witness's as they
 // come, and their order in the log with their order in time.
 type Calls struct {
-	fail  Fail
-	w     *Witness
-	All   []*Call
-	floor machine.Index // highest index that a completed call has shown
-	rises []rise        // of floor, in order
-	taken map[place]*Call
-	sent  map[string]int // commands by their bytes, those that are Never in the log left out
-	ended [Ran + 1]int
-	turns uint64 // beginnings and ends
+	fail    Fail
+	w       *Witness
+	All     []*Call
+	floor   machine.Index // highest index that a completed call has shown
+	rises   []rise        // of floor, in order
+	taken   map[place]*Call
+	sent    map[string]int // commands by their bytes, those that are Never in the log left out
+	ended   [Ran + 1]int
+	turns   uint64          // beginnings and ends
+	given   machine.Results // of the call that is judged, and its answer in bytes
+	encoded []byte
+	want    bytes.Buffer // what the query that is judged should have been answered
 }
 
 // rise is a time at which floor has risen.
@@ -137,21 +140,22 @@ func (c *Calls) executed(call *Call) {
 		c.fail("H3: client %d on host %d was answered at %d.%d, but %d had completed before it asked", call.Client, call.Host, call.Index, call.Ordinal, call.floor)
 	}
 	c.taken[at] = call
-	if got := encode(call); call.Outcome == Answered && !bytes.Equal(got, e.result) {
+	if got := c.encode(call); call.Outcome == Answered && !bytes.Equal(got, e.result) {
 		c.fail("H1: client %d on host %d was answered %q at %d.%d, the sequential replay of the log says %q", call.Client, call.Host, got, call.Index, call.Ordinal, e.result)
 	}
 	c.raise(call)
 }
 
-// encode is the answer as Results.AppendResult has it.
-func encode(call *Call) []byte {
-	var out machine.Results
+// encode is the answer as Results.AppendResult has it, until the next one.
+func (c *Calls) encode(call *Call) []byte {
+	c.given.Reset()
 	if call.Refusal != nil {
-		out.Refuse(call.Refusal.Code, call.Refusal.Text)
+		c.given.Refuse(call.Refusal.Code, call.Refusal.Text)
 	} else {
-		out.Reply(call.Output)
+		c.given.Reply(call.Output)
 	}
-	return out.AppendResult(nil, 0)
+	c.encoded = c.given.AppendResult(c.encoded[:0], 0)
+	return c.encoded
 }
 
 // answered judges a query's answer.
@@ -165,11 +169,12 @@ func (c *Calls) answered(call *Call) {
 	if floor := c.floorAt(call.Began - call.MaxAge); call.MaxAge > 0 && call.Index < floor {
 		c.fail("H26: client %d on host %d read the state at %d, and wanted one at most %v old: %d had completed before", call.Client, call.Host, call.Index, call.MaxAge, floor)
 	}
-	var want bytes.Buffer
-	err := c.w.view(call.Index).Query(call.Input, &want)
-	var no *machine.Refusal
+	want := &c.want
+	want.Reset()
+	err := c.w.view(call.Index).Query(call.Input, want)
+	no := refusal(err)
 	switch {
-	case err != nil && !errors.As(err, &no):
+	case err != nil && no == nil:
 		c.fail("H1: the witness's view at %d: %v", call.Index, err)
 	case (no == nil) != (call.Refusal == nil) || no != nil && *no != *call.Refusal || no == nil && !bytes.Equal(want.Bytes(), call.Output):
 		c.fail("H1: client %d on host %d read %q, %v at %d, the sequential replay of the log says %q, %v",
@@ -178,6 +183,15 @@ func (c *Calls) answered(call *Call) {
 	if call.Linearizable {
 		c.raise(call)
 	}
+}
+
+// refusal is the machine's in err; nil: there is none.
+func refusal(err error) *machine.Refusal {
+	var no *machine.Refusal
+	if err == nil || !errors.As(err, &no) {
+		return nil
+	}
+	return no
 }
 
 // Finish judges what can only be told at the end: no command was executed more often than it was

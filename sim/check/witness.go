@@ -18,7 +18,9 @@ type Witness struct {
 	views   []machine.View // after log[i]; kept to the end: a View costs O(1)
 	empty   machine.View
 	out     machine.Results
-	counts  map[string]int // how often a command's bytes were executed
+	one     [1]machine.Command // that the replay executes
+	result  []byte             // that a replica gave
+	counts  map[string]int     // how often a command's bytes were executed
 	ticks   uint64
 	closely bool             // Watch was called
 	digests []machine.Digest // after log[i], if closely
@@ -185,7 +187,8 @@ func (r *reporter) see(c *machine.Command, out *machine.Results, i int) {
 			r.loaded = w.log[r.next-1].index
 		}
 	}
-	result := out.AppendResult(nil, i)
+	w.result = out.AppendResult(w.result[:0], i)
+	result := w.result
 	for r.next < len(w.log) && w.log[r.next].upgrade {
 		r.next++
 	}
@@ -206,7 +209,7 @@ func (r *reporter) see(c *machine.Command, out *machine.Results, i int) {
 		w.fail("H1: host %d executes another command %d.%d than others did: %q, not %q", r.host, c.Index, c.Ordinal, c.Data, e.data)
 	case !bytes.Equal(e.result, result):
 		if w.differs == nil {
-			w.differs = &Difference{Host: r.host, Index: c.Index, Ordinal: c.Ordinal, Data: e.data, Result: result, Replay: e.result, Loaded: r.loaded}
+			w.differs = &Difference{Host: r.host, Index: c.Index, Ordinal: c.Ordinal, Data: e.data, Result: bytes.Clone(result), Replay: e.result, Loaded: r.loaded}
 		}
 		w.fail("H1: host %d answers command %d.%d with %q, the sequential replay of the log with %q", r.host, c.Index, c.Ordinal, result, e.result)
 	}
@@ -217,15 +220,16 @@ func (w *Witness) execute(host int, c *machine.Command) {
 	if n := len(w.log); n > 0 && !before(&w.log[n-1], c.Index, c.Ordinal) {
 		w.fail("H1: host %d executes command %d.%d after %d.%d", host, c.Index, c.Ordinal, w.log[n-1].index, w.log[n-1].ordinal)
 	}
-	one := []machine.Command{*c}
-	one[0].Data = bytes.Clone(c.Data)
+	one := &w.one[0]
+	*one = *c
+	one.Data = bytes.Clone(c.Data)
 	w.out.Reset()
-	if err := w.machine.Apply(one, &w.out); err != nil || w.out.Len() != 1 {
+	if err := w.machine.Apply(w.one[:], &w.out); err != nil || w.out.Len() != 1 {
 		w.fail("H1: the witness's machine at command %d.%d: %d results, %v", c.Index, c.Ordinal, w.out.Len(), err)
 		return
 	}
 	w.keep(executed{
-		index: c.Index, ordinal: c.Ordinal, time: c.Time, tick: c.Tick, data: one[0].Data, result: w.out.AppendResult(nil, 0), version: w.version,
+		index: c.Index, ordinal: c.Ordinal, time: c.Time, tick: c.Tick, data: one.Data, result: w.out.AppendResult(nil, 0), version: w.version,
 	})
 	if c.Tick {
 		w.ticks++

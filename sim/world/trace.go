@@ -19,13 +19,14 @@ func (w *World) mixBytes(p []byte) {
 	w.mix(uint64(len(p))<<32 | uint64(crc32.Checksum(p, castagnoli)))
 }
 
-// Note puts a line of the caller's into trace and hash. kv is formatted as fmt.Sprint does, and
-// must not hold maps, pointers or real times.
-func (w *World) Note(h int, event string, kv ...any) {
-	text := fmt.Sprint(kv...)
+// Note puts a line of the caller's into trace and hash. It does not keep text, which must not tell of maps' orders,
+// pointers or real times.
+func (w *World) Note(h int, event string, text []byte) {
 	w.mixBytes([]byte(event))
-	w.mixBytes([]byte(text))
-	w.tracef(w.host(h), event, "%s", text)
+	w.mixBytes(text)
+	if w.tracing() {
+		w.tracef(w.host(h), event, "%s", text)
+	}
 }
 
 // tracing guards calls of tracef whose arguments cost something.

@@ -142,7 +142,7 @@ func (w *World) harm(kind, h int) {
 		w.Disk(h).FailNth(OpSync, 3, syscall.EIO)
 	case 7:
 		w.Drift(h, w.Rand().IntN(1000)-500)
-		w.Note(h, "drifted", w.Rand().IntN(5))
+		w.Note(h, "drifted", fmt.Append(nil, w.Rand().IntN(5)))
 	}
 }
 
