@@ -96,3 +96,37 @@ func electFull(t *testing.T, seed uint64) {
 		}
 	})
 }
+
+// TestFollowerWhoseDiskWasFullForAnHourCatchesUp: terms and entries of an hour in which the others changed leaders wait there,
+// and go in a moment once there is space.
+func TestFollowerWhoseDiskWasFullForAnHourCatchesUp(t *testing.T) {
+	rounds := int(seedsOf(60, 10)) * 20
+	inWorld(t, 7, 3, 3*time.Hour, func(c *island) {
+		c.tune = func(_ int, o *lockstep.Options) { o.SnapshotAfterBytes = 1 << 30 } // only the log brings it on
+		if !c.began() {
+			return
+		}
+		disk := c.w.Disk(2)
+		disk.Capacity = disk.Used()
+		for range rounds {
+			lead := c.leader(1)
+			c.w.Do(lead, func() {
+				ctx, cancel := c.w.WithTimeout(c.w.Context(), time.Second)
+				defer cancel()
+				_ = c.hosts[lead].Group(1).TransferLeader(ctx, lockstep.HostID(1+(lead+1)%2))
+			})
+			_, _ = c.add(0, 1, time.Second)
+			c.w.Sleep(3 * time.Second)
+		}
+		behind := c.hosts[0].Group(1).Status().Commit
+		if s := c.hosts[2].Group(1).Status(); s.Applied+lockstep.Index(rounds) > behind {
+			t.Errorf("it executed %d of %d with a full disk", s.Applied, behind)
+		}
+		disk.Capacity = 0
+		freed := c.w.Now()
+		c.until("it has executed all", func() bool { return c.hosts[2].Group(1).Status().Applied >= behind })
+		if d := c.w.Now() - freed; d > 10*time.Second {
+			t.Errorf("it had executed all %v after space was back", d)
+		}
+	})
+}

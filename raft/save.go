@@ -1,5 +1,7 @@
 package raft
 
+import "slices"
+
 // pendingSave is a Save given to the host and not yet durable.
 type pendingSave struct {
 	seq      uint64
@@ -9,8 +11,12 @@ type pendingSave struct {
 	term     Term  // of the replica when it was given
 	through  Index // the log is durable so far when it is done; a truncation lowers it
 	entries  bool
+	base     bool
 	at       Instant // when it was given
 }
+
+// onlyHard says whether it asks for nothing but a term and vote.
+func (s *pendingSave) onlyHard() bool { return s.hardSet && !s.entries && !s.base }
 
 // takeSave puts into Ready what must become durable.
 func (r *Replica) takeSave() {
@@ -30,7 +36,7 @@ func (r *Replica) takeSave() {
 	r.log.handed = r.handing()
 	r.saving = append(r.saving, pendingSave{
 		seq: s.Seq, hard: r.hard, hardSet: s.HardSet, twoBatch: s.TwoBatch, term: r.hard.Term,
-		through: r.log.handed, entries: len(s.Entries) > 0, at: r.now,
+		through: r.log.handed, entries: len(s.Entries) > 0, base: s.Base != nil, at: r.now,
 	})
 	r.hardDirty, r.twoBatch, r.base, r.replaces = false, false, nil, false
 }
@@ -112,12 +118,16 @@ func (r *Replica) savedHard(s *pendingSave) {
 }
 
 // onHardSaved: a full disk lets terms and votes pass entries that wait for space, so that elections
-// go on. Of the entries it says nothing.
+// go on. Of the entries it says nothing. What is of the past with it is forgotten: it would pile up behind them.
 func (r *Replica) onHardSaved(seq uint64) {
 	for i := range r.saving {
 		if r.saving[i].seq == seq {
 			r.savedHard(&r.saving[i])
 		}
+	}
+	if len(r.saving) > 1 { // the first one's end is still to be told
+		rest := slices.DeleteFunc(r.saving[1:], func(s pendingSave) bool { return s.onlyHard() && s.seq <= r.durableSeq })
+		r.saving = r.saving[:1+len(rest)]
 	}
 	if r.role == Candidate {
 		r.countVotes()

@@ -381,7 +381,7 @@ func (g *group) makeRaft(conf *raft.Configuration, base *raft.SnapshotMeta, hard
 	if n := len(entries); n > 0 {
 		last, sum = entries[n-1].Identity, entries[n-1].Sum
 	}
-	g.saves.last = last.Index
+	g.saves.last, g.saves.small = last.Index, g.h.opts.WALSegmentBytes/mergedShare
 	g.lane.watches.Store(g.h.overcome.has(replicaName{g.id, g.birth}))
 	g.lane.waitsAt = g.doubtful(entries, applied)
 	g.doubts = g.lane.waitsAt != 0
