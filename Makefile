@@ -18,10 +18,11 @@ export GIT_OPTIONAL_LOCKS := 0
 
 TAGS  := grpcnotrace
 SEEDS ?= 500
+HOURS ?= 12
 SOAK  ?= 1h
 FUZZ  ?= 1m
 
-# Of make soak: so many parts at least, of so many seeds and hours each.
+# Of make soak: so many parts at least, of so many seeds and hours each, which take two processors four minutes and three.
 PARTS      ?= 10
 PART_SEEDS ?= 500
 PART_HOURS ?= 100
@@ -116,9 +117,10 @@ model:
 	cd model && for m in $(MODELS); do GOMEMLIMIT=4GiB go run ./$$m || exit 1; done
 	go test -tags $(TAGS) ./raft -run TestExplore -explore -v -timeout 60m
 
-# Each seed runs twice and must give one trace.
+# Each seed runs twice and must give one trace; so does each of some that are an hour long.
 simulate: build
 	bin/lockstep sim run --seeds $(SEEDS)
+	bin/lockstep sim run --load long --seeds $(HOURS)
 
 mutants:
 	cd tools && go run ./mutants -root ..
