@@ -183,3 +183,41 @@ func TestOldBuildDoesNotJoin(t *testing.T) {
 		c.until("the newer build to join", func() bool { return c.hosts[3].ID() == 4 })
 	})
 }
+
+// Nor does it become a member where it is up, however short the time is for asking it. One that is down learns when it comes.
+func TestOldBuildDoesNotBecomeAMember(t *testing.T) {
+	inWorld(t, 305, 3, 10*time.Minute, func(c *island) {
+		c.builds = []uint32{2, 2, 1}
+		if !c.began() {
+			return
+		}
+		var acked int64
+		c.addAll(0, 5, &acked)
+		without := c.reconfigure(0, 1, func(conf *lockstep.Configuration) { conf.Voters = conf.Voters[:2] })
+		c.until("the level to rise", func() bool { return c.level(0) == 2 && c.level(1) == 2 })
+		lead := c.leader(1)
+		conf := c.configuration(lead, 1)
+		if len(conf.Voters) != 2 {
+			t.Errorf("in force is %+v, asked for was %+v", conf, without)
+			return
+		}
+		var err error
+		conf.Learners = []lockstep.HostID{3}
+		for _, patience := range []time.Duration{time.Microsecond, 100 * time.Microsecond, time.Second} {
+			c.w.Do(lead, func() {
+				ctx, cancel := c.w.WithTimeout(c.w.Context(), patience)
+				defer cancel()
+				if _, err = c.hosts[lead].Group(1).Reconfigure(ctx, conf); err == nil {
+					t.Error("a host with an old build became a learner")
+				}
+			})
+		}
+		if !errors.Is(err, lockstep.ErrRefused) || !strings.Contains(err.Error(), "host 3 knows feature levels up to 1") {
+			t.Errorf("with time to ask it: %v", err)
+		}
+		c.w.Sleep(5 * time.Second)
+		if now := c.configuration(lead, 1); now.Index != conf.Index {
+			t.Errorf("in force is %+v", now)
+		}
+	})
+}

@@ -100,8 +100,8 @@ func (l *lane) upgrade(to machine.Version, at raft.Index) (err error) {
 
 // refuseVersion says why a change must not be begun: the build of a host that is to run the group, as that host says
 // now, lacks the version of the machine, or the feature level. Members are asked if the version changes, and
-// have to answer; who is new is asked in any case, if there is a link to it: it may learn when it comes. Empty: there is
-// nothing against it.
+// have to answer; who is new is asked in any case, and has to answer, if there is a link to it: else it may learn when it
+// comes. Empty: there is nothing against it.
 func (h *Host) refuseVersion(ctx context.Context, id raft.GroupID, c *raft.Configuration, t *Target) string {
 	members := hostsOf(slices.Concat(c.Voters, c.Outgoing, c.Learners))
 	raised := t.Settings.Version > c.Settings.Version
@@ -121,6 +121,8 @@ func (h *Host) refuseVersion(ctx context.Context, id raft.GroupID, c *raft.Confi
 		case member && (err != nil || reply.State != wire.ChangeLeads && reply.State != wire.ChangeFollows):
 			return fmt.Sprintf("Settings.Version: host %d does not answer, and it is not known whether its build has version %d: start it, or take it out of the group first",
 				host, t.Settings.Version)
+		case !member && err != nil && len(h.linkedHosts([]raft.HostID{host})) > 0:
+			return fmt.Sprintf("host %d does not answer whether its build can run the group: try again, or stop it", host)
 		}
 	}
 	return ""
