@@ -42,11 +42,8 @@ func (v tallyView) Query(_ []byte, w io.Writer) error {
 func (v tallyView) Save(w *machine.Writer) error { return binary.Write(w, binary.LittleEndian, v.sum) }
 func (tallyView) Close() error                   { return nil }
 
-// A command of 16 bytes costs at most two allocations from Propose to its result, on all three
-// replicas together: what a batch costs is shared by those in it, and they need nothing of their own.
-func TestCommandCostsAtMostTwoAllocations(t *testing.T) {
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
-	defer cancel()
+// tallies opens three hosts with a group of tallies.
+func tallies(ctx context.Context, t *testing.T) *lockstep.Group {
 	c := newTrio(t)
 	for i := range 3 {
 		h, err := lockstep.Open(ctx, lockstep.Options{
@@ -59,7 +56,15 @@ func TestCommandCostsAtMostTwoAllocations(t *testing.T) {
 		}
 		c.hosts[i] = h
 	}
-	g := c.leading(ctx, "tally")
+	return c.leading(ctx, "tally")
+}
+
+// A command of 16 bytes costs at most two allocations from Propose to its result, on all three
+// replicas together: what a batch costs is shared by those in it, and they need nothing of their own.
+func TestCommandCostsAtMostTwoAllocations(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	defer cancel()
+	g := tallies(ctx, t)
 	const clients, each = 512, 40
 	load := func(each int) {
 		var wg sync.WaitGroup
@@ -90,5 +95,33 @@ func TestCommandCostsAtMostTwoAllocations(t *testing.T) {
 	r, err := g.Read(ctx, nil, lockstep.ReadOptions{})
 	if err != nil || binary.LittleEndian.Uint64(r.Data) != clients*(each+4) {
 		t.Errorf("read %x, %v; want %d", r.Data, err, clients*(each+4))
+	}
+}
+
+// A command that is alone pays for its whole batch: for what three replicas keep of its entry, for its messages and
+// frames, and for nothing that could be used again.
+func TestLonelyCommandCostsFewAllocations(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	defer cancel()
+	g := tallies(ctx, t)
+	cmd := make([]byte, 16)
+	cmd[0] = 1
+	load := func(n int) {
+		for range n {
+			if _, err := g.Propose(ctx, cmd); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	load(200) // what is used again has to be there first
+	const each = 1000
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	load(each)
+	runtime.ReadMemStats(&after)
+	if n := float64(after.Mallocs-before.Mallocs) / each; n > 18 {
+		t.Errorf("%.1f allocations per command, want at most 18", n)
+	} else {
+		t.Logf("%.1f allocations per command", n)
 	}
 }

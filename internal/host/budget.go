@@ -1,6 +1,7 @@
 package host
 
 import (
+	"sync"
 	"sync/atomic"
 
 	"github.com/lockstep-rsm/lockstep/env"
@@ -55,6 +56,31 @@ type backlog struct {
 	most   int64
 	held   atomic.Int64
 	reader env.Waiter // one task at a time receives from one host
+	mu     sync.Mutex
+	spare  []wire.Packet // memory of packets that a turn has handled, for the next
+}
+
+// maxSparePackets is for how many packets at most a link's memory is kept.
+const maxSparePackets = 64
+
+// take gives memory for packets; nil: there is none.
+func (b *backlog) take() []wire.Packet {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p := b.spare
+	b.spare = nil
+	return p
+}
+
+// keep takes the memory of packets that a turn has handled.
+func (b *backlog) keep(p []wire.Packet) {
+	if cap(p) > maxSparePackets {
+		return
+	}
+	clear(p)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.spare = p[:0]
 }
 
 func (b *backlog) add(n int64) { b.held.Add(n) }

@@ -61,6 +61,7 @@ type Host struct {
 	memory    raft.Memory // of all groups' Readies
 	saves     []wal.GroupSave
 	savers    []saver
+	batches   []*batch // handled, and used again
 	linked    map[raft.HostID]bool
 	linksMade uint64        // how often one has come up: its host has said what it knows
 	pairs     []*pair       // by host

@@ -24,7 +24,7 @@ func (l *links) Receive(from raft.HostID, packets []wire.Packet, bytes int) {
 	}
 	b := h.backlogOf(from)
 	b.add(int64(bytes))
-	h.post(event{kind: evPackets, host: from, packets: append([]wire.Packet(nil), packets...), backlog: b, bytes: int64(bytes)})
+	h.post(event{kind: evPackets, host: from, packets: append(b.take(), packets...), backlog: b, bytes: int64(bytes)})
 	b.await()
 }
 

@@ -132,9 +132,11 @@ func (h *Host) handle(e *event) {
 		e.g.cancel(e.call, e.err)
 	case evPackets:
 		h.handlePackets(e.host, e.packets)
+		e.backlog.keep(e.packets)
 		e.backlog.handled(e.bytes)
 	case evSaved:
 		h.handleSaved(e.batch, e.err)
+		h.reuse(e.batch)
 	case evApplied:
 		if e.life == e.g.lane.lifeNow() { // else it is told late, of a machine that is none any more
 			e.g.linger.reached(e.index)

@@ -15,6 +15,7 @@ import (
 // one sync.
 type batch struct {
 	savers []saver
+	saved  func(error) // tells the turn
 }
 
 // saver is one group's part of a batch.
@@ -72,11 +73,12 @@ func (h *Host) persist() {
 		return
 	}
 	saves, savers := h.saves, h.savers
-	h.saves, h.savers = h.saves[:0], nil // the log copies saves; savers are its batches' until they are handled
+	h.saves, h.savers = h.saves[:0], h.savers[:0] // the log copies saves, and its batches savers
 	if cap(saves) > maxKept && cap(saves) > 4*len(saves) {
-		h.saves = nil
+		h.saves, h.savers = nil, nil
 	}
 	defer clear(saves)
+	defer clear(savers)
 	if h.failed != nil {
 		return
 	}
@@ -89,10 +91,36 @@ func (h *Host) persist() {
 			}
 			n++
 		}
-		b := &batch{savers: savers[:n:n]}
-		h.wal.Append(saves[:n:n], func(err error) { h.post(event{kind: evSaved, batch: b, err: err}) })
+		b := h.newBatch()
+		b.savers = append(b.savers, savers[:n]...)
+		h.wal.Append(saves[:n:n], b.saved)
 		saves, savers = saves[n:], savers[n:]
 	}
+}
+
+// maxSpareBatches is how many batches that are handled are kept for the next ones.
+const maxSpareBatches = 4
+
+// newBatch gives an empty batch: one that is handled, or a new one.
+func (h *Host) newBatch() *batch {
+	if n := len(h.batches); n > 0 {
+		b := h.batches[n-1]
+		h.batches[n-1], h.batches = nil, h.batches[:n-1]
+		return b
+	}
+	b := &batch{}
+	b.saved = func(err error) { h.post(event{kind: evSaved, batch: b, err: err}) }
+	return b
+}
+
+// reuse keeps a batch that was handled. The log tells each once.
+func (h *Host) reuse(b *batch) {
+	if cap(b.savers) > maxTouched || len(h.batches) >= maxSpareBatches {
+		return
+	}
+	clear(b.savers)
+	b.savers = b.savers[:0]
+	h.batches = append(h.batches, b)
 }
 
 // small says whether a full log has room for a save: it is not to be refused for the company it is in.

@@ -103,6 +103,7 @@ func (w *waiting) prune() {
 func (w *waiting) takeEntry(term raft.Term, index raft.Index) (own []*Call, dropped []*Call) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	was := w.appended
 	for len(w.appended) > 0 {
 		a := &w.appended[0]
 		if a.index > index {
@@ -116,6 +117,9 @@ func (w *waiting) takeEntry(term raft.Term, index raft.Index) (own []*Call, drop
 		}
 		*a = appended{}
 		w.appended = w.appended[1:]
+	}
+	if len(w.appended) == 0 {
+		w.appended = was[:0] // its memory serves the next
 	}
 	dropped = append(dropped, w.takeAppendedBefore(term)...)
 	// All entries of a term precede those of later terms: a forward addressed to an earlier

@@ -3,6 +3,7 @@ package wal
 import (
 	"bytes"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -49,6 +50,7 @@ type Log struct {
 	// Appends take only this lock, so that they never wait for a batch being built.
 	queueing sync.Mutex
 	queue    []*request
+	usable   []*request // memory for the next ones
 	queued   int64
 	shut     bool // no appends any more
 
@@ -94,15 +96,13 @@ func (r *repeat) clone() repeat {
 // request is one Append on its way.
 type request struct {
 	saves []GroupSave
+	held  []raft.Entry // of all saves
 	done  func(error)
 	size  int   // of its records, at most
 	claim claim // on the space that is left
 	two   bool
 	need  uint64 // batches that must be durable
 	err   error
-
-	one   [1]GroupSave  // room of saves that are one
-	entry [1]raft.Entry // and of their entry
 }
 
 // Append queues saves, which become durable together, in their order. It never blocks. It
@@ -111,21 +111,18 @@ type request struct {
 // save twice; or with ErrFull, ErrGap (nothing of it is saved), ErrFailed or ErrClosed. done may
 // call Append.
 func (l *Log) Append(saves []GroupSave, done func(err error)) {
-	r := &request{done: done}
-	r.saves = append(r.one[:0], saves...)
+	r := l.newRequest()
+	r.saves, r.done = append(r.saves, saves...), done
 	count := 0
 	for i := range saves {
 		count += len(saves[i].Save.Entries)
 	}
-	entries := r.entry[:0]
-	if count > 1 {
-		entries = make([]raft.Entry, 0, count)
-	}
+	r.held = slices.Grow(r.held, count)
 	for i := range r.saves {
 		s := &r.saves[i]
-		from := len(entries)
-		entries = append(entries, s.Save.Entries...)
-		s.Save.Entries = entries[from:len(entries):len(entries)]
+		from := len(r.held)
+		r.held = append(r.held, s.Save.Entries...)
+		s.Save.Entries = r.held[from:len(r.held):len(r.held)]
 		r.two = r.two || s.Save.TwoBatch && !s.Destroy
 		if !s.Destroy {
 			r.claim = max(r.claim, claimOf(s.Save.Entries))
@@ -144,6 +141,40 @@ func (l *Log) Append(saves []GroupSave, done func(err error)) {
 		return
 	}
 	l.wake.Wake()
+}
+
+// Of requests that are done, so many are kept for the next ones, with memory for so many saves and entries each.
+const (
+	maxSpareRequests = 4
+	maxSpareSaves    = 64
+)
+
+// newRequest gives an empty request: one that is done, or a new one.
+func (l *Log) newRequest() *request {
+	l.queueing.Lock()
+	defer l.queueing.Unlock()
+	n := len(l.usable)
+	if n == 0 {
+		return &request{}
+	}
+	r := l.usable[n-1]
+	l.usable[n-1], l.usable = nil, l.usable[:n-1]
+	return r
+}
+
+// reuse keeps a request that was reported. Nobody knows it any more.
+func (l *Log) reuse(r *request) {
+	if cap(r.saves) > maxSpareSaves || cap(r.held) > maxSpareSaves {
+		return
+	}
+	clear(r.saves)
+	clear(r.held)
+	*r = request{saves: r.saves[:0], held: r.held[:0]}
+	l.queueing.Lock()
+	defer l.queueing.Unlock()
+	if len(l.usable) < maxSpareRequests {
+		l.usable = append(l.usable, r)
+	}
 }
 
 // saveSize bounds the bytes of a save's records.
@@ -314,4 +345,5 @@ func (l *Log) report(r *request) {
 	if r.done != nil {
 		r.done(r.err)
 	}
+	l.reuse(r)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"github.com/lockstep-rsm/lockstep/internal/wire"
 	"github.com/lockstep-rsm/lockstep/raft"
@@ -45,7 +46,7 @@ func (l *Log) turn() {
 			}
 		}
 		l.waiting = append(l.waiting, r)
-		l.taken[0], l.taken = nil, l.taken[1:]
+		l.taken = slices.Delete(l.taken, 0, 1)
 	}
 	if l.carryInto() {
 		bearing = true
@@ -207,7 +208,7 @@ func (l *Log) makeRoom(r *request) {
 	}
 	r.err = err
 	l.waiting = append(l.waiting, r)
-	l.taken[0], l.taken = nil, l.taken[1:]
+	l.taken = slices.Delete(l.taken, 0, 1)
 	l.settle()
 }
 
@@ -394,15 +395,17 @@ func (l *Log) timed(s *segment, buf []byte, offset int64) error {
 
 // settle reports, in order, all that is durable or refused.
 func (l *Log) settle() {
-	for len(l.waiting) > 0 {
-		r := l.waiting[0]
+	n := 0
+	for n < len(l.waiting) {
+		r := l.waiting[n]
 		if r.err == nil && r.need > l.written {
 			l.second = true
-			return
+			break
 		}
-		l.waiting[0], l.waiting = nil, l.waiting[1:]
+		n++
 		l.report(r)
 	}
+	l.waiting = slices.Delete(l.waiting, 0, n)
 }
 
 // forgive notes that space has come back.
