@@ -250,3 +250,49 @@ func TestGroupsGoQuietAfterAFailover(t *testing.T) {
 		}
 	})
 }
+
+// alarms counts what the clock wakes hosts for.
+type alarms struct {
+	env.Env
+	rung *int
+}
+
+func (a alarms) Clock() env.Clock { return alarmClock{a.Env.Clock(), a.rung} }
+
+type alarmClock struct {
+	env.Clock
+	rung *int
+}
+
+func (c alarmClock) AfterFunc(d time.Duration, f func()) env.Timer {
+	return c.Clock.AfterFunc(d, func() { *c.rung++; f() })
+}
+
+// Hosts with nothing but groups at rest speak at one time: the clock wakes one of them for it, and a word wakes the
+// others. None of them is heard less often for that.
+func TestHostsAtRestWakeForAllWordsAtOnce(t *testing.T) {
+	rung := 0
+	inWorld(t, 3, func(o *Options) { o.Env = alarms{o.Env, &rung} }, func(w *world.World, hosts []*Host) {
+		createGroup(t, w, hosts[0], 1)
+		w.Sleep(20 * time.Second)
+		before := rung
+		for range 100 {
+			w.Sleep(97 * time.Millisecond)
+			for i := range hosts {
+				onTurn(w, hosts, i, func(h *Host) {
+					for _, p := range h.pairs {
+						if age := h.env.Clock().Now() - p.vouched; p.from.count > 0 && age > 5*h.opts.Heartbeat/4 {
+							t.Errorf("host %d vouched to host %d %v ago", p.host, i+1, age)
+						}
+					}
+				})
+			}
+		}
+		// A hundred heartbeats for each host, were each to wake for its own, and the watchdogs of links.
+		if n := rung - before; n > 200 {
+			t.Errorf("the clock woke three hosts %d times in some hundred heartbeats", n)
+		} else {
+			t.Logf("%d times", n)
+		}
+	})
+}
