@@ -20,6 +20,7 @@ type group struct {
 	r        *raft.Replica
 	touched  bool
 	held     bool         // a queued call may be held back for those after it
+	standing standing     // with regard to Host.underWay
 	doubts   bool         // the machine waits at a command of which it is not known yet whether it is passed over
 	ended    atomic.Bool  // for good: its data go
 	heirless atomic.Bool  // its host stops, and nobody takes over from it
@@ -45,6 +46,7 @@ type group struct {
 	changes   []*changing // so too, by their Ref
 	waiting   waiting
 	linger    linger
+	beginner  uint64 // number of its entry in Host.underWay; 0: none counts there
 
 	heldTerm  raft.Term     // whose leader refused a forward
 	heldUntil time.Duration // until when none is sent to it again; 0: not held
@@ -177,6 +179,9 @@ func (g *group) ready() {
 	}
 	g.h.memory.Reuse(&rd) // what was sent is in frames
 	g.raftAt = time.Duration(rd.Deadline)
+	if g.standing == calledUp {
+		g.standing = outside // it had nothing to begin any more
+	}
 	g.gather()
 	g.arm()
 	if g.h.opts.Check {

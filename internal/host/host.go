@@ -53,6 +53,7 @@ type Host struct {
 	order     []*group // by id, for whatever concerns all
 	touched   []*group
 	deadlines deadlines
+	underWay  underWay
 	timer     env.Timer
 	timerAt   time.Duration
 	pressAt   time.Duration // when the log's pressure is looked at again; 0: there is none
@@ -127,6 +128,7 @@ func OpenAt(ctx context.Context, opts Options, level uint32) (*Host, error) {
 	h.directory.groups = make(map[raft.GroupID]groupRecord)
 	h.lanes.env, h.lanes.tell, h.tasks.env = h.env, h.postAll, h.env
 	h.inboxBytes.most = opts.MaxInboxBytes
+	h.underWay.most, h.underWay.first = maxUnderWay*opts.Lanes, 1
 	if err := h.open(); err != nil {
 		_ = h.Close()
 		return nil, err

@@ -15,8 +15,8 @@ type intake struct {
 	reads       []*readCall
 	asked       bool          // for a turn that has not taken them yet
 	callsGather bool          // a turn comes by itself
-	gatherUntil time.Duration // a turn that comes by itself is late from then on; 0: never
 	readsGather bool          // likewise, for reads that need a read index
+	gatherUntil time.Duration // a turn that comes by itself, for calls, is late from then on; 0: never
 	refusing    error         // nothing is accepted any more
 
 	spareCalls []*Call // of the turn

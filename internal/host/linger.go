@@ -28,8 +28,12 @@ func (l *linger) began(tail raft.Index, now time.Duration) {
 	l.tail, l.appended, l.committed = tail, now, 0
 }
 
-// reached notes what the machine has executed. Of two lanes, the one that was ahead may tell it first.
-func (l *linger) reached(index raft.Index) { l.executed = max(l.executed, index) }
+// reached notes what the machine has executed, and says whether that is all. Of two lanes, the one that was ahead may
+// tell it first.
+func (l *linger) reached(index raft.Index) bool {
+	l.executed = max(l.executed, index)
+	return l.executed >= l.tail
+}
 
 // lasts says whether the next entry should go on filling.
 //
@@ -58,9 +62,9 @@ func (l *linger) lasts(commit raft.Index, now time.Duration) bool {
 // lingers says whether what waits should go on filling the next entry.
 func (g *group) lingers() bool { return g.linger.lasts(g.r.Commit(), g.h.env.Clock().Now()) }
 
-// gathering says whether calls wait for the end of a write, of a handover, or of an entry that is under way:
-// each is a turn.
+// gathering says whether calls wait for the end of a write, of a handover, or of an entry that is under way, be it
+// another group's: each is a turn.
 func (g *group) gathering() bool {
 	l := &g.linger
-	return g.r.Role() == raft.Leader && (g.saves.writing() || l.wakeAt != 0 || l.until != 0 || g.r.HandingOver()) && !g.h.wal.Full()
+	return g.r.Role() == raft.Leader && (g.saves.writing() || l.wakeAt != 0 || l.until != 0 || g.standing == inLine || g.r.HandingOver()) && !g.h.wal.Full()
 }

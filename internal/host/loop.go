@@ -139,7 +139,9 @@ func (h *Host) handle(e *event) {
 		h.reuse(e.batch)
 	case evApplied:
 		if e.life == e.g.lane.lifeNow() { // else it is told late, of a machine that is none any more
-			e.g.linger.reached(e.index)
+			if e.g.linger.reached(e.index) {
+				h.underWay.ended(e.g)
+			}
 			e.g.step(raft.Input{Kind: raft.InApplied, Index: e.index})
 			e.g.replayed(e.index)
 		}
@@ -302,7 +304,7 @@ func (h *Host) writeLinks() {
 
 // obey does what the touched groups ask for. What may leave before the save is put to the links.
 func (h *Host) obey() {
-	for i := 0; i < len(h.touched); i++ { // grows while it runs
+	for i := 0; i < len(h.touched) || h.callUp(); i++ { // grows while it runs
 		g := h.touched[i]
 		g.touched = false
 		g.submit()
@@ -312,10 +314,13 @@ func (h *Host) obey() {
 	h.touched = h.touched[:0]
 }
 
+// callUp touches the groups that stood in line and may begin an entry now, and says whether there were any.
+func (h *Host) callUp() bool { return h.underWay.call(h.env.Clock().Now(), (*group).touch) }
+
 // arm sets the timer to the earliest deadline.
 func (h *Host) arm() {
 	at := h.deadlines.next()
-	for _, t := range [...]time.Duration{h.pairsAt(), h.pressAt} {
+	for _, t := range [...]time.Duration{h.pairsAt(), h.pressAt, h.underWay.callAt()} {
 		if t != 0 && (at == 0 || t < at) {
 			at = t
 		}

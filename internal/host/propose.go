@@ -109,6 +109,9 @@ func (g *group) append() {
 	if g.saves.writing() || g.lingers() {
 		return // the disk takes one write at a time: until it ends, the next entry fills
 	}
+	if !g.h.underWay.mayBegin(g) {
+		return // so many groups have an entry under way that this one's fills, too
+	}
 	f := filling{g: g}
 	if !g.mayGo() {
 		f.fill(nil)
@@ -220,7 +223,9 @@ func (g *group) proposed(p *raft.Proposed) {
 	}
 	of := g.proposing[p.Ref-1]
 	if p.Refused == raft.Appended {
-		g.linger.began(p.Index, g.h.env.Clock().Now())
+		now := g.h.env.Clock().Now()
+		g.linger.began(p.Index, now)
+		g.h.underWay.began(g, now)
 		if len(of.calls) > 0 {
 			g.waiting.addAppended(appended{term: p.Term, index: p.Index, calls: of.calls})
 		}
