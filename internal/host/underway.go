@@ -5,7 +5,7 @@ import "time"
 // underWay bounds of how many groups a host, as their leader, has an entry under way. An entry has its price whatever it
 // carries; where all groups together ask for more than the processors can do, more of them under way would only wait for each
 // other, and each would carry less. Those beyond the bound stand in line, and their next entries fill meanwhile
-// (docs/decisions/0038-groups-stand-in-line.md). It is of the turn alone.
+// (docs/decisions/0040-groups-stand-in-line.md). It is of the turn alone.
 type underWay struct {
 	most  int        // entries that are under way at once, as far as they are not late
 	count int        // of them
