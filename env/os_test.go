@@ -99,6 +99,45 @@ func TestAllocateGrowsWithZeroesAndNeverShrinks(t *testing.T) {
 	}
 }
 
+// Blocks that are only reserved are read as zeroes, around what is written to them in either way.
+func TestReservedBlocksAreZeroesUntilTheyAreWritten(t *testing.T) {
+	for name, mode := range map[string]Mode{"plain": 0, "direct": Direct} {
+		t.Run(name, func(t *testing.T) {
+			f, err := OS().FS().Open(filepath.Join(t.TempDir(), "f"), Read|Write|Create|mode)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			for _, size := range []int64{256 << 10, 100} { // it never shrinks
+				if err := f.Reserve(size); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if n, err := f.Size(); err != nil || n != 256<<10 {
+				t.Fatalf("size %d, %v", n, err)
+			}
+			block := Aligned(BlockSize)
+			for i := range block {
+				block[i] = byte(i%251) + 1
+			}
+			if err := f.WriteSync(block, 5*BlockSize); err != nil {
+				t.Fatal(err)
+			}
+			if err := f.DropCache(); err != nil {
+				t.Fatal(err)
+			}
+			got, want := make([]byte, 256<<10), make([]byte, 256<<10)
+			copy(want[5*BlockSize:], block)
+			if _, err := f.ReadAt(got, 0); err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(got, want) {
+				t.Fatal("read back something else")
+			}
+		})
+	}
+}
+
 func TestNamesAndTheirErrors(t *testing.T) {
 	disk, root := OS().FS(), t.TempDir()
 	dir := filepath.Join(root, "a", "b", "c")
