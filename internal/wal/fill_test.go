@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/lockstep-rsm/lockstep/env"
+	"github.com/lockstep-rsm/lockstep/raft"
 )
 
 // made counts the files that are filled with zeroes, and those that are only reserved.
@@ -69,8 +70,8 @@ func TestShortBatchesGoOverFilledBlocks(t *testing.T) {
 		segments := s.l.Stats().Segments
 		s.d.written = map[*inode]map[int64]int{}
 		position := s.l.current().end
-		for s.l.Stats().Segments == segments {
-			s.mustSave(s.entry(1, strings.Repeat("y", 9000)))
+		for term := raft.Term(2); s.l.Stats().Segments == segments; term++ { // votes go up to the mirror
+			s.mustSave(hardState(1, term, 1, false))
 			if s.l.Stats().Segments > segments {
 				break
 			}
