@@ -114,18 +114,22 @@ var (
 	ErrContext = host.ErrContext // in a simulation: a context that can end on the real clock
 )
 
-// RefusedError says why a change of a configuration was not begun, and what is in force.
-// errors.Is(err, ErrRefused).
+// RefusedError says why a change of a configuration was not begun, and what is in force: errors.Is(err, ErrRefused), and
+// NotCommitted. Where Begun, it is neither, and Unknown: somebody whose answer was lost may have begun the change before
+// it was refused.
 type RefusedError struct {
 	Reason  string
 	InForce Configuration
+	Begun   bool
 }
 
 // Error implements error.
-func (e *RefusedError) Error() string { return ErrRefused.Error() + ": " + e.Reason }
+func (e *RefusedError) Error() string {
+	return (&host.RefusedError{Reason: e.Reason, Begun: e.Begun}).Error()
+}
 
-// Is makes every RefusedError an ErrRefused.
-func (e *RefusedError) Is(target error) bool { return target == ErrRefused }
+// Is makes every RefusedError of a change that was not begun an ErrRefused.
+func (e *RefusedError) Is(target error) bool { return target == ErrRefused && !e.Begun }
 
 // queryFault is fault for a call that carries no command: none of it is in the log.
 func queryFault(op string, group GroupID, err error) error {
@@ -173,7 +177,10 @@ func faultOfWait(op string, group GroupID, err error) error {
 	}
 	var refused *host.RefusedError
 	if errors.As(err, &refused) {
-		e.Outcome, e.Err = NotCommitted, &RefusedError{Reason: refused.Reason, InForce: configuration(&refused.InForce)}
+		e.Err = &RefusedError{Reason: refused.Reason, InForce: configuration(&refused.InForce), Begun: refused.Begun}
+		if e.Outcome = NotCommitted; refused.Begun {
+			e.Outcome = Unknown
+		}
 	}
 	return e
 }

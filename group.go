@@ -166,7 +166,8 @@ func (g *Group) Configuration(ctx context.Context) (Configuration, error) {
 // hand it back. It is a compare-and-set on next.Index, asked of any host. New voters learn first, and
 // vote when they follow closely; Reconfigure returns what is in force when the change is through. The
 // change goes on by itself when ctx ends before that (Outcome Unknown), and asked for again it is waited
-// for. A *RefusedError says that no change was begun, and why.
+// for. A *RefusedError says that no change was begun, and why; where Begun, that it is refused now, but may have been
+// begun. What a start or an answer of another host may end is waited for until CallTimeout.
 //
 // A leader hands over to a voter of higher priority that keeps up, once it has for some seconds; one that
 // does not take over, or does not last, is asked less and less often. A voter of priority 0 campaigns only

@@ -23,18 +23,25 @@ type Target struct {
 	Priorities       []raft.Priority
 }
 
-// RefusedError says why a change of a configuration was not begun.
+// RefusedError says why a change of a configuration was not begun; or, Begun, why it is refused now, though somebody whose
+// answer was lost may have begun it.
 type RefusedError struct {
 	Reason  string
 	InForce raft.Configuration
+	Begun   bool
 	passes  bool // what stands in the way ends by itself
 }
 
 // Error implements error.
-func (e *RefusedError) Error() string { return ErrRefused.Error() + ": " + e.Reason }
+func (e *RefusedError) Error() string {
+	if e.Begun {
+		return "configuration change is refused now: " + e.Reason + ": it may be done, or may yet be"
+	}
+	return ErrRefused.Error() + ": " + e.Reason
+}
 
-// Is makes every RefusedError an ErrRefused.
-func (e *RefusedError) Is(target error) bool { return target == ErrRefused }
+// Is makes every RefusedError of a change that was not begun an ErrRefused.
+func (e *RefusedError) Is(target error) bool { return target == ErrRefused && !e.Begun }
 
 var errSuperseded = errors.New("another change took the place of this one before it was through")
 
@@ -102,7 +109,10 @@ func (h *Host) Reconfigure(ctx context.Context, id raft.GroupID, t *Target) (raf
 			return *done, nil
 		case errors.As(err, &no) && !begun:
 			return raft.Configuration{}, notCommitted(no)
-		case no != nil: // a refusal now says nothing of what was asked before
+		case no != nil && !no.passes: // it says nothing of what was asked before, and will not change
+			no.Begun = true
+			return raft.Configuration{}, unknown(no)
+		case no != nil:
 			err, meanwhile = ErrNoQuorum, ": it is refused meanwhile: "+no.Reason
 		case errors.Is(err, errSuperseded):
 			return raft.Configuration{}, unknown(err)
@@ -139,10 +149,14 @@ func (h *Host) reconfigureStep(ctx context.Context, id raft.GroupID, t *Target, 
 	case c.Index != t.Index && *begun:
 		return nil, errSuperseded
 	}
-	if why := cmp.Or(h.refuseSkip(ctx, id, c, &t.Settings), h.refuseVersion(ctx, id, c, t)); why != "" && ctx.Err() != nil {
+	why, passes := h.refuseSkip(ctx, id, c, &t.Settings)
+	if why == "" {
+		why, passes = h.refuseVersion(ctx, id, c, t)
+	}
+	if why != "" && ctx.Err() != nil {
 		return nil, ErrContext // who was asked had no time to answer
 	} else if why != "" {
-		return nil, &RefusedError{Reason: why, InForce: *c}
+		return nil, &RefusedError{Reason: why, InForce: *c, passes: passes}
 	}
 	reply, err = h.askLeader(ctx, &wire.ChangeRequest{
 		Group: id, After: t.Index, Voters: t.Voters, Learners: t.Learners, Settings: withSettings(c.Settings, &t.Settings), Birth: t.Birth,

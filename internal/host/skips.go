@@ -121,10 +121,10 @@ func (l *lane) ranSkipped(former, now []place) error {
 
 // refuseSkip says why a command must not be passed over: a member has executed it, or may have, or may execute it
 // yet, and somebody may have its answer. Empty: all are stopped at it, or nothing new is to be.
-func (h *Host) refuseSkip(ctx context.Context, id raft.GroupID, c *raft.Configuration, to *raft.Settings) string {
+func (h *Host) refuseSkip(ctx context.Context, id raft.GroupID, c *raft.Configuration, to *raft.Settings) (why string, passes bool) {
 	at := place{to.SkipIndex, to.SkipOrdinal}
 	if at.index == 0 || at == (place{c.Settings.SkipIndex, c.Settings.SkipOrdinal}) {
-		return ""
+		return "", false
 	}
 	for _, host := range hostsOf(slices.Concat(c.Voters, c.Outgoing, c.Learners)) {
 		reply, err := h.askHost(ctx, host, &wire.ChangeRequest{
@@ -132,14 +132,14 @@ func (h *Host) refuseSkip(ctx context.Context, id raft.GroupID, c *raft.Configur
 		})
 		switch {
 		case err != nil || reply.State != wire.ChangeLeads && reply.State != wire.ChangeFollows:
-			return fmt.Sprintf("Settings.Skip: host %d does not answer, and may have executed command %v: start it, or take it out of the group first", host, at)
+			return fmt.Sprintf("Settings.Skip: host %d does not answer, and may have executed command %v: start it, or take it out of the group first", host, at), true
 		case reply.Reason != "":
-			return reply.Reason
+			return reply.Reason, false
 		case reply.Index >= at.index:
-			return executedText(host, at)
+			return executedText(host, at), false
 		}
 	}
-	return ""
+	return "", false
 }
 
 // refuseSkip says why the command at a place cannot be passed over, as far as this leader knows; empty: it can.

@@ -102,7 +102,7 @@ func (l *lane) upgrade(to machine.Version, at raft.Index) (err error) {
 // now, lacks the version of the machine, or the feature level. Members are asked if the version changes, and
 // have to answer; who is new is asked in any case, and has to answer, if there is a link to it: else it may learn when it
 // comes. Empty: there is nothing against it.
-func (h *Host) refuseVersion(ctx context.Context, id raft.GroupID, c *raft.Configuration, t *Target) string {
+func (h *Host) refuseVersion(ctx context.Context, id raft.GroupID, c *raft.Configuration, t *Target) (why string, passes bool) {
 	members := hostsOf(slices.Concat(c.Voters, c.Outgoing, c.Learners))
 	raised := t.Settings.Version > c.Settings.Version
 	ask := wire.ChangeRequest{
@@ -117,15 +117,15 @@ func (h *Host) refuseVersion(ctx context.Context, id raft.GroupID, c *raft.Confi
 		reply, err := h.askHost(ctx, host, &ask)
 		switch {
 		case err == nil && reply.Reason != "":
-			return reply.Reason
+			return reply.Reason, false
 		case member && (err != nil || reply.State != wire.ChangeLeads && reply.State != wire.ChangeFollows):
 			return fmt.Sprintf("Settings.Version: host %d does not answer, and it is not known whether its build has version %d: start it, or take it out of the group first",
-				host, t.Settings.Version)
+				host, t.Settings.Version), true
 		case !member && err != nil && len(h.linkedHosts([]raft.HostID{host})) > 0:
-			return fmt.Sprintf("host %d does not answer whether its build can run the group: try again, or stop it", host)
+			return fmt.Sprintf("host %d does not answer whether its build can run the group: try again, or stop it", host), true
 		}
 	}
-	return ""
+	return "", false
 }
 
 // mayRun answers whether this host's build can be in a group with these settings; empty: it can.
