@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -166,5 +167,46 @@ func TestServerThatCannotServeIsPassedOver(t *testing.T) {
 		if len(asked) != asks || err == nil {
 			t.Errorf("%q was answered by %v: %v", text, asked, err)
 		}
+	}
+}
+
+// cutOff answers no question about the cluster before it is given up; of a server that is not, it lists one host.
+type cutOff struct {
+	pb.UnimplementedClusterServer
+	is bool
+}
+
+func (c *cutOff) MemberList(ctx context.Context, _ *pb.MemberListRequest) (*pb.MemberListResponse, error) {
+	if c.is {
+		<-ctx.Done()
+		return nil, status.Error(codes.Unavailable, "etcdserver: request timed out")
+	}
+	return &pb.MemberListResponse{Members: []*pb.Member{{ID: 7}}}, nil
+}
+
+// A server that is cut off from the other hosts takes the question who there is, and cannot answer it: the next one is
+// asked, and waited for no longer than an answer of its own would be.
+func TestMembersAreOfAServerThatIsNotCutOff(t *testing.T) {
+	serve := func(is bool) string {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := grpc.NewServer()
+		pb.RegisterClusterServer(s, &cutOff{is: is})
+		go func() { _ = s.Serve(l) }()
+		t.Cleanup(s.Stop)
+		return l.Addr().String()
+	}
+	first, second, third := serve(true), serve(true), serve(false)
+	p := Program{env: env.OS(), timeout: 30 * time.Second, endpoints: []string{first, second, third}}
+	began := time.Now()
+	got, err := p.members(t.Context())
+	if took := time.Since(began); err != nil || len(got.GetMembers()) != 1 || took > 15*time.Second {
+		t.Errorf("after %v: %v, %v", took, got, err)
+	}
+	p.timeout, p.endpoints = 500*time.Millisecond, []string{first, second}
+	if _, err := p.members(t.Context()); err == nil || exitCode(err) != exitNotDone {
+		t.Errorf("nobody can say who there is: %v", err)
 	}
 }

@@ -32,11 +32,7 @@ func (p *Program) memberList() *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List them", Args: exactly(0),
 		RunE: func(c *cobra.Command, _ []string) error {
-			var got *pb.MemberListResponse
-			err := p.ask(c.Context(), false, func(ctx context.Context, conn *grpc.ClientConn) (err error) {
-				got, err = pb.NewClusterClient(conn).MemberList(ctx, &pb.MemberListRequest{Linearizable: true})
-				return err
-			})
+			got, err := p.members(c.Context())
 			if err != nil {
 				return err
 			}
@@ -222,15 +218,12 @@ const othersHave = time.Second
 // voters asks every server that is known how the group of keys stands.
 func (p *Program) voters(ctx context.Context) (*standing, error) {
 	s := &standing{live: map[uint64]bool{}}
-	err := p.ask(ctx, false, func(ctx context.Context, conn *grpc.ClientConn) error {
-		got, err := pb.NewClusterClient(conn).MemberList(ctx, &pb.MemberListRequest{Linearizable: true})
-		for _, m := range got.GetMembers() {
-			s.members = append(s.members, m.ID)
-		}
-		return err
-	})
+	got, err := p.members(ctx)
 	if err != nil {
 		return nil, err
+	}
+	for _, m := range got.Members {
+		s.members = append(s.members, m.ID)
 	}
 	var why error
 	best := uint64(0)

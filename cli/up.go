@@ -299,13 +299,10 @@ func (p *Program) answer(ctx context.Context, clients []string) bool {
 
 // hosts are the addresses of the cluster's hosts, as all of them agree; none, where nobody answers.
 func (p *Program) hosts(ctx context.Context) (hosts []string) {
-	_ = p.ask(ctx, false, func(ctx context.Context, conn *grpc.ClientConn) error { // it is asked again, or done without
-		got, err := pb.NewClusterClient(conn).MemberList(ctx, &pb.MemberListRequest{Linearizable: true})
-		for _, m := range got.GetMembers() {
-			hosts = append(hosts, plain(first(m.PeerURLs)))
-		}
-		return err
-	})
+	got, _ := p.members(ctx) // it is asked again, or done without
+	for _, m := range got.GetMembers() {
+		hosts = append(hosts, plain(first(m.PeerURLs)))
+	}
 	return hosts
 }
 
