@@ -14,6 +14,7 @@ import (
 
 	"github.com/lockstep-rsm/lockstep"
 	"github.com/lockstep-rsm/lockstep/env"
+	"github.com/lockstep-rsm/lockstep/internal/host"
 	"github.com/lockstep-rsm/lockstep/server/admin"
 )
 
@@ -34,7 +35,8 @@ type replica struct {
 	client, host, dir, log string
 	program                string
 	args                   []string
-	late                   bool // it had no data when others belonged to a cluster
+	standing               host.Standing // where others belonged to a cluster
+	late                   bool          // it had no data then, or was about to join it
 
 	mu      sync.Mutex
 	process *os.Process

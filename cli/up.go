@@ -27,7 +27,8 @@ type upOptions struct {
 	data                 string
 	clientPort, hostPort int
 
-	founded bool // some replica's directory belongs to a cluster, or may
+	founded bool   // some replica's directory belongs to a cluster, or may
+	member  string // such a directory, of one that does
 }
 
 // upSegments is the length of the log's files, of which each replica makes two or three ahead: for a try on
@@ -199,11 +200,29 @@ func (p *Program) startAll(o *upOptions) (*pack, error) {
 		return nil, err
 	}
 	for _, r := range g.replicas {
-		if r.late = o.founded && r.empty(); !r.late {
+		if o.founded {
+			r.standing = p.standingOf(r, o)
+		}
+		if r.late = r.standing != host.Taken; !r.late {
 			g.start(r)
 		}
 	}
 	return g, nil
+}
+
+// standingOf is what the directory of a replica is to the cluster that others belong to.
+func (p *Program) standingOf(r *replica, o *upOptions) host.Standing {
+	if o.member == "" {
+		if r.empty() {
+			return host.Blank
+		}
+		return host.Taken
+	}
+	s, err := host.StandingOf(p.env, filepath.ToSlash(r.dir), o.member)
+	if err != nil {
+		return host.Taken // its own process says what is wrong with it
+	}
+	return s
 }
 
 // survey finds out which directories belong to a cluster. Where none of those that are to run does, and another one that
@@ -212,6 +231,9 @@ func (p *Program) survey(g *pack, o *upOptions) error {
 	for _, r := range g.replicas {
 		is, err := host.IsFounded(p.env, filepath.ToSlash(r.dir))
 		o.founded = o.founded || is || err != nil // its own process says what is wrong with it
+		if is && err == nil {
+			o.member = filepath.ToSlash(r.dir)
+		}
 	}
 	if o.founded {
 		return nil
@@ -233,8 +255,8 @@ func (p *Program) survey(g *pack, o *upOptions) error {
 	return nil
 }
 
-// startAnew starts the replicas that have no data, where others belong to a cluster: that has to say first whether they
-// are of it. Whoever was removed joins it as another host; who still belongs to it is started as before, and says how it
+// startAnew starts the replicas that have no data, or had begun to join, where others belong to a cluster: that has to say
+// first whether they are of it. Whoever was removed joins it as another host, who had begun to join goes on; who still belongs to it is started as before, and says how it
 // stands. Nothing is founded by that: a founder that belongs to a cluster tells those who ask.
 func (p *Program) startAnew(ctx context.Context, g *pack) error {
 	const patience = 10 * time.Second
@@ -278,14 +300,18 @@ func (p *Program) startAnew(ctx context.Context, g *pack) error {
 		if !r.late {
 			continue
 		}
-		if !slices.Contains(hosts, r.host) {
+		if r.standing == host.Joining || !slices.Contains(hosts, r.host) {
 			token, err := asker.anyToken(ctx, 10*time.Minute)
 			if err != nil {
 				return fmt.Errorf("let replica %d join: %w", r.n+1, err)
 			}
 			at := slices.Index(r.args, "--founders")
 			r.args = append(slices.Delete(r.args, at, at+2), "--join", token)
-			fmt.Fprintf(p.Err, "replica %d was removed from the cluster, and has no data: it joins as another host\n", r.n+1)
+			if r.standing == host.Joining {
+				fmt.Fprintf(p.Err, "replica %d was stopped while it joined the cluster: it goes on\n", r.n+1)
+			} else {
+				fmt.Fprintf(p.Err, "replica %d was removed from the cluster, and has no data: it joins as another host\n", r.n+1)
+			}
 		}
 		g.start(r)
 	}

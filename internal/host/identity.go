@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"github.com/lockstep-rsm/lockstep/env"
 	"github.com/lockstep-rsm/lockstep/internal/wire"
@@ -85,6 +86,45 @@ func IsFounded(e env.Env, dir string) (bool, error) {
 	return f.is.State == stateFounded, err
 }
 
+// Standing is what a directory is to a cluster that it does not belong to.
+type Standing uint8
+
+// The standings.
+const (
+	Taken   Standing = iota // it belongs to a cluster, or is bound to the founding of one, or to join another
+	Blank                   // it is not bound to anything: there is nothing in it, or little more
+	Joining                 // it is bound to join this one, which may have taken it in
+)
+
+// StandingOf says what a directory is to the cluster that another one belongs to, be they in use or not. It writes
+// nothing. Errors: of one whose identity cannot be read.
+func StandingOf(e env.Env, dir, member string) (Standing, error) {
+	e = env.ReadOnly(e)
+	infos, err := e.FS().ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Blank, nil
+	} else if err != nil {
+		return Taken, err
+	}
+	if !slices.ContainsFunc(infos, func(i env.FileInfo) bool { return !isNascent(i.Name) }) {
+		return Blank, nil
+	}
+	var f, of identityFile
+	if err := errors.Join(f.load(e, dir), of.load(e, member)); err != nil {
+		return Taken, err
+	}
+	switch {
+	case f.is.State == stateEmpty:
+		return Blank, nil
+	case f.is.State == stateBound && of.is.State == stateFounded && f.is.Nonce == joiningNonce(of.is.Mint.Cluster):
+		return Joining, nil
+	}
+	return Taken, nil
+}
+
+// isNascent says whether a directory may have this file before it has an identity.
+func isNascent(name string) bool { return name == "LOCK" || name == "HOST.new" }
+
 // create makes the file of a directory that was empty. A directory with a log but without it is
 // not empty: somebody took the file away.
 func (f *identityFile) create() error {
@@ -93,7 +133,7 @@ func (f *identityFile) create() error {
 		return fmt.Errorf("%w: read %s: %w", ErrDir, f.dir, err)
 	}
 	for _, i := range infos {
-		if i.Name != "LOCK" && i.Name != "HOST.new" {
+		if !isNascent(i.Name) {
 			return fmt.Errorf("%w: %s holds %s but no HOST file; it is not this program's, or damaged", ErrDir, f.dir, i.Name)
 		}
 	}

@@ -213,7 +213,7 @@ func (h *Host) bindTo(t *wire.Token) (wire.HostIdentity, error) {
 	h.foundGate.enter(h.env)
 	defer h.foundGate.leave()
 	is := h.identity.is
-	nonce := digest.Sum(t.Cluster[:]) | 1
+	nonce := joiningNonce(t.Cluster)
 	switch {
 	case is.State == stateBound && is.Nonce == nonce:
 		return is, nil
@@ -223,6 +223,8 @@ func (h *Host) bindTo(t *wire.Token) (wire.HostIdentity, error) {
 	is.State, is.Nonce = stateBound, nonce
 	return is, h.saveIdentity(is)
 }
+
+func joiningNonce(cluster [16]byte) uint64 { return digest.Sum(cluster[:]) | 1 }
 
 // adoptJoined makes this host what the cluster says, durably, and begins to serve.
 func (h *Host) adoptJoined(r *wire.JoinReply) error {
