@@ -26,17 +26,25 @@ import (
 type rebuild struct {
 	why     error         // nil: the machine is well
 	left    bool          // quarantined: nothing more is tried by itself
-	tries   int           // since
-	since   time.Duration // when they began to be counted
-	at      time.Duration // when the next one begins; 0: none is due
 	loads   bool          // a task makes the machine that is wanted now
 	works   bool          // a task makes one, that or one that has failed meanwhile: never two at once
 	replays bool          // the machine executes what it has missed
+	alone   bool          // the others are all stopped: it is made of what is here, and whether it differs is judged when it is through
+	foreign bool          // a snapshot of the others is needed, behind beyond
+	tries   int           // since
+	since   time.Duration // when they began to be counted
+	at      time.Duration // when the next one begins; 0: none is due
 	through raft.Index    // it is well when this is executed
-	foreign bool          // a snapshot of the others is needed,
-	beyond  raft.Index    // behind this
-	asks    int           // so often they were asked for one
-	dump    string        // the file that has the command at which it failed
+	beyond  raft.Index
+	asks    int     // so often the others were asked for a snapshot
+	others  *others // nil: none of them is known to be stopped
+	dump    string  // the file that has the command at which it failed
+}
+
+// others is what is known of those that are asked for a snapshot.
+type others struct {
+	stopped []raft.HostID // who has none, and is stopped until an operator decides
+	differs raft.Index    // where all are: the mark at which the machine here differs
 }
 
 const (
@@ -64,7 +72,9 @@ func (g *group) ail(err error) {
 		return
 	}
 	b := &g.rebuild
-	b.why, b.loads, b.replays, b.left, b.at = err, false, false, false, 0
+	b.why, b.loads, b.replays, b.left, b.at, b.others = err, false, false, false, 0, nil
+	var own *machineError
+	b.alone = b.alone && errors.As(err, &own)
 	now := g.h.env.Clock().Now()
 	if b.tries == 0 || now-b.since > rebuildSpan {
 		b.tries, b.since = 0, now
@@ -114,7 +124,7 @@ func (g *group) treat(err error) {
 // over the place. The command that it failed at, if that is known, is written to a file.
 func (g *group) quarantine(err error, own *machineError) {
 	b := &g.rebuild
-	b.left = true
+	b.left, b.alone = true, false
 	b.dump = ""
 	if own != nil && own.at.index != 0 {
 		b.dump = g.h.quarantineDir() + "/" + dumpName(replicaName{g.id, g.birth}, own.at)
@@ -316,6 +326,10 @@ func (g *group) remade(life uint64, meta *raft.SnapshotMeta, err error) {
 func (g *group) replayed(applied raft.Index) {
 	b := &g.rebuild
 	if !b.replays || applied < b.through || g.stopped != nil || g.h.closed.Load() {
+		return
+	}
+	if b.others != nil && b.others.differs > 0 {
+		g.diverged(b.others.differs)
 		return
 	}
 	why := b.why

@@ -213,7 +213,11 @@ func (g *group) handleMark(m raft.Mark) {
 	}
 	for _, a := range s.agreed {
 		if a.Index == m.Index && a.Digest != m.Digest {
-			g.diverged(m.Index)
+			if g.rebuild.alone {
+				g.rebuild.others = &others{differs: m.Index}
+			} else {
+				g.diverged(m.Index)
+			}
 			return
 		}
 	}

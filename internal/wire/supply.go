@@ -21,6 +21,7 @@ const (
 	SupplyUnknown = 1 // no replica here that could
 	SupplyLater   = 2 // one is being made
 	SupplyComes   = 3 // it is on its way
+	SupplyStopped = 4 // the machine here is stopped until an operator decides, and none is there
 )
 
 // SupplyReply answers a SupplyRequest.
