@@ -84,6 +84,7 @@ type Host struct {
 	directory   directory
 	overcome    overcome
 	knocks      knocks
+	lonely      lonely
 	refusals    map[raft.HostID]string
 	levels      map[raft.HostID]uint32 // that other hosts know, as they said last
 	notes       []hostNote

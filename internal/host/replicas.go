@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/lockstep-rsm/lockstep/env"
 	"github.com/lockstep-rsm/lockstep/internal/wal"
@@ -304,56 +303,6 @@ func (h *Host) unrecoverable(n replicaName) string {
 
 func (h *Host) outText() string {
 	return "this host was removed from the cluster: to use it again, empty its directory " + h.opts.Dir + ", and join with a token"
-}
-
-// lonelyAfter is how many election timeouts a replica hears nothing from a leader before it asks
-// the others whether it still belongs to its group: nobody else may tell it.
-const lonelyAfter = 4
-
-// lonelyAt is when it asks; 0: never.
-func (g *group) lonelyAt() time.Duration {
-	switch {
-	case g.h.net.Load() == nil, g.h.failed != nil, g.ended.Load():
-		return 0
-	case g.stopped == nil && (g.r.Role() == raft.Leader || g.r.Quiet()):
-		return 0
-	}
-	return max(g.lastHeard()+lonelyAfter*g.h.opts.ElectionTimeout, g.asksAt)
-}
-
-// askLonely asks them now and then. It runs with the clock.
-func (g *group) askLonely(now time.Duration) {
-	if at := g.lonelyAt(); at == 0 || now < at {
-		return
-	}
-	g.asksAt = now + 2*lonelyAfter*g.h.opts.ElectionTimeout
-	birth, self := g.birth, g.self
-	g.h.tasks.run("ask", func() { g.h.lookAround(g.id, birth, self, g.lookAt) })
-	if g.stopped != nil {
-		g.arm() // raft does not
-	}
-}
-
-// lookAround asks each of the others what it knows to be committed.
-func (h *Host) lookAround(group raft.GroupID, birth raft.Birth, self raft.Member, look func(*raft.Configuration)) {
-	for _, m := range h.members() {
-		if m.Host == self.Host || h.closed.Load() {
-			continue
-		}
-		reply, err := h.askHost(context.Background(), m.Host, &wire.ChangeRequest{Cluster: h.Cluster(), Group: group, Birth: birth, Ask: true})
-		if err == nil && h.askGone(&reply, replicaName{group, birth}) {
-			return
-		}
-		if err == nil && reply.Committed && reply.Birth == birth {
-			look(&reply.InForce)
-			if outlived(&reply.InForce, self) {
-				return
-			}
-		}
-	}
-	if group == systemGroup && !h.closed.Load() && !h.isFounder() {
-		h.enterSystem() // the entry that named it may have been lost with its leader
-	}
 }
 
 // isFounder says whether the mint names this host.
