@@ -26,7 +26,7 @@ func (r *run) halt(d *Decision) {
 	r.changing++
 	defer func() { r.halting = false; r.changing-- }()
 	from, _ := r.setHalt(true)
-	r.w.Sleep(d.lasts(0))
+	r.w.Sleep(r.atMost(d.lasts(0)))
 	if from > 0 {
 		if n := r.witness.Behind(from); n > 0 {
 			r.broken("halted: %d commands were executed behind entry %d, which stopped writes", n, from)

@@ -47,6 +47,11 @@ func (r *run) rest(d time.Duration) bool {
 	return !r.healing
 }
 
+// atMost is d, and no longer than until the healing: an operator who has begun something goes on with it then.
+func (r *run) atMost(d time.Duration) time.Duration {
+	return min(d, max(0, r.o.Length-r.w.Now()))
+}
+
 // startLater begins processes anew, each after its time.
 func (r *run) startLater(d *Decision) {
 	for i, n := range d.Hosts {

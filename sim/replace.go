@@ -47,7 +47,7 @@ func (r *run) replaceHost(d *Decision) {
 	if !d.Reset {
 		r.wipe(h.n)
 	}
-	r.w.Sleep(d.lasts(0))
+	r.w.Sleep(r.atMost(d.lasts(0)))
 	first := d.Amount&joinFirst != 0 && !d.Reset
 	if !first {
 		r.remove(h, old)
