@@ -132,7 +132,9 @@ func (p *Program) holdLifeline(stop func()) error {
 // asFlags says in a person's words what the engine says in those of lockstep.Options.
 var asFlags = strings.NewReplacer(
 	"Dir is empty", "--data is empty", "WatchProgress", "--watch-progress",
-	"MaxElectionTimeout", "--max-election-timeout", "ElectionTimeout", "--election-timeout", "Heartbeat", "--heartbeat", "Founders", "--founders", "Join", "--join", "Host.Token gives it", "lockstep member add prints it", "this host's Addr", "this host's --host",
+	"MaxElectionTimeout", "--max-election-timeout", "ElectionTimeout", "--election-timeout", "Heartbeat", "--heartbeat", "Founders", "--founders", "Join", "--join", "Host.Token gives it", "lockstep member add prints it",
+	"TLS is required beyond loopback (Addr ", "plaintext between hosts is for loopback only (--host ", "); Insecure allows plaintext", "): --insecure allows it, on a network of their own",
+	"Addr", "--host", "Listen", "--listen",
 	"MaxWALBytes", "--max-wal-bytes", "WALSegmentBytes", "--wal-segment-bytes", "SnapshotAfterBytes", "--snapshot-after-bytes",
 )
 

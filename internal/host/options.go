@@ -145,8 +145,14 @@ func (o *Options) checkAddr() error {
 		}
 		return nil
 	}
+	if err := checkDialed("Addr", o.Addr); err != nil {
+		return err
+	}
 	seen := make(map[string]bool, len(o.Founders))
 	for _, f := range o.Founders {
+		if err := checkDialed("Founders", f); err != nil {
+			return err
+		}
 		if seen[f] {
 			return optionError("Founders", fmt.Sprintf("names %s twice", f))
 		}
@@ -157,6 +163,20 @@ func (o *Options) checkAddr() error {
 	}
 	if o.TLS == nil && !o.Insecure && !loopback(o.Addr) {
 		return optionError("TLS", fmt.Sprintf("is required beyond loopback (Addr %s); Insecure allows plaintext", o.Addr))
+	}
+	return nil
+}
+
+// checkDialed refuses an address that other hosts cannot dial. It is in their member lists for good, so that a mistake
+// here is seen only when the next host is to reach this one.
+func checkDialed(field, addr string) error {
+	at := strings.LastIndexByte(addr, ':')
+	if at < 0 || at == len(addr)-1 || strings.Trim(addr[at+1:], "0123456789") != "" {
+		return optionError(field, fmt.Sprintf("has %q: it is host:port, such as 10.0.0.1:2380", addr))
+	}
+	switch addr[:at] {
+	case "", "0.0.0.0", "[::]":
+		return optionError(field, fmt.Sprintf("has %q, which others cannot dial: it is this machine's own address; Listen may be all of them", addr))
 	}
 	return nil
 }

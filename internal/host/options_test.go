@@ -58,10 +58,29 @@ func TestImpossibleOptionsAreNamed(t *testing.T) {
 	}
 }
 
+// An address that nobody can dial would be found out when the second host is to reach the first.
+func TestAddressThatNobodyCanDialIsRefused(t *testing.T) {
+	for addr, says := range map[string]string{
+		"0.0.0.0:2380": "others cannot dial", "[::]:2380": "others cannot dial", ":2380": "others cannot dial",
+		"10.0.0.1": "host:port", "10.0.0.1:": "host:port", "10.0.0.1:http": "host:port",
+	} {
+		for _, insecure := range []bool{false, true} {
+			own, founder := goodOptions(), goodOptions()
+			own.Addr, own.Insecure = addr, insecure
+			founder.Addr, founder.Founders, founder.Insecure = "localhost:1", []string{"localhost:1", addr}, insecure
+			for field, o := range map[string]*Options{"Addr": &own, "Founders": &founder} {
+				if err := o.fill(); !errors.Is(err, ErrOptions) || !strings.Contains(err.Error(), field) || !strings.Contains(err.Error(), says) {
+					t.Errorf("%s %s, Insecure %v: %v, want %q", field, addr, insecure, err, says)
+				}
+			}
+		}
+	}
+}
+
 func TestPlaintextIsForLoopbackOrOnDemand(t *testing.T) {
 	for addr, plain := range map[string]bool{
 		"localhost:1": true, "127.0.0.1:1": true, "127.8.8.8:1": true, "[::1]:1": true,
-		"127.example.com:1": false, "10.0.0.1:1": false, "[::]:1": false, ":1": false, "localhost.example.com:1": false,
+		"127.example.com:1": false, "10.0.0.1:1": false, "localhost.example.com:1": false,
 	} {
 		o := goodOptions()
 		o.Addr = addr
