@@ -122,8 +122,9 @@ func StandingOf(e env.Env, dir, member string) (Standing, error) {
 	return Taken, nil
 }
 
-// isNascent says whether a directory may have this file before it has an identity.
-func isNascent(name string) bool { return name == "LOCK" || name == "HOST.new" }
+// isNascent says whether a directory may have this file before it has an identity: what an earlier start left, and what a
+// file system puts into its root.
+func isNascent(name string) bool { return name == "LOCK" || name == "HOST.new" || name == "lost+found" }
 
 // create makes the file of a directory that was empty. A directory with a log but without it is
 // not empty: somebody took the file away.
@@ -134,7 +135,7 @@ func (f *identityFile) create() error {
 	}
 	for _, i := range infos {
 		if !isNascent(i.Name) {
-			return fmt.Errorf("%w: %s holds %s but no HOST file; it is not this program's, or damaged", ErrDir, f.dir, i.Name)
+			return fmt.Errorf("%w: %s holds %s but no HOST file; it is not this program's, or damaged. Give an empty directory, or one of its own", ErrDir, f.dir, i.Name)
 		}
 	}
 	f.is = wire.HostIdentity{

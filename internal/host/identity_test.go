@@ -1,6 +1,8 @@
 package host
 
 import (
+	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -51,6 +53,28 @@ func TestIdentityThatWasActedOnSurvivesPowerLoss(t *testing.T) {
 		w.Close()
 		if told.State != found.State || told.Nonce != found.Nonce || told.Incarnation != found.Incarnation {
 			t.Fatalf("seed %d: a process read %+v, and the next, after a power loss, %+v", seed, told, found)
+		}
+	}
+}
+
+// TestRootOfAFileSystemCountsAsEmpty: a data directory may be where a disk is mounted, which has a folder of its own.
+func TestRootOfAFileSystemCountsAsEmpty(t *testing.T) {
+	for name, refused := range map[string]bool{"lost+found": false, "precious": true, "wal": true} {
+		w := world.New(1, world.Options{Hosts: 1})
+		var err error
+		w.Go(world.Driver, "test", func() {
+			w.Do(0, func() {
+				if err := w.Host(0).FS().MkdirAll("data/" + name); err != nil {
+					t.Error(err)
+				}
+				err = new(identityFile).load(w.Host(0), "data")
+			})
+			w.Stop()
+		})
+		w.Run(time.Minute)
+		w.Close()
+		if errors.Is(err, ErrDir) != refused || refused && !strings.Contains(err.Error(), "holds "+name+" but no HOST file") {
+			t.Errorf("a directory that holds %s: %v", name, err)
 		}
 	}
 }
