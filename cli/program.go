@@ -2,10 +2,8 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/signal"
 	"regexp"
@@ -85,34 +83,20 @@ func errorText(err error) string {
 func (p *Program) root() *cobra.Command {
 	root := &cobra.Command{
 		Use: "lockstep", Long: about, SilenceErrors: true, SilenceUsage: true,
-		PersistentPreRunE: func(*cobra.Command, []string) error {
-			if p.output != "table" && p.output != "json" {
-				return usage(fmt.Errorf("unknown output %q. It is table or json", p.output))
-			}
-			if len(p.endpoints) == 0 {
-				return usage(errors.New("--endpoints is empty. It takes host:port of servers, with commas between"))
-			}
-			for _, e := range p.endpoints {
-				if _, port, err := net.SplitHostPort(plain(e)); err != nil || port == "" {
-					return usage(fmt.Errorf("--endpoints has %q. It takes host:port, with commas between", e))
-				}
-			}
-			if p.timeout <= 0 {
-				return usage(fmt.Errorf("--timeout is %v. It is above 0, such as 5s", p.timeout))
-			}
-			if p.tls.on() {
-				_, err := p.tls.load()
-				return err
-			}
-			return nil
-		},
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+		PersistentPreRunE: func(c *cobra.Command, _ []string) error { return p.checkFlags(c) },
+		RunE:              func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
+	help := root.HelpFunc()
+	root.SetHelpFunc(func(c *cobra.Command, args []string) {
+		hideUseless(c)
+		help(c, args)
+	})
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		text := err.Error()
 		if word, unknown := strings.CutPrefix(text, "unknown flag: --"); unknown {
 			var names []string
+			hideUseless(c)
 			for _, m := range flagName.FindAllStringSubmatch(c.Flags().FlagUsages(), -1) {
 				names = append(names, m[1])
 			}
