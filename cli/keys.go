@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -14,10 +15,13 @@ import (
 	"google.golang.org/grpc"
 )
 
-// keyJSON is a key in JSON. Key and value are text where they are UTF-8, as encoding/json has it.
+// keyJSON is a key in JSON. Key and value are text; where they are not UTF-8, which JSON cannot hold, the bytes stand
+// beside it.
 type keyJSON struct {
 	Key            string `json:"key"`
 	Value          string `json:"value"`
+	KeyBytes       []byte `json:"key_base64,omitempty"`
+	ValueBytes     []byte `json:"value_base64,omitempty"`
 	CreateRevision int64  `json:"create_revision"`
 	ModRevision    int64  `json:"mod_revision"`
 	Version        int64  `json:"version"`
@@ -28,7 +32,17 @@ func keyOf(k *mvccpb.KeyValue) *keyJSON {
 	if k == nil {
 		return nil
 	}
-	return &keyJSON{string(k.Key), string(k.Value), k.CreateRevision, k.ModRevision, k.Version, k.Lease}
+	out := &keyJSON{
+		Key: string(k.Key), Value: string(k.Value),
+		CreateRevision: k.CreateRevision, ModRevision: k.ModRevision, Version: k.Version, Lease: k.Lease,
+	}
+	if !utf8.Valid(k.Key) {
+		out.KeyBytes = k.Key
+	}
+	if !utf8.Valid(k.Value) {
+		out.ValueBytes = k.Value
+	}
+	return out
 }
 
 func (p *Program) get() *cobra.Command {

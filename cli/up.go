@@ -310,12 +310,28 @@ func (p *Program) startAnew(ctx context.Context, g *pack) error {
 			if r.standing == host.Joining {
 				fmt.Fprintf(p.Err, "replica %d was stopped while it joined the cluster: it goes on\n", r.n+1)
 			} else {
-				fmt.Fprintf(p.Err, "replica %d was removed from the cluster, and has no data: it joins as another host\n", r.n+1)
+				fmt.Fprintf(p.Err, "replica %d has no data, and is none of the cluster's hosts: it joins as another one\n", r.n+1)
 			}
 		}
 		g.start(r)
+		if !slices.Contains(hosts, r.host) {
+			asker.awaitMember(ctx, g, r)
+		}
 	}
 	return nil
+}
+
+// awaitMember returns when a replica that joins is a member, or takes long: hosts are numbered in the order in which they
+// join, and those of a cluster that lockstep up makes larger ought to have the numbers of their folders.
+func (p *Program) awaitMember(ctx context.Context, g *pack, r *replica) {
+	const patience = 5 * time.Second
+	w := p.env.NewWaiter()
+	for until := p.env.Clock().Now() + patience; p.env.Clock().Now() < until && ctx.Err() == nil && g.failed() == nil; {
+		if slices.Contains(p.hosts(ctx), r.host) {
+			return
+		}
+		_ = w.Wait(ctx, p.env.Clock().Now()+20*time.Millisecond) //nolint:staticcheck // what ends it is asked above
+	}
 }
 
 // answer says whether all these servers do.
@@ -364,7 +380,7 @@ func (p *Program) awaitReady(ctx context.Context, g *pack) error {
 		}
 		if !told && p.env.Clock().Now()-began > patience {
 			told = true
-			fmt.Fprintf(p.Err, "still waiting for a majority; the logs are %s and so on\n", g.replicas[0].log)
+			fmt.Fprintf(p.Err, "still waiting for a majority: lockstep status tells who is missing; the logs are %s and so on\n", g.replicas[0].log)
 		}
 		if err := w.Wait(ctx, p.env.Clock().Now()+20*time.Millisecond); errors.Is(err, context.Canceled) {
 			return err
