@@ -114,7 +114,12 @@ func (p *Program) connectTo(ctx context.Context, endpoints []string) (*grpc.Clie
 			}
 		}
 	}
-	return nil, &notSent{fmt.Errorf("reach a server: %w. Is one running? Try lockstep up, or give --endpoints", errors.Join(reasons...))}
+	return nil, notReached(reasons)
+}
+
+// notReached is the error of a command that no server has got.
+func notReached(reasons []error) error {
+	return &notSent{fmt.Errorf("reach a server: %w. Is one running? Try lockstep up, or give --endpoints", each(reasons))}
 }
 
 func (p *Program) try(ctx context.Context, endpoint string, place int, tries chan<- dialed) {
@@ -192,10 +197,35 @@ func (p *Program) whatSpeaks(ctx context.Context, endpoint string) (why string, 
 		return "does not speak TLS: use http://", true
 	case !p.overTLS(endpoint) && (text[0] == 0x15 || text[0] == 0x16 || strings.Contains(text, "HTTPS")): // an alert, a handshake
 		return "speaks TLS: use https://, and --client-ca for its certificate", true
+	case p.overTLS(endpoint) && strings.Contains(text, "HTTPS"):
+		return p.whatRefuses(ctx, endpoint)
 	case strings.HasPrefix(text, "HTTP/"):
 		return "speaks HTTP, but does not answer gRPC", false
 	}
 	return silent, false
+}
+
+// whatRefuses says why no connection over TLS comes about with a server that speaks it.
+func (p *Program) whatRefuses(ctx context.Context, endpoint string) (why string, known bool) {
+	o, err := p.tls.load()
+	if err != nil {
+		return err.Error(), true
+	}
+	c, err := (&tls.Dialer{Config: o}).DialContext(ctx, "tcp", plain(endpoint))
+	if err == nil {
+		defer c.Close()
+		if end, ok := ctx.Deadline(); ok {
+			_ = c.SetDeadline(end)
+		}
+		_, err = c.Read(make([]byte, 1)) // a certificate that it misses, it says now
+	}
+	switch {
+	case errors.As(err, new(*tls.CertificateVerificationError)):
+		return fmt.Sprintf("speaks TLS, with a certificate that is not trusted here: %v. Give --client-ca a file of its authority", err), true
+	case err != nil && strings.Contains(err.Error(), "remote error"):
+		return fmt.Sprintf("speaks TLS, and refuses this client: %v. Give --client-cert and --client-key what its --ca has signed", err), true
+	}
+	return "speaks TLS, but does not answer gRPC", false
 }
 
 // dial connects at once, so that a server that is not there is known before anything is sent.

@@ -25,7 +25,7 @@ func TestDecisionsSayWhatIsKnown(t *testing.T) {
 		code    int
 		says    string
 	}{
-		"nobody":                {nil, exitNotDone, "connection refused"},
+		"nobody":                {nil, exitNotDone, "connection refused. Is one running? Try lockstep up, or give --endpoints"},
 		"refused":               {[]http.Handler{refused}, exitNotDone, "refused"},
 		"an older server":       {[]http.Handler{http.NotFoundHandler()}, exitNotDone, "it does not know this request: is it lockstep serve, and as new as this program?"},
 		"lost":                  {[]http.Handler{unknown}, exitUnknown, "It may have been done, or may yet be: lockstep status tells"},

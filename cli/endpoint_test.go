@@ -38,6 +38,7 @@ func TestWrongEndpointSaysWhatSpeaksThere(t *testing.T) {
 	for endpoint, want := range map[string]string{
 		"https://" + under.Listener.Addr().String(): "does not speak TLS: use http://",
 		"http://" + over.Listener.Addr().String():   "speaks TLS: use https://",
+		"https://" + over.Listener.Addr().String():  "is not trusted here",
 		hosts.Addr().String():                       "that may be a host's port",
 	} {
 		p := Program{env: env.OS(), timeout: time.Minute, endpoints: []string{endpoint}}

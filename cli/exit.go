@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -42,6 +43,23 @@ func usage(err error) error {
 		return nil
 	}
 	return &codedError{exitUsage, err}
+}
+
+// each is several errors in one line; those that are nil are left out.
+type each []error
+
+func (e each) Error() string {
+	var texts []string
+	for _, err := range e {
+		if err != nil {
+			texts = append(texts, err.Error())
+		}
+	}
+	return strings.Join(texts, "; ")
+}
+
+func (e each) Unwrap() []error {
+	return slices.DeleteFunc(slices.Clone(e), func(err error) bool { return err == nil })
 }
 
 // notSent says that no server was reached at all.

@@ -148,6 +148,7 @@ func (p *Program) decide(ctx context.Context, path, done string) error {
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
 	last, unknown := errors.New("no server could be asked"), false
+	var reasons []error // why no connection came about
 	for _, endpoint := range p.endpoints {
 		var answer admin.DecisionAnswer
 		err := p.post(ctx, endpoint, path, &answer)
@@ -156,6 +157,9 @@ func (p *Program) decide(ctx context.Context, path, done string) error {
 			return err
 		}
 		unknown = unknown || heard(err) || answer.Outcome == "unknown"
+		if at := unreached(err); at != nil {
+			reasons = append(reasons, at)
+		}
 		switch {
 		case err == nil:
 			err = errors.New(answer.Error)
@@ -170,11 +174,22 @@ func (p *Program) decide(ctx context.Context, path, done string) error {
 	if unknown {
 		return &codedError{exitUnknown, fmt.Errorf("%w. It may have been done, or may yet be: lockstep status tells", last)}
 	}
+	if len(reasons) == len(p.endpoints) {
+		last = notReached(reasons)
+	}
 	return &codedError{exitNotDone, last}
 }
 
 // heard says that the error is of a request which a server may have got.
 func heard(err error) bool {
-	var unreached *net.OpError
-	return err != nil && !errors.Is(err, errNotKnown) && !(errors.As(err, &unreached) && unreached.Op == "dial")
+	return err != nil && !errors.Is(err, errNotKnown) && unreached(err) == nil
+}
+
+// unreached is the error of a connection that did not come about; nil: it is another one, or none.
+func unreached(err error) error {
+	var at *net.OpError
+	if errors.As(err, &at) && at.Op == "dial" {
+		return at
+	}
+	return nil
 }

@@ -246,7 +246,7 @@ func (p *Program) voters(ctx context.Context) (*standing, error) {
 		}
 	}
 	if s.voters == nil {
-		return nil, &codedError{exitNotDone, fmt.Errorf("no server tells who votes: %w", errors.Join(why, errors.New("give --endpoints")))}
+		return nil, &codedError{exitNotDone, fmt.Errorf("no server tells who votes: %w", each{why, errors.New("give --endpoints")})}
 	}
 	return s, nil
 }
@@ -378,7 +378,7 @@ func (p *Program) anyToken(ctx context.Context, good time.Duration) (string, err
 			}
 		}
 	}
-	return "", &codedError{exitNotDone, errors.Join(errs...)}
+	return "", &codedError{exitNotDone, each(errs)}
 }
 
 func (p *Program) tokenOf(ctx context.Context, endpoint string, good time.Duration) (string, error) {

@@ -240,10 +240,7 @@ printed. Recordings of a test in Go are played by that test. Exit code 1: a prom
 				return p.picture(html, o, len(rec.Decisions), func(o sim.Options) (sim.Result, error) { return sim.Replay(rec, o) })
 			}
 			r, err := sim.Replay(rec, o)
-			if werr := p.played(&r, len(rec.Decisions), ""); werr != nil {
-				return werr
-			}
-			return err
+			return p.played(&r, len(rec.Decisions), err, "", "")
 		},
 	}
 	replay.Flags().StringVar(&html, "html", "", "file for a timeline of the run, which is then played once")
@@ -268,14 +265,12 @@ func (p *Program) picture(file string, o sim.Options, decisions int, play func(s
 	if werr != nil {
 		return werr
 	}
-	if werr := p.played(&r, decisions, unexplained); werr != nil {
-		return werr
-	}
-	return err
+	return p.played(&r, decisions, err, file, unexplained)
 }
 
-// played prints what one run came to. Unexplained is the file with the picture of calls that no order explains, if any.
-func (p *Program) played(r *sim.Result, decisions int, unexplained string) error {
+// played prints what one run came to, and returns err, which it ended with. The files are the picture of the run and that
+// of calls that no order explains, if there are any.
+func (p *Program) played(r *sim.Result, decisions int, err error, picture, unexplained string) error {
 	if p.output == "json" {
 		problem := ""
 		if len(r.Broken) > 0 {
@@ -283,13 +278,21 @@ func (p *Program) played(r *sim.Result, decisions int, unexplained string) error
 		}
 		out := seedOf(r, problem)
 		out.Unexplained = unexplained
-		return p.json(out)
+		return errors.Join(p.json(out), err)
 	}
 	fmt.Fprintf(p.Out, "seed %d decisions %d hash %016x events %d simulated %v hosts %d calls %d\n", r.Seed, decisions, r.Hash, r.Events, r.Time, r.Hosts, r.Calls)
 	if unexplained != "" {
 		fmt.Fprintf(p.Out, "calls that no order explains: %s\n", unexplained)
 	}
-	return nil
+	if picture != "" {
+		fmt.Fprintf(p.Out, "picture: %s\n", picture)
+	}
+	verdict := "clean"
+	if err != nil {
+		verdict = "broken"
+	}
+	fmt.Fprintln(p.Out, verdict)
+	return err
 }
 
 // recording loads a file and finds the load it is played with.
