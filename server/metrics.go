@@ -35,9 +35,9 @@ func newMetrics(logFailed func(why string)) *Metrics {
 	// What has not happened is 0, not missing.
 	for label, values := range map[*prometheus.CounterVec][]string{
 		m.proposals: {"committed", "not_committed", "unknown", "refused"},
-		m.busy:      {"inbox", "apply", "uncommitted", "order"},
+		m.busy:      {"inbox", "apply", "uncommitted", "order", "session"},
 		m.elections: {"election", "transfer"},
-		m.repairs:   {"snapshot"},
+		m.repairs:   {"snapshot", "machine"},
 	} {
 		for _, v := range values {
 			label.WithLabelValues(v)

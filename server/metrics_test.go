@@ -21,7 +21,7 @@ import (
 // promised are the metrics and the labels that each may have beside le.
 var promised = map[string]string{
 	"lockstep_proposals_total":           `outcome="(committed|not_committed|unknown|refused)"`,
-	"lockstep_busy_total":                `budget="(inbox|apply|uncommitted|order)"`,
+	"lockstep_busy_total":                `budget="(inbox|apply|uncommitted|order|session)"`,
 	"lockstep_elections_total":           `reason="(election|transfer)"`,
 	"lockstep_leader_changes_total":      "",
 	"lockstep_wal_bytes_total":           "",

@@ -289,6 +289,9 @@ func (s *Server) handler() http.Handler {
 
 func (s *Server) readable(ctx context.Context, level lockstep.Level) error {
 	v, _, err := s.group.View(ctx, lockstep.ReadOptions{Level: level})
+	if why := s.host.Status().Why; why != "" && errors.Is(err, lockstep.ErrNoReplica) {
+		return fmt.Errorf("%w: %s", lockstep.ErrNoReplica, why) // it waits for founders, or was removed
+	}
 	if err != nil {
 		return err
 	}

@@ -115,7 +115,7 @@ func TestOnePortSpeaksGRPCAndHTTP(t *testing.T) {
 		}
 	}
 	_, metrics := get(t, s, "/metrics")
-	for _, name := range []string{`lockstep_proposals_total{outcome="committed"} 1`, `lockstep_leader{group="1"} 1`, `lockstep_replica_state{group="1",state="serving"} 1`, "lockstep_wal_sync_duration_seconds_count", "lockstep_elections_total"} {
+	for _, name := range []string{`lockstep_proposals_total{outcome="committed"} 1`, `lockstep_leader{group="1"} 1`, `lockstep_repairs_total{kind="machine"} 0`, `lockstep_busy_total{budget="session"} 0`, `lockstep_replica_state{group="1",state="serving"} 1`, "lockstep_wal_sync_duration_seconds_count", "lockstep_elections_total"} {
 		if !strings.Contains(metrics, name) {
 			t.Errorf("/metrics lacks %s", name)
 		}
@@ -186,5 +186,19 @@ func TestBusyHostIsAlive(t *testing.T) {
 	waiting.Wait()
 	if status, body := get(t, s, "/readyz"); status != 200 {
 		t.Errorf("/readyz after it cleared: %d %q", status, body)
+	}
+}
+
+// A host that waits for its founders passes no probe, and the answer says what it waits for.
+func TestServerThatWaitsForFoundersSaysSo(t *testing.T) {
+	founders := freeAddrs(t, 2)
+	s := open(t, func(o *Options) { o.Host.Addr, o.Host.Founders = founders[0], founders })
+	for _, path := range []string{"/livez", "/readyz", "/health"} {
+		eventually(t, func() error {
+			if status, body := get(t, s, path); status != http.StatusServiceUnavailable || !strings.Contains(body, "waiting for founders: "+founders[1]) {
+				return fmt.Errorf("%s answers %d %q", path, status, body)
+			}
+			return nil
+		})
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"sync"
 	"time"
@@ -146,6 +147,7 @@ func (s *splitter) route(c net.Conn) {
 	delete(s.fresh, c)
 	s.mu.Unlock()
 	if err != nil {
+		tellOfTLS(err)
 		_ = c.Close()
 		return
 	}
@@ -154,6 +156,18 @@ func (s *splitter) route(c net.Conn) {
 	case to.conns <- known:
 	case <-to.done:
 		_ = c.Close()
+	}
+}
+
+// tellOfTLS answers a client that speaks HTTP in plaintext where TLS is asked for, as net/http does.
+func tellOfTLS(err error) {
+	var header tls.RecordHeaderError
+	if !errors.As(err, &header) || header.Conn == nil {
+		return
+	}
+	switch string(header.RecordHeader[:]) {
+	case "GET /", "HEAD ", "POST ", "PUT /", "OPTIO":
+		_, _ = io.WriteString(header.Conn, "HTTP/1.0 400 Bad Request\r\n\r\nThis is an HTTPS port: use https://\n")
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -163,5 +164,8 @@ func TestTLSCarriesBothProtocols(t *testing.T) {
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
 		t.Fatal(resp.Status)
+	}
+	if status, body := get(t, s, "/version"); status != http.StatusBadRequest || !strings.Contains(body, "use https://") {
+		t.Errorf("a client in plaintext is answered %d %q, want what it should do", status, body)
 	}
 }

@@ -45,7 +45,7 @@ func newGateway(s *Server) http.Handler {
 	post(s, mux, "/v3/auth/authenticate", users.Authenticate)
 	mux.HandleFunc("POST /v3/watch", s.watchJSON)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		writeError(w, status.Error(codes.Unimplemented, r.Method+" "+r.URL.Path+" is not served: send POST to a path of the etcd v3 API"))
+		writeError(w, notServed(r.Method, r.URL.Path))
 	})
 	return mux
 }

@@ -39,7 +39,8 @@ func TestGatewaySpeaksJSON(t *testing.T) {
 		},
 		{"/v3/kv/put", `{}`, 400, `{"error":"etcdserver: key is not provided","code":3,"message":"etcdserver: key is not provided"}`},
 		{"/v3/kv/range", `{"key":`, 400, ""},
-		{"/v3/lease/grant", `{}`, 501, ""},
+		{"/v3/lease/grant", `{}`, 501, `{"error":"etcdserver: Lockstep has no leases yet","code":12,"message":"etcdserver: Lockstep has no leases yet"}`},
+		{"/v3/auth/user/list", `{}`, 501, ""},
 	}
 	for _, c := range cases {
 		resp, err := http.Post(web.URL+c.path, "application/json", strings.NewReader(c.body))

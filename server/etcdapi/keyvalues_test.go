@@ -523,13 +523,25 @@ func TestWhatIsNotBuiltSaysSo(t *testing.T) {
 	_, add := pb.NewClusterClient(r.conn).MemberAdd(ctx, &pb.MemberAddRequest{})
 	_, move := pb.NewMaintenanceClient(r.conn).MoveLeader(ctx, &pb.MoveLeaderRequest{})
 	_, enable := pb.NewAuthClient(r.conn).AuthEnable(ctx, &pb.AuthEnableRequest{})
-	for i, err := range []error{grant, add, move, enable} {
+	stream, snapshot := pb.NewMaintenanceClient(r.conn).Snapshot(ctx, &pb.SnapshotRequest{})
+	if snapshot == nil {
+		_, snapshot = stream.Recv()
+	}
+	for i, err := range []error{grant, add, move, enable, snapshot} {
 		if status.Code(err) != codes.Unimplemented {
 			t.Errorf("call %d: want Unimplemented, got %v", i, err)
 		}
 	}
 	if said := status.Convert(grant).Message(); said != "etcdserver: Lockstep has no leases yet" {
 		t.Errorf("a grant is refused with %q", said)
+	}
+	for _, c := range []struct {
+		err  error
+		says string
+	}{{move, "lockstep member priority ID 9"}, {snapshot, "etcdctl make-mirror"}, {enable, "no users and roles"}} {
+		if said := status.Convert(c.err).Message(); !strings.Contains(said, c.says) {
+			t.Errorf("refused with %q, want what to do instead: %q", said, c.says)
+		}
 	}
 	_, err := pb.NewAuthClient(r.conn).Authenticate(ctx, &pb.AuthenticateRequest{})
 	wantError(t, err, rpctypes.ErrGRPCAuthNotEnabled)

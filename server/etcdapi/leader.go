@@ -30,7 +30,11 @@ func (s *Server) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo,
 	if at.Leader == 0 && needsLeader(ctx) {
 		return nil, rpctypes.ErrGRPCNoLeader
 	}
-	return handle(ctx, req)
+	answer, err := handle(ctx, req)
+	if info == nil { // of the JSON form, which has only what is built
+		return answer, err
+	}
+	return answer, orInstead(info.FullMethod, err)
 }
 
 // forLearner reports whether a host that does not vote may answer; everything that is not etcd's own
@@ -55,7 +59,7 @@ func (s *Server) stream(srv any, out grpc.ServerStream, info *grpc.StreamServerI
 		return rpctypes.ErrGRPCNotSupportedForLearner
 	}
 	if !needsLeader(out.Context()) {
-		return handle(srv, out)
+		return orInstead(info.FullMethod, handle(srv, out))
 	}
 	if at.Leader == 0 {
 		return rpctypes.ErrGRPCNoLeader
