@@ -66,8 +66,7 @@ type Host struct {
 	linked    map[raft.HostID]bool
 	linksMade uint64        // how often one has come up: its host has said what it knows
 	pairs     []*pair       // by host
-	rangAt    time.Duration // when this host last spoke for quiet groups
-	beatAt    time.Duration // when it next does
+	beatAt    time.Duration // when hosts next speak for quiet groups
 	failed    error         // the log failed: nothing is written or sent any more
 
 	awaited string // of the founding task alone: the founders it last told of as not there

@@ -157,8 +157,6 @@ func (h *Host) handleVouch(from raft.HostID, v *wire.Vouch) {
 	p.heard = now
 	if p.quiet() && !v.Answer && !v.Call {
 		h.send(from, &wire.Packet{Vouch: &wire.Vouch{Answer: true}}) // it waits for a word, and we for none
-	} else if !v.Answer && !v.Call {
-		h.joinIn(now)
 	}
 	if v.Call {
 		h.unsayAll(p, raft.Input{Kind: raft.InHostUp, Host: from})
@@ -195,25 +193,11 @@ func (h *Host) handleWake(from raft.HostID, w *wire.Wake) {
 	g.step(raft.Input{Kind: raft.InHostSilent, Host: from, Since: raft.Instant(h.env.Clock().Now())})
 }
 
-// joinIn has this host speak when another does, unless it has done so a moment ago: hosts that have nothing else to do
-// wake once in a heartbeat's time for all their words, and not for each. One of them comes first, and the others wait
-// for it a little longer than for their own turn.
-func (h *Host) joinIn(now time.Duration) {
-	if now-h.rangAt < h.opts.Heartbeat/2 {
-		return
-	}
-	h.checkDisk(now) // as the timer does, which is put off: maybe each time
-	h.beatAt = now
-	h.ringPairs(now)
-	h.beatAt += h.opts.Heartbeat / 8
-	h.timerAt = 0 // it is set anew, or it would wake this host in between
-}
-
 // ringPairs speaks for the quiet groups that this host leads, and finds hosts that have fallen silent.
 func (h *Host) ringPairs(now time.Duration) {
 	beat := now >= h.beatAt
 	if beat {
-		h.rangAt, h.beatAt = now, now+h.opts.Heartbeat
+		h.beatAt = (now/h.opts.Heartbeat + 1) * h.opts.Heartbeat // as raft sets its own
 	}
 	for _, p := range h.pairs {
 		switch {

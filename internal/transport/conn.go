@@ -205,17 +205,10 @@ func (c *conn) finish(k wire.FrameKind, p []byte) {
 	wire.FinishFrameOf(k, p, 0, c.sent)
 }
 
-// tryFrame is writeFrame for a turn, of a frame of packets behind a ping, if there is one: what it leaves is to be
-// written by writeBytes before anything else. So is what an error leaves: the one who writes meets it again, and may
-// park while he ends the connection.
-func (c *conn) tryFrame(ping, p []byte) (rest []byte) {
-	if ping != nil {
-		c.finish(wire.FramePing, ping)
-	}
-	c.finish(wire.FramePackets, p)
-	if ping != nil {
-		p = append(ping, p...)
-	}
+// tryFrame is writeFrame for a turn: what it leaves is to be written by writeBytes before anything else.
+// So is what an error leaves: the one who writes meets it again, and may park while he ends the connection.
+func (c *conn) tryFrame(k wire.FrameKind, p []byte) (rest []byte) {
+	c.finish(k, p)
 	n, err := c.direct.TryWrite(p)
 	if err != nil {
 		n = 0

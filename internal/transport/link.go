@@ -27,13 +27,12 @@ type link struct {
 	nudged   bool // the peer has just dialled us: do not wait for the backoff
 	broken   bool // the reading task has ended
 	conn     *conn
-	pingAt   time.Duration // when a flush writes the next ping along; the task does later, see pingsLater
-	writing  bool          // the task writes, or is about to look for what to write
-	frames   [][]byte      // pending, each with room for its header; the last still grows
-	tried    []byte        // a frame of which a flush has written a part
-	rest     []byte        // what is left of it: goes before all others
-	spare    []byte        // memory of a frame that was written
-	queued   int64         // bytes pending or being written
+	writing  bool     // the task writes, or is about to look for what to write
+	frames   [][]byte // pending, each with room for its header; the last still grows
+	tried    []byte   // a frame of which a flush has written a part
+	rest     []byte   // what is left of it: goes before all others
+	spare    []byte   // memory of a frame that was written
+	queued   int64    // bytes pending or being written
 	dropped  uint64
 	rtt      time.Duration
 	lastWhy  string
@@ -135,17 +134,11 @@ func (l *link) flush() {
 	}
 }
 
-// try writes the one frame that is pending, behind a ping if that is due: who receives both is woken once, and so is who
-// sends. The lock is held, which keeps the task from writing.
+// try writes the one frame that is pending. The lock is held, which keeps the task from writing.
 func (l *link) try() {
 	frame := l.frames[0]
 	l.frames[0], l.frames = nil, l.frames[:0]
-	var ping []byte
-	if now := l.t.clock.Now(); now >= l.pingAt {
-		l.pingAt = now + l.pingEvery()
-		ping = wire.AppendNumber(wire.BeginFrame(nil), uint64(now))
-	}
-	if rest := l.conn.tryFrame(ping, frame); len(rest) > 0 {
+	if rest := l.conn.tryFrame(wire.FramePackets, frame); len(rest) > 0 {
 		l.tried, l.rest = frame, rest
 		return
 	}
@@ -229,7 +222,6 @@ func (l *link) carry(c *conn) {
 	l.mu.Lock()
 	l.up, l.broken, l.conn, l.rtt = !l.stopped, false, c, 0
 	l.writing, l.frames, l.tried, l.rest, l.queued = true, nil, nil, nil, 0
-	l.pingAt = l.t.clock.Now() - l.pingsLater()
 	l.tellDown, l.lastWhy = true, ""
 	up := l.up
 	l.mu.Unlock()
@@ -258,15 +250,11 @@ func (l *link) carry(c *conn) {
 	l.t.o.Handler.LinkLost(l.host, false)
 }
 
-// pingEvery is the time between two pings, of a link whose turns write often enough.
-func (l *link) pingEvery() time.Duration { return l.t.o.IdleTimeout / 4 }
-
-// pingsLater is how much later than a flush the task writes a ping that is due.
-func (l *link) pingsLater() time.Duration { return l.pingEvery() / 2 }
-
 // writeAll writes pings and whatever is pending, the next frame when the last write returned: who
 // sends meanwhile shares one frame, without a timer.
 func (l *link) writeAll(c *conn) error {
+	every := l.t.o.IdleTimeout / 4
+	ping := l.t.clock.Now()
 	for {
 		frame, rest, over := l.next()
 		if over {
@@ -279,7 +267,8 @@ func (l *link) writeAll(c *conn) error {
 			l.written(frame)
 			continue
 		}
-		if now := l.t.clock.Now(); l.mustPing(now) {
+		if now := l.t.clock.Now(); now >= ping {
+			ping = now + every
 			if err := c.writeNumber(wire.FramePing, uint64(now)); err != nil {
 				return err
 			}
@@ -290,10 +279,8 @@ func (l *link) writeAll(c *conn) error {
 				return err
 			}
 			l.written(frame)
-		default:
-			if pauses, until := l.pauses(); pauses {
-				_ = l.wake.Wait(nil, until) // its end by time means that a ping may be due
-			}
+		case l.pauses():
+			_ = l.wake.Wait(nil, ping) // its end by time means a ping is due
 		}
 	}
 }
@@ -322,23 +309,12 @@ func (l *link) next() (frame, rest []byte, over bool) {
 	return frame, rest, false
 }
 
-// mustPing says whether the task is to write a ping, as no flush has.
-func (l *link) mustPing(now time.Duration) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if now < l.pingAt+l.pingsLater() {
-		return false
-	}
-	l.pingAt = now + l.pingEvery()
-	return true
-}
-
-// pauses lets a flush write, unless there is something to be written by now; until says when to look for a ping.
-func (l *link) pauses() (pauses bool, until time.Duration) {
+// pauses lets a flush write, unless there is something to be written by now.
+func (l *link) pauses() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.writing = len(l.frames) > 0
-	return !l.writing, l.pingAt + l.pingsLater()
+	return !l.writing
 }
 
 // written gives the budget and the memory back.
