@@ -28,6 +28,7 @@ func (q *saveQueue) merge() (newest int) {
 		log = q.small
 	}
 	var moved []raft.Message // that wait for the newest term, and were before it
+	two := false             // some of them for a vote
 	newest = -1
 	k := 0
 	for i := range q.queue {
@@ -35,11 +36,12 @@ func (q *saveQueue) merge() (newest int) {
 		for ; k > 0 && q.queue[k-1].mergesWith(&n, log, last.save.Seq); k-- {
 			p := &q.queue[k-1]
 			if n.take(p); p.idle() && !n.idle() && p.hard == last.hard {
-				moved = join(moved, p.afterSave)
+				moved, two = join(moved, p.afterSave), two || p.save.TwoBatch
 			}
 		}
 		if n.idle() && n.save.Seq == last.save.Seq {
 			newest, n.afterSave = k, spoken(moved, n.afterSave)
+			n.save.TwoBatch = n.save.TwoBatch || two
 		}
 		q.queue[k] = n
 		k++

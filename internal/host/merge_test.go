@@ -112,3 +112,16 @@ func TestEntriesAreReportedWithTheTermsBetweenThem(t *testing.T) {
 		t.Errorf("%v leave, want three acknowledgements, and both answers of term 7", after)
 	}
 }
+
+// A vote that waited before entries leaves with a later save of the same term, which is in two batches then though it was
+// no vote's.
+func TestVoteThatWaitsBeforeEntriesIsInTwoBatches(t *testing.T) {
+	same := hardSave(4, 6, 2)
+	same.TwoBatch = false
+	q := waited(t, entriesSave(1, 5, 10, 10), hardSave(2, 6, 2), entriesSave(3, 6, 11, 11), same)
+	q.retry(true)
+	wantHanded(t, q, "3 4h6!")
+	if after := wantThrough(t, q, 4, 0); len(after) != 2 {
+		t.Errorf("%v leave, want both answers of term 6", after)
+	}
+}

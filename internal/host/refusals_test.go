@@ -16,6 +16,7 @@ type diskModel struct {
 	base raft.Index
 	log  []raft.Term // of the entries behind base
 	hard raft.HardState
+	two  bool // hard is in two batches
 }
 
 func (d *diskModel) last() raft.Index { return d.base + raft.Index(len(d.log)) }
@@ -36,7 +37,7 @@ func (d *diskModel) write(s *raft.Save, full bool) bool {
 		d.log = append(d.log[:e.Index-d.base-1:e.Index-d.base-1], e.Term)
 	}
 	if s.HardSet {
-		d.hard = s.Hard
+		d.hard, d.two = s.Hard, s.TwoBatch || d.two && d.hard == s.Hard
 	}
 	return true
 }
@@ -110,11 +111,13 @@ func (r *refusals) add(s raft.Save, afterSave []raft.Message) {
 	r.q.add(s, afterSave, r.saved())
 }
 
-// spoken: a vote leaves once the disk knows it, or a later term.
+// spoken: a vote leaves once the disk knows it, in two batches, or a later term.
 func (r *refusals) spoken(ms []raft.Message) {
 	for _, m := range ms {
 		if d := r.disk.hard; m.Type == raft.MsgVoteReply && (d.Term < m.Term || d.Term == m.Term && d.Vote != m.To) {
 			r.t.Fatalf("R9: a vote for %d in term %d leaves, the disk has %v", m.To, m.Term, d)
+		} else if m.Type == raft.MsgVoteReply && d == (raft.HardState{Term: m.Term, Vote: m.To}) && d.Vote != 0 && !r.disk.two {
+			r.t.Fatalf("R9: a vote for %d in term %d leaves, and is in one batch only", m.To, m.Term)
 		}
 	}
 }
@@ -187,7 +190,7 @@ func (r *refusals) answer(room int) {
 
 // next is what follows every step: the queue hands out what may go.
 func (r *refusals) next() {
-	r.states[r.seq] = diskModel{r.want.base, slices.Clone(r.want.log), r.want.hard}
+	r.states[r.seq] = diskModel{r.want.base, slices.Clone(r.want.log), r.want.hard, r.want.two}
 	r.q.next(func(s raft.Save) { r.flying = append(r.flying, s) })
 	again := r.q
 	again.queue = slices.Clone(r.q.queue)
@@ -233,6 +236,7 @@ func TestDiskHoldsWhatIsReportedUnderAnyRefusals(t *testing.T) {
 		}
 		r.extend(1) // over what was given up and got to the disk all the same
 		r.reported = drain(&r.q, &r.disk, r.flying, r.seq, r.reported)
+		r.want.two = r.want.two || r.disk.two // more is no harm
 		if r.reported != r.seq || fmt.Sprint(r.disk) != fmt.Sprint(r.want) {
 			t.Fatalf("reported %d of %d; disk holds %v, raft asked for %v", r.reported, r.seq, r.disk, r.want)
 		}
