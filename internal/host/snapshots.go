@@ -20,6 +20,9 @@ import (
 // errDiverged says that this replica's machine computed something else than the majority's.
 var errDiverged = errors.New("replica diverged")
 
+// errRestored says that a machine came to another state than that of the snapshot it was given.
+var errRestored = errors.New("its state is not the snapshot's")
+
 // snapshots is what a group knows of its own: when the next is due, which wait to be agreed.
 type snapshots struct {
 	since   int64              // bytes of log since the last pinned one
@@ -430,7 +433,7 @@ func (l *lane) loadSnapshot(g *group, index raft.Index) error {
 		return fmt.Errorf("restore snapshot %d of group %d: %w", index, g.id, err)
 	}
 	if md, has := l.machine.Digest(); has != h.HasMachineDigest || has && raft.Digest(md) != h.MachineDigest {
-		return fmt.Errorf("restore snapshot %d of group %d: state has digest %v, expected %v", index, g.id, raft.Digest(md), h.MachineDigest)
+		return fmt.Errorf("restore snapshot %d of group %d: %w: digest %v, expected %v", index, g.id, errRestored, raft.Digest(md), h.MachineDigest)
 	}
 	conf := h.Meta.Configuration // alone: the rest of the header does not stay
 	l.chain, l.conf, l.sessions, l.version = h.Chain, &conf, sessions, machine.Version(h.MachineVersion)

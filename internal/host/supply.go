@@ -41,8 +41,9 @@ func (g *group) askForSnapshot() {
 }
 
 // noteStopped notes whether one of the others is stopped until an operator decides, and has no snapshot. Where all are, and the
-// state here only differs, nothing would ever come, and the operator needs this replica's word, too: it does what a
-// restart would do, and begins with its own snapshot. It serves nobody before it is known again whether it differs.
+// state here only differs, at a mark or from the snapshot that was given, nothing would ever come, and the operator needs this
+// replica's word, too: it does what a restart would do, and begins with its own snapshot. It serves nobody before it is
+// known again whether it differs.
 func (g *group) noteStopped(host raft.HostID, stopped bool, life uint64) {
 	b := &g.rebuild
 	if b.why == nil || !b.foreign || b.left || b.loads || b.replays || g.stopped != nil || g.h.closed.Load() || life != g.lane.lifeNow() {
@@ -62,7 +63,7 @@ func (g *group) noteStopped(host raft.HostID, stopped bool, life uint64) {
 			return
 		}
 	}
-	if errors.Is(b.why, errDiverged) {
+	if errors.Is(b.why, errDiverged) || errors.Is(b.why, errRestored) {
 		g.h.log.Warn("machine is made anew from its own snapshot", "host", g.self.Host, "group", g.id, "why", "the others are stopped, and have none")
 		b.foreign, b.others, b.alone = false, nil, true
 		g.retryNow()
