@@ -95,11 +95,16 @@ func (l *Log) carryRolls() bool {
 
 // carryWaits says whether the log is full, and could be emptied further by what finds no room in the current
 // segment. It could not if a whole round, in which nothing came to be dead, has freed nothing: long entries may
-// fill a segment each, however often they are carried. mu is held.
+// fill a segment each, however often they are carried. But a segment of which nothing lives is free with the one in front
+// of it, whatever an earlier round, of a shorter chain, has found. mu is held.
 func (l *Log) carryWaits() bool {
-	oldest := l.chain[min(l.dead(), len(l.chain)-1)]
+	dead := l.dead()
+	oldest := l.chain[min(dead, len(l.chain)-1)]
 	if !l.full && !l.over() || l.carry.blocked != l.current().id || oldest.id != l.carry.segment || oldest.stuck {
 		return false
+	}
+	if dead+2 < len(l.chain) && l.chain[dead+1].live == 0 {
+		return true
 	}
 	r := &l.carry.round
 	return oldest.id <= r.newest || l.chainBytes() < r.chain || l.live < r.live || r.chain == 0

@@ -131,6 +131,24 @@ func TestCarryingRollsBehindADeadSegment(t *testing.T) {
 	}
 }
 
+// TestCarryingGoesOnInFrontOfADeadSegment has an earlier round, of a shorter chain, that has freed nothing: what is
+// dead behind the oldest segment would be free with it.
+func TestCarryingGoesOnInFrontOfADeadSegment(t *testing.T) {
+	for _, dead := range []bool{false, true} {
+		l := &Log{o: Options{SegmentBytes: 64 << 10, MaxBytes: 256 << 10}, full: true, spares: []file{{blocks: 16}}, live: 4 * 68}
+		l.carry.round = carryRound{newest: 0, chain: 2 * 16 * 4096, live: 3 * 68}
+		for id := range uint32(4) {
+			l.chain = append(l.chain, &segment{file: file{blocks: 16}, id: id + 1, data: 1, end: 15, mirror: 15, live: 1, liveBytes: 68})
+		}
+		if dead {
+			l.chain[1].live, l.chain[1].liveBytes = 0, 0
+		}
+		if l.carryDue(); l.carryRolls() != dead {
+			t.Errorf("the segment behind the oldest is dead %v: rolls %v", dead, l.carryRolls())
+		}
+	}
+}
+
 // fill saves until the log is full, and says how many saves it took.
 func (s *script) fill(next func() GroupSave) (n int) {
 	for ; n < 1000; n++ {
