@@ -9,5 +9,6 @@ func main() { explore.Main(12_000_000, cases()) }
 
 // search explores within b what r lets happen.
 func search(r rules, b bounds, limit int) explore.Result {
-	return explore.Run[state](&model{r, b, explore.Orders(replicas)}, limit, nil)
+	m := &model{r, b, explore.Orders(replicas)}
+	return explore.Run[state](m, limit, m.stuck)
 }

@@ -24,15 +24,19 @@ func (m *model) Label(a explore.Act) string {
 		return fmt.Sprintf("%s hears what term %d committed", id, a.B)
 	case opSaved:
 		return fmt.Sprintf("%s: save %d is durable", id, a.B+1)
-	case opPass:
-		return fmt.Sprintf("%s: the term of save %d passes those before", id, a.B+1)
+	case opRefused:
+		return fmt.Sprintf("%s: save %d finds no room", id, a.B+1)
+	case opFull:
+		return id + ": its disk has room " + []string{"", "for no entries", "for nothing"}[a.B]
+	case opSpace:
+		return id + ": its disk has room " + []string{"for all", "for terms"}[a.B]
 	case opCommit:
 		return fmt.Sprintf("%s commits through %d", id, a.B)
 	case opCrash:
 		return fmt.Sprintf("%s crashes, %d saves were written", id, a.B)
 	}
 	return id + map[uint8]string{
-		opLead: " leads", opPropose: " appends", opFull: ": its disk is full", opSpace: ": its disk has room",
+		opLead: " leads", opPropose: " appends", opRetry: " tries again what waits", opAnswer: " answers again",
 		opBare: " compacts",
 	}[a.Op]
 }
@@ -47,17 +51,33 @@ func (m *model) Show(s *state) string {
 		if r.floor > 0 {
 			fmt.Fprintf(&b, " floor %d", r.floor)
 		}
-		if r.full == 1 {
-			b.WriteString(" FULL")
-		}
-		for _, q := range r.queue[:r.n] {
-			fmt.Fprintf(&b, "|t%d", q.term)
-			if q.index > 0 {
-				fmt.Fprintf(&b, " %d:%d", q.index, q.entry)
-			}
+		b.WriteString([]string{"", " NO ENTRIES", " NOTHING"}[r.full])
+		for k := range r.q.n {
+			r.q.saves[k].show(&b)
 		}
 		b.WriteString("  ")
 	}
 	fmt.Fprintf(&b, "committed %v", s.chain[:s.done])
 	return b.String()
+}
+
+// show prints a save: the term that it was asked for, its entries, and how far it is.
+func (s *save) show(b *strings.Builder) {
+	b.WriteString("|")
+	if s.hard {
+		fmt.Fprintf(b, "t%d", s.term)
+		if s.vote > 0 {
+			b.WriteString(explore.Letter(s.vote - 1))
+		}
+	}
+	if s.n > 0 {
+		fmt.Fprintf(b, " %d:%v", s.first, s.log[:s.n])
+	}
+	if s.alone {
+		b.WriteString("alone")
+	}
+	if s.owes > 0 {
+		b.WriteString("+")
+	}
+	b.WriteString([]string{"", ">", "."}[s.state])
 }

@@ -1,12 +1,16 @@
 package main
 
-import "github.com/lockstep-rsm/lockstep/model/explore"
+import (
+	"slices"
+
+	"github.com/lockstep-rsm/lockstep/model/explore"
+)
 
 const (
 	replicas = 3
 	maxTerms = 3
 	maxLog   = 3
-	maxSaves = 3
+	maxSaves = 4
 )
 
 // A record is the hard state and the log; an entry of the log is its term. Of a vote, 0 is none.
@@ -30,16 +34,6 @@ func (d *record) lastTerm() uint8 {
 	return d.log[d.n-1]
 }
 
-// A save is on its way to the disk: a term and vote, perhaps an entry at an index, and a floor. What waits for it:
-// an acknowledgement to the leader of its term, and a vote for a candidate; both are numbers from 1.
-type save struct {
-	term, vote, index, entry, floor uint8
-	through                         uint8 // what is durable of the log when it is done
-	ack, grant                      uint8
-	bare                            uint8 // a compaction: it writes neither a term nor a vote
-	passed                          uint8 // what it writes is durable already
-}
-
 // Roles.
 const (
 	follower = iota
@@ -51,12 +45,12 @@ const (
 type replica struct {
 	mem, disk         record
 	floor             uint8 // on disk
-	queue             [maxSaves]save
-	n                 uint8 // saves in queue
+	q                 queue
 	term, vote        uint8 // that it knows to be durable
 	saved, verified   uint8 // of the log: durable, as it knows; the same as its leader's
 	told, commit      uint8
 	role, votes, full uint8
+	lacks             bool // space for its log, as it knows
 }
 
 // state is all replicas, and what leaders sent: it arrives at any time, or never.
@@ -70,6 +64,7 @@ type state struct {
 	chain                 [maxLog]uint8
 	in                    [maxLog]uint8 // the term in which each was
 	crashes, fills, bares uint8
+	answers               uint8
 }
 
 // Init is all replicas at rest.
@@ -77,7 +72,11 @@ func (m *model) Init() state { return state{} }
 
 // push hands a save to the disk.
 func (m *model) push(r *replica, s save) {
-	s.term, s.vote = r.mem.term, r.mem.vote
+	s.through = r.mem.n
+	if s.hard {
+		s.term, s.vote = r.mem.term, r.mem.vote
+		s.claims, s.claimed = s.term, s.vote
+	}
 	s.floor = r.told
 	if m.r.floorOwn {
 		s.floor = min(s.floor, r.saved)
@@ -85,12 +84,12 @@ func (m *model) push(r *replica, s save) {
 	if m.r.floorIn && r.term != r.mem.term {
 		s.floor = 0
 	}
-	r.queue[r.n] = s
-	r.n++
+	m.add(&r.q, s)
+	m.next(&r.q)
 }
 
 // room says whether another save may be on its way.
-func (m *model) room(r *replica) bool { return r.n < m.b.saves }
+func (m *model) room(r *replica) bool { return r.q.n < m.b.saves }
 
 // settled says whether the term and vote in memory are durable, as r knows.
 func (r *replica) settled() bool { return r.term == r.mem.term && r.vote == r.mem.vote }
@@ -99,9 +98,9 @@ func (r *replica) settled() bool { return r.term == r.mem.term && r.vote == r.me
 func (m *model) truncate(r *replica, i uint8) {
 	r.mem.cut(i)
 	r.saved, r.verified = min(r.saved, i-1), min(r.verified, i-1)
-	for k := range r.n {
+	for k := range r.q.n {
 		if m.r.lowered {
-			r.queue[k].through = min(r.queue[k].through, i-1)
+			r.q.saves[k].through = min(r.q.saves[k].through, i-1)
 		}
 	}
 }
@@ -112,38 +111,28 @@ func (r *replica) enter(term, vote uint8) {
 	r.role, r.votes, r.verified = follower, 0, 0
 }
 
-// write puts s on the disk.
-func (m *model) write(r *replica, s *save) {
-	if s.passed|s.bare == 0 && (!m.r.newest || s.term >= r.disk.term) {
-		r.disk.term, r.disk.vote = s.term, s.vote
-	}
-	if s.index > 0 {
-		r.disk.cut(s.index)
-		r.floor = min(r.floor, s.index-1)
-		r.disk.log[s.index-1] = s.entry
-		r.disk.n = s.index
-	}
-	r.floor = max(r.floor, min(s.floor, r.disk.n))
-}
-
-// drop takes save k out of the queue.
-func (r *replica) drop(k uint8) {
-	copy(r.queue[k:], r.queue[k+1:])
-	r.n--
-	r.queue[r.n] = save{}
-}
-
-// broken says which property does not hold: what a replica counts on is on its disk, and what a disk says is
-// committed is.
+// broken says which property does not hold: what a replica counts on is on its disk, logs that share an entry share
+// what is before it, and what a disk says is committed is.
 func (s *state) broken() string {
 	for id := range s.r {
 		r := &s.r[id]
+		if r.disk.term < r.term || r.disk.term == r.term && r.disk.vote != r.vote {
+			return "NOT SAVED: a replica takes for durable a vote that its disk has not"
+		}
 		if r.disk.n < r.saved {
 			return "NOT SAVED: a replica takes for durable what its disk has not"
 		}
 		for i := range r.saved {
 			if r.disk.log[i] != r.mem.log[i] {
 				return "NOT SAVED: a replica takes for durable what its disk has otherwise"
+			}
+		}
+		if r.q.n == 0 && (r.disk.term != r.mem.term || r.disk.vote != r.mem.vote || !r.disk.begins(&r.mem)) {
+			return "FORGOTTEN: all is done, and the disk has not what was asked for"
+		}
+		for other := range s.r {
+			if o := &s.r[other]; !r.disk.matches(&o.mem) || !r.disk.matches(&o.disk) {
+				return "MIXED: a disk holds a log that was nobody's"
 			}
 		}
 		for i := range r.floor {
@@ -153,6 +142,24 @@ func (s *state) broken() string {
 		}
 	}
 	return ""
+}
+
+// begins says whether the log begins with that of o.
+func (d *record) begins(o *record) bool {
+	return d.n >= o.n && slices.Equal(d.log[:o.n], o.log[:o.n])
+}
+
+// matches says whether two logs are the same before an entry that they share.
+func (d *record) matches(o *record) bool {
+	differ := false
+	for i := range min(d.n, o.n) {
+		if d.log[i] != o.log[i] {
+			differ = true
+		} else if differ {
+			return false
+		}
+	}
+	return true
 }
 
 // Encode appends the least encoding over all orders of replicas: they are interchangeable.
@@ -175,7 +182,7 @@ func (m *model) Encode(s *state, buf []byte) []byte {
 		for i := range s.done {
 			b = append(b, s.chain[i]|s.in[i]<<4)
 		}
-		return append(b, s.done, s.led, s.crashes|s.fills<<4, s.bares)
+		return append(b, s.done, s.led, s.crashes|s.fills<<4, s.bares|s.answers<<4)
 	})
 }
 
@@ -188,10 +195,28 @@ func (r *replica) encode(place *[replicas + 1]uint8, b []byte) []byte {
 	for id := range replicas {
 		votes |= r.votes >> id & 1 << place[id+1]
 	}
-	b = append(b, r.floor|r.n<<4, r.term|place[r.vote]<<4, r.saved|r.verified<<4, r.told|r.commit<<4, r.role|r.full<<4, votes)
-	for i := range r.n {
-		q := &r.queue[i]
-		b = append(b, q.term|place[q.vote]<<4, q.index|q.entry<<4, q.floor|q.through<<4, q.ack|place[q.grant]<<4, q.passed|q.bare<<1)
+	b = append(b, r.floor|bit(r.lacks)<<4, r.term|place[r.vote]<<4, r.saved|r.verified<<4, r.told|r.commit<<4, r.role|r.full<<4, votes)
+	return r.q.encode(place, b)
+}
+
+func (q *queue) encode(place *[replicas + 1]uint8, b []byte) []byte {
+	b = append(b, q.n|q.flying<<4, q.last|bit(q.full)<<4|bit(q.space)<<5, q.seq, q.hardDone, q.handed, q.asTerm|place[q.asVote]<<4)
+	for i := range q.n {
+		s := &q.saves[i]
+		b = append(b, s.seq, s.owes, s.term|place[s.vote]<<4, s.asTerm|place[s.asVote]<<4, s.first|s.n<<4,
+			s.floor|s.through<<4, s.claims|place[s.claimed]<<4, s.state|s.turn<<4, s.unwanted,
+			bit(s.hard)|bit(s.alone)<<1|bit(s.bare)<<2|bit(s.again)<<3|bit(s.refused)<<4)
+		b = append(b, s.log[:s.n]...)
+		for t := 1; t <= maxTerms; t++ {
+			b = append(b, s.told.acks[t]|place[s.told.votes[t]]<<4)
+		}
 	}
 	return b
+}
+
+func bit(b bool) uint8 {
+	if b {
+		return 1
+	}
+	return 0
 }

@@ -15,7 +15,9 @@ const (
 	opTake
 	opHear
 	opSaved
-	opPass
+	opRefused
+	opRetry
+	opAnswer
 	opCommit
 	opFull
 	opSpace
@@ -41,6 +43,7 @@ func (o *emitter) emit(c *state, bad string, op uint8, id int, arg uint8) {
 func (m *model) tidy(s *state) {
 	low, leads := uint8(maxTerms), uint8(0)
 	for id := range s.r {
+		s.r[id].q.tidy()
 		low = min(low, s.r[id].mem.term, s.r[id].disk.term)
 		if s.r[id].role == leader {
 			leads |= 1 << s.r[id].mem.term
@@ -63,6 +66,7 @@ func (m *model) Next(s *state, out *explore.Out[state]) {
 		m.elects(s, id, o)
 		m.leads(s, id, o)
 		m.follows(s, id, o)
+		m.answers(s, id, o)
 		m.saves(s, id, o)
 		m.fails(s, id, o)
 	}
@@ -72,12 +76,8 @@ func (m *model) Next(s *state, out *explore.Out[state]) {
 func (m *model) elects(s *state, id int, o *emitter) {
 	r := &s.r[id]
 	if r.mem.term < m.b.terms && r.role != leader && m.room(r) {
-		if r.full == 1 {
-			m.givesUp(s, id, o)
-		}
 		c := *s
-		m.campaign(&c.r[id], id)
-		o.emit(&c, "", opCampaign, id, 0)
+		o.emit(&c, "", opCampaign, id, m.campaign(&c.r[id], id))
 	}
 	for asker := range s.r {
 		a := &s.r[asker]
@@ -86,7 +86,7 @@ func (m *model) elects(s *state, id int, o *emitter) {
 		}
 		c := *s
 		c.r[id].enter(a.mem.term, uint8(asker)+1)
-		m.push(&c.r[id], save{grant: uint8(asker) + 1, through: c.r[id].mem.n})
+		m.push(&c.r[id], save{hard: true, told: c.r[id].voted()})
 		o.emit(&c, "", opGrant, id, uint8(asker))
 	}
 	if r.role != candidate || !r.settled() || bits.OnesCount8(r.votes|1<<id) <= replicas/2 || r.mem.n >= m.b.log || !m.room(r) {
@@ -113,36 +113,24 @@ func (s *state) elected(id int) string {
 	return ""
 }
 
-func (m *model) campaign(r *replica, id int) {
-	r.enter(r.mem.term+1, uint8(id)+1)
-	r.role = candidate
-	m.push(r, save{through: r.mem.n})
+// voted is the vote that waits for the disk.
+func (r *replica) voted() (told messages) {
+	told.votes[r.mem.term] = r.mem.vote
+	return told
 }
 
-// givesUp has a candidate give up what its full disk refuses. What was on its way may be written nevertheless;
-// what waits is taken back.
-func (m *model) givesUp(s *state, id int, o *emitter) {
-	r := &s.r[id]
-	i := max(r.saved, r.commit) + 1
-	if i > r.mem.n {
-		return
+// campaign begins a term, and gives up what a full disk refuses: from which entry on, 0: none.
+func (m *model) campaign(r *replica, id int) (from uint8) {
+	if i := max(r.saved, r.commit) + 1; r.lacks && i <= r.mem.n {
+		from = i
+		m.truncate(r, i)
+		m.giveUp(&r.q, i)
+		r.lacks = false
 	}
-	for _, written := range []bool{true, false} {
-		c := *s
-		d := &c.r[id]
-		m.truncate(d, i)
-		for k := d.n; k > 0; k-- {
-			q := &d.queue[k-1]
-			if m.r.silence && q.ack >= i {
-				q.ack = 0
-			}
-			if !written && q.index >= i {
-				q.index, q.entry, q.ack = 0, 0, 0
-			}
-		}
-		m.campaign(d, id)
-		o.emit(&c, "", opCampaign, id, i)
-	}
+	r.enter(r.mem.term+1, uint8(id)+1)
+	r.role = candidate
+	m.push(r, save{hard: true})
+	return from
 }
 
 func upToDate(a, r *record) bool {
@@ -156,7 +144,13 @@ func (m *model) append(s *state, id int) {
 	r.mem.log[r.mem.n] = r.mem.term
 	r.mem.n++
 	s.sent[r.mem.term] = record{n: r.mem.n, log: r.mem.log}
-	m.push(r, save{index: r.mem.n, entry: r.mem.term, through: r.mem.n})
+	m.push(r, entry(r.mem.n, r.mem.term))
+}
+
+// entry is a save of one.
+func entry(i, term uint8) (s save) {
+	s.first, s.n, s.log[0] = i, 1, term
+	return s
 }
 
 // leads are what a leader appends and commits.
@@ -235,7 +229,7 @@ func (m *model) take(s *state, id int, t uint8) string {
 	for k < r.mem.n && k < sent.n && r.mem.log[k] == sent.log[k] {
 		k++
 	}
-	w := save{through: r.mem.n}
+	w := save{}
 	if k < sent.n {
 		if r.mem.n > k {
 			if k < r.commit {
@@ -245,20 +239,40 @@ func (m *model) take(s *state, id int, t uint8) string {
 		}
 		k++
 		r.mem.log[k-1], r.mem.n = sent.log[k-1], k
-		w.index, w.entry, w.through = k, sent.log[k-1], k
+		w = entry(k, sent.log[k-1])
 	}
 	r.verified = max(r.verified, k)
 	switch {
-	case w.index > 0 && m.r.after:
-		w.ack = k
-	case w.index > 0:
+	case w.n > 0 && m.r.after:
+		w.told.acks[t] = 1 << k
+	case w.n > 0:
 		s.acked[t][id] = max(s.acked[t][id], k)
 	}
-	if w.index > 0 || fresh {
+	if w.hard = fresh; w.n > 0 || fresh {
 		m.push(r, w)
 	}
 	m.acknowledge(s, id)
 	return ""
+}
+
+// answers are what a replica says again in a term that is not durable yet.
+func (m *model) answers(s *state, id int, o *emitter) {
+	r := &s.r[id]
+	if s.answers == m.b.answers || r.settled() || r.role != follower || !m.room(r) {
+		return
+	}
+	told := messages{}
+	if v := r.mem.vote; v > 0 && s.r[v-1].role == candidate && s.r[v-1].mem.term == r.mem.term {
+		told = r.voted()
+	} else if i := min(r.saved, r.verified); i > 0 {
+		told.acks[r.mem.term] = 1 << i
+	} else {
+		return
+	}
+	c := *s
+	c.answers++
+	m.push(&c.r[id], save{hard: true, told: told})
+	o.emit(&c, "", opAnswer, id, 0)
 }
 
 // acknowledge tells the leader of id what is durable and the same as its log.
