@@ -96,6 +96,7 @@ var allProbes = []probe{
 	{"version refused", nil},
 	{"feature level raised", nil},
 	{"host put back to the build before", nil},
+	{"build found to be too old", nil},
 	{"writes stopped for a while", nil},
 	{"call refused as halted", nil},
 	{"command passed over", nil},
@@ -134,7 +135,7 @@ var allProbes = []probe{
 var optional = map[string]bool{
 	"call refused as busy": true, "call passed over by a snapshot": true, "start refused on a full disk": true,
 	"start refused on a damaged disk": true, "damaged replica stopped": true, "group found with its machine out of service": true, "tick executed": true,
-	"snapshot while joint": true, "joint left by another leader": true,
+	"snapshot while joint": true, "joint left by another leader": true, "build found to be too old": true,
 }
 
 func (r *run) countProbes() []Count {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/lockstep-rsm/lockstep"
@@ -194,10 +195,16 @@ func (o *observer) Observe(e env.Event) {
 	if e.Kind == env.MachineUpgraded && e.Group == uint64(groupID) {
 		r.witness.Upgraded(o.h.n, machine.Index(e.Index), machine.Version(e.Count))
 	}
+	// Who was down as the others agreed on what its build does not know, and became a member, learns of it when it is back.
+	old := e.Kind == env.ReplicaStopped && o.h.build == 0 && r.upgrading && strings.Contains(e.Text, "build is too old")
+	if old {
+		r.probes.hit("build found to be too old")
+	}
 	switch {
 	case e.Group <= uint64(groupID):
+		r.checker.Outdated(o.h.n, old)
 		r.checker.Observe(o.h.n, &e)
-	case (e.Kind == env.ReplicaStopped || e.Kind == env.ReplicaUnfit) && !o.h.damaged:
+	case (e.Kind == env.ReplicaStopped || e.Kind == env.ReplicaUnfit) && !o.h.damaged && !old:
 		r.broken("host %d group %d: replica stopped: %s", o.h.n, e.Group, e.Text)
 	}
 	if e.Kind == env.ReplicaRemoved && e.Group == uint64(groupID) {

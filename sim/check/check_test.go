@@ -52,7 +52,7 @@ func committed() []at {
 }
 
 func TestCheckerBites(t *testing.T) {
-	crash, damage, ill := at{host: -1}, at{host: -2}, at{host: -3} // of host 0
+	crash, damage, ill, old := at{host: -1}, at{host: -2}, at{host: -3}, at{host: -4} // of host 0
 	admits := ev(0, env.LogRecovered, 2, 1, 1, 0xa1)
 	admits.e.Text = "no vote until repaired"
 	keeps := ev(0, env.LogRecovered, 2, 2, 1, 0xa2)
@@ -117,6 +117,8 @@ func TestCheckerBites(t *testing.T) {
 		{"machine made anew differs", append(committed(), ill, ev(0, env.ReplicaRebuilt, 0, 0, 0, 0), ev(0, env.MarkReported, 0, 2, 0, 7), ev(1, env.MarkReported, 0, 2, 0, 8)), "digest of the state"},
 		{"machine made anew from other results", append(committed(), ev(1, env.CommitAdvanced, 2, 2, 0, 0), ev(1, env.EntriesApplied, 2, 2, 0, 8), ev(0, env.ReplicaRebuilt, 0, 2, 0, 9)), "chain of results"},
 		{"replica stopped", append(committed(), ev(0, env.ReplicaStopped, 0, 2, 0, 0)), "stopped"},
+		{"replica whose build is too old stopped", append(committed(), old, ev(0, env.ReplicaStopped, 0, 2, 0, 0)), ""},
+		{"another replica stopped", append(committed(), old, ev(1, env.ReplicaStopped, 0, 2, 0, 0)), "stopped"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var v verdicts
@@ -131,6 +133,9 @@ func TestCheckerBites(t *testing.T) {
 					continue
 				case ill.host:
 					judge.Ail(0)
+					continue
+				case old.host:
+					judge.Outdated(0, true)
 					continue
 				}
 				judge.Observe(e.host, &e.e)

@@ -16,6 +16,7 @@ type Checker struct {
 
 	damaged []bool // by host: its disk was spoilt
 	ill     []bool // by host: the machine that it has now was spoilt
+	old     []bool // by host: its build may be too old for what its replicas get
 
 	places map[uint64]int // by the id that the cluster gives a host: which host of the simulation
 }
@@ -39,7 +40,7 @@ type Probes struct {
 
 // New makes a Checker for a cluster of so many hosts, numbered from 0.
 func New(hosts int, fail Fail) *Checker {
-	c := &Checker{hosts: hosts, fail: fail, groups: map[uint64]*group{}, damaged: make([]bool, hosts), ill: make([]bool, hosts), places: map[uint64]int{}}
+	c := &Checker{hosts: hosts, fail: fail, groups: map[uint64]*group{}, damaged: make([]bool, hosts), ill: make([]bool, hosts), old: make([]bool, hosts), places: map[uint64]int{}}
 	for host := range hosts {
 		c.places[uint64(host)+1] = host // until it says another
 	}
@@ -53,6 +54,9 @@ func (c *Checker) Damaged(host int) { c.damaged[host] = true }
 // Ail says that the machine that a host's replica of group 1 has now was spoilt: until it has another one it may
 // differ at marks, and be taken out of service.
 func (c *Checker) Ail(host int) { c.ill[host] = true }
+
+// Outdated says whether a host's build is one that may be too old for an entry: its replicas stop there, as they have to.
+func (c *Checker) Outdated(host int, old bool) { c.old[host] = old }
 
 // Ill says whether the replica still has the machine that was spoilt.
 func (c *Checker) Ill(host int) bool { return c.ill[host] }
@@ -207,7 +211,7 @@ func (c *Checker) service(host int, g *group, r *replica, e *env.Event) {
 		c.ill[host] = c.ill[host] && g.id != 1
 	case e.Kind == env.ReplicaUnfit && (c.damaged[host] || c.ill[host] && g.id == 1):
 		c.probes.Unfit++
-	case e.Kind == env.ReplicaStopped && (c.damaged[host] || c.ill[host] && g.id == 1): // an ill one when its log is full
+	case e.Kind == env.ReplicaStopped && (c.damaged[host] || c.old[host] || c.ill[host] && g.id == 1): // an ill one when its log is full
 		c.probes.Stopped++
 		r.under, r.stopped = r.base+uint64(len(r.log)), true
 	default:
