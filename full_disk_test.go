@@ -103,7 +103,7 @@ func TestFollowerWhoseDiskWasFullForAnHourCatchesUp(t *testing.T) {
 	rounds := int(seedsOf(60, 10)) * 20
 	inWorld(t, 7, 3, 3*time.Hour, func(c *island) {
 		c.tune = func(_ int, o *lockstep.Options) {
-			o.WALSegmentBytes = 64 << 10  // what is ahead is filled soon
+			o.WALSegmentBytes = 64 << 10   // what is ahead is filled soon
 			o.SnapshotAfterBytes = 1 << 30 // only the log brings it on
 		}
 		if !c.began() {
